@@ -1,7 +1,7 @@
 """One live connection to an MCP server, entered and left by one task.
 
-The SDK's transports hold cancel scopes, which must be left by the task that entered them; callers come and go, so a task
-of our own owns them. `client.McpClient` opens connections and replaces lost ones; nobody else uses this module.
+The SDK's transports hold cancel scopes, which must be left by the task that entered them; callers come and go, so
+a task of our own owns them. `client.McpClient` opens connections and replaces lost ones; nobody else uses this module.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STDERR_KEPT = 4096
 
 
-class ConnectionLost(DionysusMcpError):
+class ConnectionLost(DionysusMcpError):  # noqa: N818 -- a state to act on, as McpUnavailable
     """The other side is gone; the client decides whether to connect anew."""
 
 

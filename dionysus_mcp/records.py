@@ -125,7 +125,8 @@ class Prediction(Record):
     """A statement with a probability, waiting for an observation, or scored by one.
 
     Attributes:
-        rule: How a text observation is judged: `contains: WORDS` or `lacks: WORDS`; None when only a yes or no resolves it.
+        rule: How a text observation is judged: `contains: WORDS` or `lacks: WORDS`; None where only a yes or no
+            resolves it.
         status: "expired" means its time ran out unobserved: it is never scored.
         brier: (probability - outcome) squared, 0 (best) to 1 (Brier 1950).
         log_score: Natural logarithm of the probability given to what happened, at most 0 (Good 1952).

@@ -100,7 +100,7 @@ def as_environment(settings: BaseSettings) -> dict[str, str]:
 
 
 def inherited_python_environment() -> dict[str, str]:
-    """What a Python server of ours needs of our environment to find the same code: `PYTHONPATH`, with this package's folder.
+    """What a server of ours needs of our environment to find the same code: `PYTHONPATH` with this package's folder.
 
     The server runs with `-P`, so the working directory is not searched; a checkout that isn't installed must be named.
     """
@@ -113,8 +113,11 @@ def inherited_python_environment() -> dict[str, str]:
 
 
 def _spelled(value: Any) -> str:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, str | int | float | Path):
-        return str(value)
-    return json.dumps(value, default=str)
+    if isinstance(value, str | int | float | Path | SecretStr):
+        return str(_plain(value))
+    return json.dumps(value, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    # Secrets go to our own server's environment in clear: masked, they would be useless there.
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
