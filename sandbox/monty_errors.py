@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 
 from pydantic_monty import ExcType, MontyCrashedError, MontyError, MontyRuntimeError, MontySyntaxError
 
-from sandbox.errors import CodeError, LimitExceeded, SessionLost
+from sandbox.errors import CodeError, LimitExceeded, SessionLost, ValueRefused
 from sandbox.host_tools import failure_text
 
 STATE_LOST: Final = (
@@ -27,6 +27,8 @@ def raised_in_code(error: Exception) -> dict[str, Any]:
 
     monty knows the built-in types only; of others it gets the nearest base, and their own name in front of the message.
     """
+    if isinstance(error, ValueRefused):
+        return {"exc_type": "TypeError", "message": str(error)}
     name = type(error).__name__
     known = next((base.__name__ for base in type(error).__mro__ if base.__name__ in _KNOWN), "Exception")
     text = failure_text(error).encode("utf-8", "replace").decode()
