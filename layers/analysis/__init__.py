@@ -4,9 +4,10 @@ Deterministic pure functions. The host tools `synthesize` and `reflect` are made
 """
 
 from layers.analysis.answerability import Answerability, answers, evidence_of
-from layers.analysis.passages import Excerpt, Passage, Remembered, rank, sentences, stands_in
+from layers.analysis.passages import Excerpt, Passage, Remembered, rank, rarity, sentences, stands_in
 from layers.analysis.questions import Kind, Question, ask, parts
 from layers.analysis.reflection import reflect
+from layers.analysis.settling import Settlement, settle
 from layers.analysis.synthesis import disagreement, independent, synthesize, validity
 from layers.analysis.words import stem, terms
 
@@ -18,14 +19,17 @@ __all__ = [
     "Question",
     "Remembered",
     "answers",
+    "Settlement",
     "ask",
     "disagreement",
     "evidence_of",
     "independent",
     "parts",
     "rank",
+    "rarity",
     "reflect",
     "sentences",
+    "settle",
     "stands_in",
     "stem",
     "synthesize",
