@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from enum import Enum, auto
 from typing import Any, cast
 
 from observability.conventions import OPENINFERENCE_KIND, OPERATION, SPAN_KIND, is_content
@@ -11,6 +12,17 @@ _TRUSTED = frozenset({SPAN_KIND, OPENINFERENCE_KIND, OPERATION})
 _SHORTEST = 5
 """Characters; a shorter text can hold no secret worth the search."""
 _DEEPEST = 8
+_REMEMBERED = 4096
+_REMEMBERED_LENGTH = 64
+
+
+class _Role(Enum):
+    """How an attribute is treated, judged by its name."""
+
+    TRUSTED = auto()
+    SECRET = auto()
+    CONTENT = auto()
+    FACT = auto()
 
 
 class Cleaner:
@@ -28,6 +40,29 @@ class Cleaner:
         self.value_limit = value_limit
         self.span_limit = span_limit
         self.content = content
+        self.harmless: set[str] = set()
+        self._roles: dict[str, _Role] = {}
+
+    def role_of(self, name: str) -> "_Role":
+        """Return how an attribute of this name is treated; names repeat, so the answer is kept."""
+        role = self._roles.get(name)
+        if role is None:
+            role = self._judge(name)
+            if len(self._roles) < _REMEMBERED:
+                self._roles[name] = role
+        return role
+
+    def remember(self, text: str) -> None:
+        """Note a short text without secrets, such as a model's name, so that it is searched once and not per span."""
+        if len(self.harmless) < _REMEMBERED:
+            self.harmless.add(text)
+
+    def _judge(self, name: str) -> "_Role":
+        if name in _TRUSTED:
+            return _Role.TRUSTED
+        if self.redactor.names_a_secret(name):
+            return _Role.SECRET
+        return _Role.CONTENT if is_content(name) else _Role.FACT
 
     def begin(self) -> "Cleaning":
         """Start on one span."""
@@ -48,16 +83,18 @@ class Cleaning:
         clean: dict[str, Any] = {}
         if not attributes:
             return clean
-        later: list[str] = []
-        for name, value in attributes.items():
-            if name in _TRUSTED or isinstance(value, bool | int):
+        said: list[tuple[str, Any]] = []
+        role_of = self._rules.role_of
+        for name, value in _plain(attributes).items():
+            role = role_of(name)
+            if role is _Role.CONTENT:
+                said.append((name, value))
+            elif role is _Role.TRUSTED or value is None or isinstance(value, int):
                 clean[name] = value
-            elif is_content(name):
-                later.append(name)
             else:
                 clean[name] = self._attribute(name, value)
         if self._rules.content:
-            clean.update((name, self._attribute(name, attributes[name])) for name in later)
+            clean.update((name, self._attribute(name, value)) for name, value in said)
         return clean
 
     def said(self, text: str | None) -> str | None:
@@ -66,9 +103,19 @@ class Cleaning:
 
     def text(self, text: str) -> str:
         """Return one text without secrets, cut to what the value and the span may still hold."""
-        if len(text) >= _SHORTEST:
-            text, found = self._rules.redactor.redact(text)
-            self.redacted += found
+        if text in self._rules.harmless:
+            self.size += len(text)
+            return text
+        return self._bounded(self._without_secrets(text))
+
+    def _without_secrets(self, text: str) -> str:
+        clean, found = self._rules.redactor.redact(text) if len(text) >= _SHORTEST else (text, 0)
+        self.redacted += found
+        if not found and len(text) <= _REMEMBERED_LENGTH and text.isascii():
+            self._rules.remember(text)
+        return clean
+
+    def _bounded(self, text: str) -> str:
         room = max(0, min(self._rules.value_limit, self._rules.span_limit - self.size))
         if not text.isascii() or len(text) > room:
             text = self._fit(text, room)
@@ -76,7 +123,7 @@ class Cleaning:
         return text
 
     def _attribute(self, name: str, value: Any) -> Any:
-        if isinstance(value, str) and self._rules.redactor.names_a_secret(name):
+        if isinstance(value, str) and self._rules.role_of(name) is _Role.SECRET:
             self.redacted += 1
             return REDACTED
         return self._value(value, _DEEPEST)
@@ -84,7 +131,7 @@ class Cleaning:
     def _value(self, value: Any, depth: int) -> Any:
         if isinstance(value, str):
             return self.text(value)
-        if value is None or isinstance(value, bool | int):
+        if value is None or isinstance(value, int):
             return value
         if isinstance(value, float):
             return value if math.isfinite(value) else str(value)
@@ -110,7 +157,15 @@ class Cleaning:
             return encoded.decode()
         self.truncated += 1
         mark = f" … [{len(encoded) - room} bytes cut] … "
-        keep = max(0, room - len(mark.encode()))
+        keep = room - len(mark.encode())
+        if keep <= 0:
+            return "…" if room >= len("…".encode()) else ""
         tail = keep // 4
         head = encoded[: keep - tail].decode("utf-8", "ignore")
         return head + mark + (encoded[len(encoded) - tail :].decode("utf-8", "ignore") if tail else "")
+
+
+def _plain(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a copy as a dict: the SDK's own mapping takes a lock for each item, and another thread may still write."""
+    copy = getattr(attributes, "copy", None)
+    return copy() if copy is not None else dict(attributes)

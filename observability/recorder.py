@@ -92,13 +92,14 @@ def _inherit(span: Span, parent_context: context.Context | None) -> None:
     in a context without it.
     """
     carried = baggage.get_all(parent_context)
-    above = getattr(trace.get_current_span(parent_context), "attributes", None) or {}
+    above = getattr(trace.get_current_span(parent_context), "attributes", None)
+    if not carried and not above:
+        return
     own = span.attributes or {}
     for name in INHERITED:
-        if name not in own:
-            value = carried.get(name) or above.get(name)
-            if value is not None:
-                span.set_attribute(name, str(value)[:_LONGEST_INHERITED])
+        value = carried.get(name) or (above or {}).get(name)
+        if value is not None and name not in own:
+            span.set_attribute(name, str(value)[:_LONGEST_INHERITED])
 
 
 def _status(span: ReadableSpan) -> Status:

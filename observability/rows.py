@@ -73,11 +73,6 @@ def run_of(record: SpanRecord) -> str:
     return str(record.attributes.get(names.RUN_ID) or record.trace_id)
 
 
-def loss_of(record: SpanRecord) -> str:
-    """Return under which run a lost span is counted."""
-    return run_of(record)
-
-
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Generator[None]:
     connection.execute("BEGIN IMMEDIATE")

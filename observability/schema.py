@@ -83,9 +83,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA synchronous = NORMAL")  # per connection; a crash of the process loses nothing with it
-    return connection
+    return sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
@@ -107,7 +105,9 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    if _version(connection, path) == VERSION:
+    fresh = _version(connection, path) == 0
+    connection.execute("PRAGMA synchronous = NORMAL")  # lasts for the connection; a killed process loses nothing by it
+    if not fresh:
         return
     try:
         _use_wal(connection)

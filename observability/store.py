@@ -25,8 +25,8 @@ _FOUND: Final = (
 )
 # a tool server that takes the trace but not the baggage leaves its spans without the run's id: they count all the same
 _SPANS: Final = (
-    "SELECT span_id, parent_id, kind, name, service, layer, status, message, start_ns, end_ns, input_tokens, output_tokens,"
-    " usd, attributes, events FROM span LEFT JOIN process ON process.id = span.process"
+    "SELECT span_id, parent_id, kind, name, service, layer, status, message, start_ns, end_ns, input_tokens,"
+    " output_tokens, usd, attributes, events FROM span LEFT JOIN process ON process.id = span.process"
     " WHERE trace_id = :trace AND run IN (:run, :trace) ORDER BY start_ns, span_id"
 )
 _SUMS: Final = """SELECT

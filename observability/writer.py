@@ -19,7 +19,7 @@ from typing import Final
 from observability.conventions import is_content
 from observability.owner import Owner
 from observability.records import SpanRecord
-from observability.rows import close_process, interrupt, loss_of, open_process, write
+from observability.rows import close_process, interrupt, open_process, run_of, write
 
 _log = logging.getLogger(__name__)
 
@@ -95,8 +95,9 @@ class LocalWriter:
         return token.reached.wait(timeout)
 
     def _drop(self, record: SpanRecord) -> None:
-        with self._lock:
-            self._dropped[loss_of(record)] += 1
+        if record.end_ns is not None:  # a lost beginning is made good by the end
+            with self._lock:
+                self._dropped[run_of(record)] += 1
 
     def _work(self) -> None:
         self._attempt(self._begin)
@@ -138,10 +139,10 @@ class LocalWriter:
         if not batch and not dropped:
             return
         if not self._write(batch, dropped):
-            lost = Counter(loss_of(record) for record in batch if not self._write([record], {}))
-            with self._lock:
-                self._dropped.update(dropped)
-                self._dropped.update(lost)
+            lost = Counter(run_of(record) for record in batch if not self._write([record], {}))
+            if not self._write([], dropped + lost):
+                with self._lock:
+                    self._dropped.update(dropped + lost)
 
     def _write(self, batch: Sequence[SpanRecord], dropped: Mapping[str, int]) -> bool:
         return self._attempt(lambda: write(self._connection, self._owner.id, batch, dropped))
