@@ -19,10 +19,12 @@ class Lifeline:
 
     Args:
         deadline: when the run must have ended, in seconds of `time.monotonic`; `None` for no deadline.
+        expiry: the reason for which the deadline ends the run: the caller's deadline, or the budget's seconds.
     """
 
-    def __init__(self, deadline: float | None = None) -> None:
+    def __init__(self, deadline: float | None = None, expiry: StopReason = StopReason.DEADLINE) -> None:
         self.deadline = deadline
+        self._expiry = expiry
         self.stopped = threading.Event()
         self._lock = threading.Lock()
         self._signal: RunStopped | None = None
@@ -91,4 +93,7 @@ class Lifeline:
             self._timer.cancel()
 
     def _expire(self) -> None:
-        self.stop(StopReason.DEADLINE, "The deadline of the run has passed. Give it more time with deadline=SECONDS.")
+        more = "budget of seconds is used up. Raise it with Budget(seconds=…)."
+        if self._expiry is StopReason.DEADLINE:
+            more = "deadline has passed. Give it more time with deadline=SECONDS."
+        self.stop(self._expiry, f"The run's {more}")
