@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin, TYPE_CHECKING
 
 from pydantic import AliasChoices, BaseModel, SecretStr
 
-from cognition.settings.toml_lines import KeyPath
+
+if TYPE_CHECKING:
+    from cognition.settings.toml_lines import KeyPath
 
 Model = type[BaseModel]
 

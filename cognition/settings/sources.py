@@ -9,15 +9,17 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, TYPE_CHECKING
 
 from pydantic import BaseModel
 
 from cognition.settings.errors import SettingsError
 from cognition.settings.schema import Model, descend, model_of, values_of
 from cognition.settings.toml_lines import KeyPath, key_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FILE_NAME = "dionysus.toml"
 PREFIX = "DIONYSUS_"
@@ -74,7 +76,7 @@ class EnvironmentSource:
 
     Args:
         schema: the model of all settings; it says which names are free and keep their case.
-        known: settings of lower precedence, whose names of layers, tiers and servers a variable may speak of in any case.
+        known: settings of lower precedence; a variable may speak of their layers, tiers and servers in any case.
     """
 
     def __init__(self, schema: Model, known: Tree, environment: Mapping[str, str] = os.environ) -> None:
@@ -98,8 +100,9 @@ class EnvironmentSource:
         self._variables = {known: other for known, other in self._variables.items() if known != path} | {path: name}
         table = self.tree
         for part in path[:-1]:
-            inner = table.get(part)
-            table = table.setdefault(part, {}) if isinstance(inner, dict | None) else table.__setitem__(part, {}) or table[part]
+            if not isinstance(table.get(part), dict):
+                table[part] = {}
+            table = table[part]
         table[path[-1]] = _parsed(text)
 
 
@@ -172,6 +175,3 @@ def _syntax_error(path: Path, text: str, error: tomllib.TOMLDecodeError) -> str:
     what = re.sub(r"\s*\(at .*\)$", "", str(error))
     column = f", column {at_line[2]}" if at_line else ""
     return f"{path}:{line}: this is not valid TOML{column}: {what}."
-
-
-Locator = Callable[[KeyPath], tuple[int, str] | None]
