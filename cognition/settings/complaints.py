@@ -11,6 +11,7 @@ from cognition.settings.sources import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 

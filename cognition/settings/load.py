@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -15,18 +15,19 @@ from cognition.settings.sources import FILE_NAME, EnvironmentSource, FileSource,
 from layers.spec import DEFAULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
 BUILT_IN_TIERS = ("fast", "balanced", "deep", "offline")
 
 
-def load_settings(path: str | Path | None = None, *, other_tiers: Collection[str] = (), **keywords: Any) -> Settings:
+def load_settings(path: str | Path | None = None, **keywords: Any) -> Settings:
     """Return the settings: keywords over environment over file over defaults, key by key.
 
     Args:
         path: the TOML file; without it `$DIONYSUS_CONFIG`, else the nearest `dionysus.toml` (see `find_file`).
-        other_tiers: names of tiers that the caller has as objects, which layers may name too.
-        keywords: tables by name, each a mapping or the table's model: `memory={"url": "sqlite:///notes.db"}`.
+        keywords: tables by name, each a mapping or the table's model: `memory={"url": "sqlite:///notes.db"}`, for which
+            `memory="sqlite:///notes.db"` is short, as `sandbox="monty"` is; `tier=` names one tier for all layers, and
+            among `tiers` there may be smolagents `Model` objects. `None` is the same as not given.
 
     Raises:
         SettingsError: a key is unknown, a value is wrong, or the file can't be read; the message names every one.
@@ -41,7 +42,7 @@ def load_settings(path: str | Path | None = None, *, other_tiers: Collection[str
         settings = Settings.read(merged(merged(below, environment.tree), given.tree), found)
     except ValidationError as error:
         raise SettingsError("\n".join(complaints(Settings, error, sources))) from None
-    unknown = _unknown_names(settings, sources, other_tiers)
+    unknown = _unknown_names(settings, sources)
     if unknown:
         raise SettingsError("\n".join(unknown))
     return settings
@@ -84,10 +85,13 @@ def _short(path: Path) -> Path:
         return path
 
 
-def _unknown_names(settings: Settings, sources: Sequence[Source], other_tiers: Collection[str]) -> list[str]:
+def _unknown_names(settings: Settings, sources: Sequence[Source]) -> list[str]:
     """Return a line for each layer or tier that a layer names and that isn't there."""
     layers = {name for name in {*DEFAULTS, *settings.layers} if _enabled(settings, name)}
-    tiers = {*BUILT_IN_TIERS, *settings.tiers, *other_tiers}
+    tiers = {*BUILT_IN_TIERS, *settings.tiers}
+    if settings.tier is not None and settings.tier not in tiers:
+        sentence = f"there is no tier {settings.tier!r}; {nearest(settings.tier, tiers)}"
+        return [complaint(("tier",), sentence, sources)]
     lines: list[str] = []
     for name, spec in settings.layers.items():
         if spec.enabled and spec.tier not in tiers:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from layers.tiers.settings import TierSettings
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from cognition.settings.schema import secrets_in
 from dionysus_mcp.settings import McpServerSettings, MemorySettings
 from layers.run import Budget
 from layers.spec import DEFAULTS, LayerSpec
-from layers.tiers.settings import TierSettings
 from observability.settings import SHORTEST_SECRET, TraceSettings, environment_secrets
 from sandbox.settings import SandboxSettings
 
@@ -23,7 +23,8 @@ class Settings(BaseModel):
 
     Attributes:
         layers: the layers that were changed or added, each whole: what `layers.spec.resolve_layers` takes.
-        tiers: the tiers that were changed or added.
+        tier: one tier for all layers, whatever they say themselves.
+        tiers: the tiers that were changed or added; a tier given as a smolagents `Model` is among them as it is.
         mcp: other MCP servers whose tools layers may use.
         memory: where memory is kept.
         sandbox: how code runs.
@@ -34,6 +35,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     layers: dict[str, LayerSpec] = Field(default_factory=dict[str, LayerSpec])
+    tier: str | None = None
     tiers: dict[str, TierSettings] = Field(default_factory=dict[str, TierSettings])
     mcp: dict[str, McpServerSettings] = Field(default_factory=dict[str, McpServerSettings])
     memory: MemorySettings = Field(default_factory=MemorySettings)
@@ -50,8 +52,15 @@ class Settings(BaseModel):
         Raises:
             pydantic.ValidationError: a key is unknown or a value is wrong.
         """
+        tiers: dict[str, Any] = tree["tiers"] if isinstance(tree.get("tiers"), dict) else {}
+        objects = {name: tier for name, tier in tiers.items() if not _is_plain(tier)}
+        if objects:
+            tree = {**tree, "tiers": {name: tier for name, tier in tiers.items() if name not in objects}}
         settings = cls.model_validate(tree)
-        settings._file = file
+        settings = settings.model_copy(
+            update={"layers": settings._all_layers(), "tiers": {**settings.tiers, **objects}}  # noqa: SLF001 - its own
+        )
+        settings._file = file  # noqa: SLF001 - its own
         return settings
 
     @property
@@ -74,6 +83,12 @@ class Settings(BaseModel):
             found.update((password, unquote(password)))
         return {value for value in found if len(value) >= SHORTEST_SECRET}
 
+    def _all_layers(self) -> dict[str, LayerSpec]:
+        if self.tier is None:
+            return self.layers
+        layers = {**DEFAULTS, **self.layers}
+        return {name: spec.model_copy(update={"tier": self.tier}) for name, spec in layers.items()}
+
     @field_validator("layers", mode="before")
     @classmethod
     def _onto_defaults(cls, changes: Any) -> Any:
@@ -87,3 +102,8 @@ def _onto_default(name: str, change: Any) -> Any:
         return change
     known = DEFAULTS[name].model_dump() if name in DEFAULTS else {}
     return {**known, **change, "name": name}
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value can be read as settings; anything else is taken for a model object of the user's own."""
+    return isinstance(value, str | int | float | list | tuple | Mapping | None)

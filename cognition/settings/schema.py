@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Union, get_args, get_origin, TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel, SecretStr
-
 
 if TYPE_CHECKING:
     from cognition.settings.toml_lines import KeyPath

@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Any, Protocol, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel
 
@@ -25,6 +25,8 @@ FILE_NAME = "dionysus.toml"
 PREFIX = "DIONYSUS_"
 OWN_VARIABLES = frozenset({"DIONYSUS_HOME", "DIONYSUS_CONFIG"})
 """Variables that are no settings: where the data is, and where the settings are."""
+
+_SHORT = {"memory": "url", "sandbox": "backend"}
 
 Tree = dict[str, Any]
 
@@ -107,10 +109,14 @@ class EnvironmentSource:
 
 
 class KeywordSource:
-    """Settings given as keyword arguments; models among them count with all their fields."""
+    """Settings given as keyword arguments; models among them count with all their fields.
+
+    `memory="sqlite:///notes.db"` and `sandbox="monty"` are short for the one key of the table that matters most.
+    """
 
     def __init__(self, keywords: Mapping[str, Any]) -> None:
-        self.tree: Tree = _plain(keywords)
+        short = {table: {_SHORT[table]: value} for table, value in keywords.items() if _is_short(table, value)}
+        self.tree: Tree = _plain({**keywords, **short})
 
     def locate(self, path: KeyPath) -> tuple[int, str] | None:
         """Return the depth known and the keyword's name."""
@@ -120,6 +126,10 @@ class KeywordSource:
                 return (depth, f"keyword {path[0]}") if depth else None
             table = table[part]
         return len(path), f"keyword {path[0]}"
+
+
+def _is_short(table: str, value: Any) -> bool:
+    return table in _SHORT and isinstance(value, str)
 
 
 def merged(lower: Tree, upper: Tree) -> Tree:
