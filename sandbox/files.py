@@ -86,6 +86,8 @@ class Files:
 def _check_name(name: str) -> None:
     parts = name.split("/")
     if not name or len(name) > _MAX_NAME or name.startswith("/") or any(part in ("", ".", "..") for part in parts):
-        raise FileRefused(f"{name[:80]!r} is not a plain relative file name (no leading '/', no '..', ≤ 255 characters)")
+        raise FileRefused(
+            f"{name[:80]!r} is not a plain relative file name (no leading '/', no '..', ≤ 255 characters)"
+        )
     if "\\" in name or not name.isprintable():
         raise FileRefused(f"{name[:80]!r} has characters that a file name may not have here")

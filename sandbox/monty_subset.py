@@ -82,7 +82,10 @@ WORKS: Final = {
     "match": ("def kind(x):\n    match x:\n        case [a, *_]:\n            return a\nkind([7, 8])", 7),
     "with": ("with open('w.txt', 'w') as f:\n    f.write('hi')\nopen('w.txt').read()", "hi"),
     "f-strings": ("f'{3.14159:.2f} {\"a\"!r:>5}'", "3.14   'a'"),
-    "star arguments and unpacking": ("def f(*a, **k):\n    return a, k\nfirst, *rest = [1, 2, 3]\nf(*rest, z=1)", ((2, 3), {"z": 1})),
+    "star arguments and unpacking": (
+        "def f(*a, **k):\n    return a, k\nfirst, *rest = [1, 2, 3]\nf(*rest, z=1)",
+        ((2, 3), {"z": 1}),
+    ),
     "async def and await": ("async def f():\n    return 1\nawait f()", 1),
     "big integers": ("2 ** 100 % 1000", 376),
     "json": ("import json\njson.loads(json.dumps({'a': [1, None]}))", {"a": [1, None]}),

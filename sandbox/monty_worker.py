@@ -72,7 +72,9 @@ class Worker:
         """The process id, for diagnosis and tests."""
         return self._pid
 
-    def start(self, code: str, inputs: Mapping[str, Any], write: Callable[[str], None], cwd: str | None) -> SyncSnapshot:
+    def start(
+        self, code: str, inputs: Mapping[str, Any], write: Callable[[str], None], cwd: str | None
+    ) -> SyncSnapshot:
         """Run code until it ends or asks the host for something. `write` is called from the turn thread.
 
         Raises:
