@@ -1,1 +1,60 @@
-"""Part of Dionysus."""
+"""Generated code runs here without harm; the tools it calls stay on the host.
+
+Useful alone with plain smolagents:
+
+    from sandbox import MontySandbox
+
+    with MontySandbox() as box:
+        CodeAgent(tools=[...], model=model, executor=box).run("...")
+
+The sandboxes are imported on first use: `import sandbox` loads neither smolagents nor an interpreter.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from sandbox.backend import Backend, select
+from sandbox.errors import (
+    CodeError,
+    ExecutionStopped,
+    FileRefused,
+    LimitExceeded,
+    SandboxClosed,
+    SandboxError,
+    SandboxUnavailable,
+    SessionLost,
+    ValueRefused,
+)
+from sandbox.settings import Limits, SandboxSettings
+
+if TYPE_CHECKING:
+    from sandbox.executor import Sandbox
+    from sandbox.monty import MontyBackend, MontySandbox
+
+__all__ = [
+    "Backend",
+    "CodeError",
+    "ExecutionStopped",
+    "FileRefused",
+    "LimitExceeded",
+    "Limits",
+    "MontyBackend",
+    "MontySandbox",
+    "Sandbox",
+    "SandboxClosed",
+    "SandboxError",
+    "SandboxSettings",
+    "SandboxUnavailable",
+    "SessionLost",
+    "ValueRefused",
+    "select",
+]
+
+_LATE = {"Sandbox": "sandbox.executor", "MontyBackend": "sandbox.monty", "MontySandbox": "sandbox.monty"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module 'sandbox' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LATE[name]), name)

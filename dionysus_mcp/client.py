@@ -1,0 +1,217 @@
+"""Clients: of any MCP server, and of memory over MCP.
+
+The layers reach memory through this module alone. It is cheap to import: the MCP SDK is loaded by `McpClient.connect`.
+Everything here runs on one event loop, used by many tasks at once; cancelling a task cancels its call only.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from dionysus_mcp.errors import (
+    DionysusMcpError,
+    McpTimeout,
+    McpToolError,
+    McpToolMissing,
+    McpUnavailable,
+    MemoryStoreError,
+)
+from dionysus_mcp.mcp_client import McpClient, ToolInfo
+from dionysus_mcp.records import ConsciousnessState, Memory, MemoryHealth, MentalModel, Prediction, Recall
+from dionysus_mcp.settings import MemorySettings, as_environment, inherited_python_environment
+from dionysus_mcp.targets import HttpServer, StdioServer, Target
+
+if TYPE_CHECKING:
+    from observability.settings import TraceSettings
+
+__all__ = [
+    "MEMORY_TOOLS",
+    "DionysusMcpError",
+    "HttpServer",
+    "McpClient",
+    "McpTimeout",
+    "McpToolError",
+    "McpToolMissing",
+    "McpUnavailable",
+    "MemoryClient",
+    "MemoryStoreError",
+    "StdioServer",
+    "Target",
+    "ToolInfo",
+    "memory_server",
+]
+
+MEMORY_TOOLS = frozenset(
+    {
+        "semantic_recall",
+        "create_memory",
+        "get_memories",
+        "get_consciousness_state",
+        "memory_health",
+        "create_mental_model",
+        "make_prediction",
+        "resolve_prediction",
+        "revise_mental_model",
+    }
+)
+
+
+class MemoryClient:
+    """Memory, as the layers see it: our memory server's tools as typed methods.
+
+    Every method raises as `McpClient.call` does.
+    """
+
+    def __init__(self, client: McpClient) -> None:
+        self._client = client
+
+    async def recall(
+        self,
+        query: str,
+        top_k: int = 8,
+        *,
+        threshold: float | None = None,
+        memory_types: Sequence[str] | None = None,
+        exclude_types: Sequence[str] | None = None,
+        session_id: str | None = None,
+        token_budget: int | None = None,
+    ) -> Recall:
+        """Find memories by meaning and by words.
+
+        Args:
+            query: What is asked, in any words.
+            top_k: At most so many hits.
+            threshold: Only hits with at least this score, see `records.Hit.score`.
+            memory_types: Only these types; all when None.
+            exclude_types: None of these types.
+            session_id: Only this session's memories; the whole project when None.
+            token_budget: Roughly so many tokens of content at most (four characters a token); hits beyond it are left
+                out and `notice` says so.
+        """
+        arguments = {
+            "query": query,
+            "top_k": top_k,
+            "threshold": threshold,
+            "memory_types": _listed(memory_types),
+            "exclude_types": _listed(exclude_types),
+            "session_id": session_id,
+            "token_budget": token_budget,
+        }
+        return Recall.model_validate(await self._client.call("semantic_recall", _given(arguments)))
+
+    async def create(
+        self,
+        content: str,
+        *,
+        memory_type: str = "episodic",
+        importance: float = 0.5,
+        metadata: Mapping[str, Any] | None = None,
+        session_id: str | None = None,
+        occurred_at: datetime | None = None,
+        source: str | None = None,
+    ) -> Memory:
+        """Store a memory; the same one again gives the one that is there.
+
+        Args:
+            content: Text, as it should be quoted.
+            memory_type: See `records.Memory`.
+            importance: From 0 to 1.
+            metadata: JSON values.
+            session_id: The conversation it belongs to.
+            occurred_at: When what it tells happened (aware); unknown when None.
+            source: Where it comes from.
+        """
+        arguments = {
+            "content": content,
+            "memory_type": memory_type,
+            "importance": importance,
+            "metadata": dict(metadata) if metadata else None,
+            "session_id": session_id,
+            "occurred_at": occurred_at.isoformat() if occurred_at else None,
+            "source": source,
+        }
+        return Memory.model_validate(await self._client.call("create_memory", _given(arguments)))
+
+    async def get(self, ids: Sequence[str]) -> list[Memory]:
+        """The memories with these ids, whole, in this order, superseded ones too; an unknown id is a McpToolError."""
+        answer = await self._client.call("get_memories", {"ids": list(ids)})
+        return [Memory.model_validate(memory) for memory in answer["memories"]]
+
+    async def state(self) -> ConsciousnessState:
+        """What is in mind now: counts, the latest memories, beliefs, open predictions."""
+        return ConsciousnessState.model_validate(await self._client.call("get_consciousness_state"))
+
+    async def ready(self, timeout: float = 30.0) -> MemoryHealth:  # noqa: ASYNC109 -- the server waits, in one call
+        """Wait until the embedder is there, at most `timeout` seconds, and tell how things are then.
+
+        Keyword recall works from the start; a `MemoryHealth.embedder` other than "ready" says why it stays so.
+        """
+        answer = await self._client.call("memory_health", {"wait": timeout}, timeout=timeout + 10.0)
+        return MemoryHealth.model_validate(answer)
+
+    async def create_mental_model(
+        self,
+        domain: str,
+        statement: str,
+        *,
+        concepts: Sequence[str] = (),
+        prediction_templates: Sequence[str] = (),
+    ) -> MentalModel:
+        """Hold a belief about "user", "self", "world" or "task"; the same one again gives the one that is held."""
+        arguments = {
+            "domain": domain,
+            "statement": statement,
+            "concepts": list(concepts),
+            "prediction_templates": list(prediction_templates),
+        }
+        return MentalModel.model_validate(await self._client.call("create_mental_model", arguments))
+
+    async def make_prediction(
+        self,
+        model_id: str,
+        statement: str,
+        probability: float,
+        *,
+        context: str | None = None,
+        rule: str | None = None,
+        expires_at: datetime | None = None,
+    ) -> Prediction:
+        """Predict from a mental model; see `records.Prediction` for the rule that judges a text observation."""
+        arguments = {
+            "model_id": model_id,
+            "statement": statement,
+            "probability": probability,
+            "context": context,
+            "rule": rule,
+            "expires_at": expires_at.isoformat() if expires_at else None,
+        }
+        return Prediction.model_validate(await self._client.call("make_prediction", _given(arguments)))
+
+    async def resolve_prediction(self, prediction_id: str, observation: bool | str | Mapping[str, Any]) -> Prediction:
+        """Score a prediction by what was observed: true or false, `{"outcome": ...}`, or a text where it has a rule."""
+        seen = observation if isinstance(observation, bool | str) else dict(observation)
+        arguments = {"prediction_id": prediction_id, "observation": seen}
+        return Prediction.model_validate(await self._client.call("resolve_prediction", arguments))
+
+    async def revise_mental_model(self, model_id: str, statement: str, reason: str) -> MentalModel:
+        """Give a mental model a new version; the old one stays in its history with how it had fared."""
+        arguments = {"model_id": model_id, "statement": statement, "reason": reason}
+        return MentalModel.model_validate(await self._client.call("revise_mental_model", arguments))
+
+
+def memory_server(settings: MemorySettings, trace: "TraceSettings | None" = None) -> StdioServer:
+    """How to start our memory server with these settings; its spans go to the trace store of `trace`."""
+    environment = inherited_python_environment() | as_environment(settings)
+    if trace is not None:
+        environment |= as_environment(trace)
+    # -P: a user's own folder `sandbox` or `layers` in the working directory must not be imported instead of ours.
+    return StdioServer(command=sys.executable, args=("-P", "-m", "dionysus_mcp.server"), env=environment)
+
+
+def _listed(values: Sequence[str] | None) -> list[str] | None:
+    return None if values is None else list(values)
+
+
+def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if value is not None}

@@ -1,0 +1,34 @@
+"""The package's errors, each named for what the caller can do about it."""
+
+
+class DionysusMcpError(Exception):
+    """Base of everything that this package raises on purpose."""
+
+
+class MemoryStoreError(DionysusMcpError):
+    """The store can't do what was asked: not our database, a newer one, an unknown id, a value it refuses."""
+
+
+class EmbedderError(MemoryStoreError):
+    """The embedding model is missing or altered; recall by keywords still works."""
+
+
+class McpUnavailable(DionysusMcpError):  # noqa: N818 -- named for the state that the caller meets
+    """A server could not be started or reached, or is gone and did not come back after one reconnect."""
+
+
+class McpToolMissing(McpUnavailable):
+    """The server answers but lacks tools that the caller requires; the message names them."""
+
+
+class McpTimeout(McpUnavailable):
+    """A call got no answer within its time limit; the connection stays usable for other calls."""
+
+
+class McpToolError(DionysusMcpError):
+    """The tool ran and reported an error (`isError`), or refused its arguments; the message is the tool's text."""
+
+    def __init__(self, message: str, *, server: str, tool: str) -> None:
+        super().__init__(message)
+        self.server = server
+        self.tool = tool

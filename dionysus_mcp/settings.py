@@ -1,0 +1,123 @@
+"""The package's settings, and the one place where it reads the environment.
+
+`MemorySettings` is the table `[memory]` (or `DIONYSUS_MEMORY__*`), `McpServerSettings` one table `[mcp.NAME]`.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dionysus_mcp.targets import HttpServer, StdioServer, Target
+
+MEGABYTE = 1024 * 1024
+
+
+def default_url() -> str:
+    """The address of the memory store in the user's data folder."""
+    from observability.settings import home
+
+    return f"sqlite:///{home() / 'memory.db'}"
+
+
+class MemorySettings(BaseSettings):
+    """Where memory is kept and how it is read.
+
+    Attributes:
+        url: The store as a SQLAlchemy URL, `sqlite:///FILE`; also from `DATABASE_URL`.
+        tenant: First half of the scope that every memory belongs to.
+        project: Second half of the scope.
+        embedder: "minilm", or "none" for recall by keywords alone.
+        embedder_threads: Threads of the embedding model.
+        busy_timeout: Seconds to wait for another process's write.
+        token_budget: Tokens that one recall may return when the caller sets no budget (four characters a token).
+        max_content: Characters that one memory may have.
+        max_file_bytes: Larger files are not ingested.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="DIONYSUS_MEMORY__", frozen=True, extra="forbid", populate_by_name=True
+    )
+
+    url: str = Field(default_factory=default_url, validation_alias=AliasChoices("DIONYSUS_MEMORY__URL", "DATABASE_URL"))
+    tenant: str = Field(default="local", min_length=1)
+    project: str = Field(default="default", min_length=1)
+    embedder: Literal["minilm", "none"] = "minilm"
+    embedder_threads: int = Field(default=2, ge=1, le=16)
+    busy_timeout: float = Field(default=10.0, ge=5.0)
+    token_budget: int = Field(default=8000, ge=100)
+    max_content: int = Field(default=100_000, ge=1000)
+    max_file_bytes: int = Field(default=50 * MEGABYTE, ge=1)
+
+
+class McpServerSettings(BaseModel):
+    """Another MCP server whose tools layers may use: either `command` (stdio) or `url` (streamable HTTP).
+
+    Attributes:
+        tools: The only tools to offer; None offers all.
+        connect_timeout: Seconds until the server must have answered the handshake.
+        call_timeout: Seconds until a tool must have answered.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict, repr=False)
+    cwd: Path | None = None
+    url: str | None = None
+    headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    tools: tuple[str, ...] | None = None
+    connect_timeout: float = Field(default=30.0, gt=0)
+    call_timeout: float = Field(default=60.0, gt=0)
+
+    @model_validator(mode="after")
+    def _one_way_to_reach_it(self) -> Self:
+        if (self.command is None) == (self.url is None):
+            raise ValueError(
+                "set either `command` (a server to start) or `url` (a server to call), not both or neither"
+            )
+        return self
+
+    def target(self) -> Target:
+        """Where the server is found."""
+        if self.url is not None:
+            return HttpServer(url=self.url, headers=self.headers)
+        return StdioServer(command=self.command or "", args=self.args, env=self.env, cwd=self.cwd)
+
+
+def as_environment(settings: BaseSettings) -> dict[str, str]:
+    """Environment variables from which another process reads the same settings.
+
+    Values that are None are left out, so that the other process takes its default.
+    """
+    prefix = settings.model_config.get("env_prefix", "")
+    values = {name: getattr(settings, name) for name in type(settings).model_fields}
+    return {f"{prefix}{name.upper()}": _spelled(value) for name, value in values.items() if value is not None}
+
+
+def inherited_python_environment() -> dict[str, str]:
+    """What a server of ours needs of our environment to find the same code: `PYTHONPATH` with this package's folder.
+
+    The server runs with `-P`, so the working directory is not searched; a checkout that isn't installed must be named.
+    """
+    folder = str(Path(__file__).resolve().parent.parent)
+    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    if "site-packages" not in folder and folder not in paths:
+        paths.append(folder)
+    kept = {name: os.environ[name] for name in ("DIONYSUS_HOME", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
+    return kept | ({"PYTHONPATH": os.pathsep.join(paths)} if paths else {})
+
+
+def _spelled(value: Any) -> str:
+    if isinstance(value, str | int | float | Path | SecretStr):
+        return str(_plain(value))
+    return json.dumps(value, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    # Secrets go to our own server's environment in clear: masked, they would be useless there.
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

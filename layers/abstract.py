@@ -1,0 +1,3 @@
+"""The abstract layer: its prompt."""
+
+PROMPT = ""

@@ -1,0 +1,151 @@
+"""smolagents agents with our prompts, and a span, an event and a check of the budget around every step."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from smolagents import CodeAgent, ToolCallingAgent
+from smolagents.agents import MultiStepAgent, PromptTemplates
+from smolagents.memory import ActionStep, PlanningStep
+from smolagents.monitoring import LogLevel
+
+from layers import prompts
+from layers.run.events import EventKind
+from observability import Kind, span
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+    from smolagents.models import ChatMessage
+    from smolagents.tools import Tool
+
+    from layers.run.run import Node
+    from layers.tiers.model import TierModel
+    from sandbox import Sandbox
+
+
+class _Stepped(MultiStepAgent):
+    """Puts our boundary around the three things an agent does: a step, a plan, the closing call."""
+
+    def __init__(self, node: Node, system_text: str, **options: Any) -> None:
+        self.node = node
+        self.system_text = system_text  # before smolagents' constructor, which asks for the system prompt
+        super().__init__(**options)
+
+    def initialize_system_prompt(self) -> str:
+        return self.system_text
+
+    def _step_stream(self, memory_step: ActionStep) -> Generator[Any]:
+        with _step(self, memory_step):
+            # Drawn to its end inside the span: a generator left open would keep the span's context attached.
+            outputs = list(super()._step_stream(memory_step))
+        yield from outputs
+
+    def _generate_planning_step(self, task: str, is_first_step: bool, step: int) -> Generator[Any]:
+        node = self.node
+        node.run.lifeline.check()
+        with span(node.run.tracer, Kind.PLAN, f"plan {node.layer}") as opened:
+            outputs = list(super()._generate_planning_step(task, is_first_step, step))
+            plan = next((str(output.plan) for output in outputs if isinstance(output, PlanningStep)), "")
+            opened.set_attribute("output.value", plan)
+        node.publish(EventKind.PLAN, plan)
+        yield from outputs
+
+    def provide_final_answer(self, task: str) -> ChatMessage:
+        node = self.node
+        node.run.lifeline.check()
+        attributes = {"dionysus.step.closing": True, "dionysus.step.number": self.max_steps + 1}
+        with span(node.run.tracer, Kind.STEP, "closing", attributes) as opened:
+            message = super().provide_final_answer(task)
+            opened.set_attribute("output.value", str(message.content))
+        node.publish(EventKind.STEP_ENDED, "steps are used up: a closing call", closing=True)
+        return message
+
+
+class LayerCodeAgent(_Stepped, CodeAgent):
+    """A layer that writes code."""
+
+
+class LayerToolCallingAgent(_Stepped, ToolCallingAgent):
+    """A layer that calls tools natively."""
+
+
+def build_agent(
+    node: Node, model: TierModel, tools: list[Tool], system_text: str, sandbox: Sandbox | None
+) -> LayerCodeAgent | LayerToolCallingAgent:
+    """Build the fresh agent of one delegation.
+
+    Args:
+        node: its place in the run's tree.
+        model: its tier's model.
+        tools: host tools and the layers it may call.
+        system_text: its whole system prompt.
+        sandbox: where its code runs; `None` makes an agent that calls tools natively.
+    """
+    options: dict[str, Any] = {
+        "tools": tools,
+        "model": model,
+        "prompt_templates": _templates(),
+        "max_steps": node.spec.max_steps,
+        "planning_interval": node.spec.planning_interval,
+        "verbosity_level": LogLevel.OFF,
+    }
+    if sandbox is None:
+        return LayerToolCallingAgent(node, system_text, **options)
+    return LayerCodeAgent(node, system_text, executor=sandbox, **options)
+
+
+@contextmanager
+def _step(agent: _Stepped, memory_step: ActionStep) -> Generator[Span]:
+    """Check the lifeline, count the step, and trace its four phases (Boyd's observe, orient, decide, act)."""
+    node, number = agent.node, memory_step.step_number
+    node.run.lifeline.check()
+    node.run.ledger.step(node.layer)
+    node.publish(EventKind.STEP_STARTED, f"step {number} of {agent.max_steps}", step=number, of=agent.max_steps)
+    observed = _last_observation(agent)
+    attributes = {
+        "dionysus.step.number": number,
+        "dionysus.step.max": agent.max_steps,
+        "dionysus.ooda.observe": observed,
+    }
+    with span(node.run.tracer, Kind.STEP, f"step {number}", attributes) as opened:
+        try:
+            yield opened
+        finally:
+            thought, _, code = str(memory_step.model_output or "").partition("<code>")
+            opened.set_attributes(
+                {
+                    "dionysus.ooda.orient": thought.strip(),
+                    "dionysus.ooda.decide": memory_step.code_action or code or _calls(memory_step),
+                    "dionysus.ooda.act": str(memory_step.observations or ""),
+                }
+            )
+            # smolagents keeps every prompt of every step: memory would grow with the square of the steps.
+            memory_step.model_input_messages = None
+    node.publish(EventKind.STEP_ENDED, _headline(memory_step), step=number, of=agent.max_steps)
+
+
+def _last_observation(agent: _Stepped) -> str:
+    for step in reversed(agent.memory.steps):
+        if isinstance(step, ActionStep):
+            return str(step.observations or step.error or "")
+    return str(agent.task or "")
+
+
+def _calls(step: ActionStep) -> str:
+    return "; ".join(f"{call.name}({call.arguments})" for call in step.tool_calls or ())
+
+
+def _headline(step: ActionStep) -> str:
+    thought = str(step.model_output or "").partition("<code>")[0].strip()
+    return (thought.splitlines() or [_calls(step) or "acted"])[0][:160]
+
+
+def _templates() -> PromptTemplates:
+    return PromptTemplates(
+        system_prompt="",
+        planning=prompts.PLANNING,  # pyright: ignore[reportArgumentType] - a TypedDict with the same keys
+        managed_agent={"task": "", "report": ""},
+        final_answer=prompts.FINAL_ANSWER,  # pyright: ignore[reportArgumentType]
+    )

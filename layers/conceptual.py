@@ -1,0 +1,3 @@
+"""The conceptual layer: its prompt."""
+
+PROMPT = ""

@@ -1,0 +1,3 @@
+"""The consciousness layer: its prompt."""
+
+PROMPT = ""

@@ -1,0 +1,3 @@
+"""The metacognitive layer: its prompt."""
+
+PROMPT = ""

@@ -1,0 +1,3 @@
+"""The perceptual layer: its prompt."""
+
+PROMPT = ""

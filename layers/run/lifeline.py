@@ -1,0 +1,99 @@
+"""One deadline and one stop event for a whole run: everything that waits, waits on this."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+from typing import TypeVar
+
+from layers.run.signals import RunStopped, StopReason
+
+T = TypeVar("T")
+
+
+class Lifeline:
+    """The life of one run, shared by every thread that works for it.
+
+    Args:
+        deadline: when the run must have ended, in seconds of `time.monotonic`; `None` for no deadline.
+        expiry: the reason for which the deadline ends the run: the caller's deadline, or the budget's seconds.
+    """
+
+    def __init__(self, deadline: float | None = None, expiry: StopReason = StopReason.DEADLINE) -> None:
+        self.deadline = deadline
+        self._expiry = expiry
+        self.stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._signal: RunStopped | None = None
+        self._callbacks: dict[int, Callable[[], object]] = {}
+        self._timer: threading.Timer | None = None
+        if deadline is not None:
+            self._timer = threading.Timer(max(0.0, deadline - time.monotonic()), self._expire)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def stop(self, reason: StopReason, detail: str) -> bool:
+        """End the run for a reason; only the first call counts.
+
+        Returns:
+            Whether this call was the one that stopped the run.
+        """
+        with self._lock:
+            if self._signal is not None:
+                return False
+            self._signal = RunStopped(reason, detail)
+            callbacks = list(self._callbacks.values())
+            self.stopped.set()
+        for callback in callbacks:
+            callback()
+        return True
+
+    def check(self) -> None:
+        """Raise `RunStopped` once the run was stopped. Called at every boundary: step, model call, tool call."""
+        if self._signal is not None:
+            # A fresh object per raise: one exception raised in several threads would mix their tracebacks.
+            raise RunStopped(self._signal.reason, self._signal.detail)
+
+    def remaining(self) -> float | None:
+        """Seconds until the deadline (never negative), `None` without one."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+    @contextmanager
+    def on_stop(self, callback: Callable[[], object]) -> Generator[None]:
+        """Have `callback` called, from any thread, when the run stops while the block is running."""
+        with self._lock:
+            already = self._signal is not None
+            self._callbacks[id(callback)] = callback
+        try:
+            if already:
+                callback()
+            yield
+        finally:
+            with self._lock:
+                self._callbacks.pop(id(callback), None)
+
+    def wait(self, future: Future[T]) -> T:
+        """Wait for a future; when the run stops first, cancel it and raise `RunStopped`."""
+        with self.on_stop(future.cancel):
+            try:
+                return future.result()
+            except CancelledError:
+                self.check()
+                raise
+            except BaseException:
+                future.cancel()  # KeyboardInterrupt while waiting: what was asked for must not go on alone
+                raise
+
+    def close(self) -> None:
+        """Let go of the timer; the run is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _expire(self) -> None:
+        more = "budget of seconds is used up. Raise it with Budget(seconds=…)."
+        if self._expiry is StopReason.DEADLINE:
+            more = "deadline has passed. Give it more time with deadline=SECONDS."
+        self.stop(self._expiry, f"The run's {more}")

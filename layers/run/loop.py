@@ -1,0 +1,52 @@
+"""The one event-loop thread of a `Mind`: MCP clients and model calls live on it, agent threads call into it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class LoopThread:
+    """An asyncio event loop on a daemon thread.
+
+    Example:
+        >>> loop = LoopThread()
+        >>> loop.submit(asyncio.sleep(0, "done")).result()
+        'done'
+        >>> loop.close()
+    """
+
+    def __init__(self, name: str = "dionysus-loop") -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run a coroutine on the loop; cancelling the future cancels the coroutine.
+
+        The caller's context variables go along, so that spans opened on the loop have the caller's span as parent.
+        """
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Cancel what still runs, stop the loop and join its thread, for at most `timeout` seconds. Idempotent."""
+        if self._loop.is_closed():
+            return
+        asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result(timeout)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+
+async def _cancel_others() -> None:
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()

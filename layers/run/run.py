@@ -1,0 +1,110 @@
+"""A run and its nodes: one node for every agent that works in the run's tree."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from layers.run.events import EventKind, Events
+from layers.run.ledger import Budget, Ledger
+from observability import Kind, inherited, span
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span, Tracer
+
+    from layers.run.lifeline import Lifeline
+    from layers.spec import LayerSpec
+
+
+@dataclass(slots=True)
+class Trail:
+    """What a run has met so far; the material of a partial answer, and what evidence is checked against.
+
+    Attributes:
+        seen: memory id → text of every memory that a tool showed to some layer.
+        reports: reports of finished layers, oldest first.
+    """
+
+    seen: dict[str, str] = field(default_factory=dict[str, str])
+    reports: list[Any] = field(default_factory=list[Any])
+
+
+class Run:
+    """One task from start to end: its id, ledger, lifeline, events and tracer, shared by all its nodes.
+
+    Args:
+        run_id: unique, also the `dionysus.run.id` of every span.
+        session_id: the conversation it belongs to.
+        budget: what it may spend.
+        lifeline: its deadline and stop event.
+        tracer: where its spans go.
+    """
+
+    def __init__(self, run_id: str, session_id: str, budget: Budget, lifeline: Lifeline, tracer: Tracer) -> None:
+        self.id = run_id
+        self.session_id = session_id
+        self.ledger = Ledger(budget)
+        self.lifeline = lifeline
+        self.events = Events(run_id)
+        self.tracer = tracer
+        self.trail = Trail()
+
+    @contextmanager
+    def span(self, task: str) -> Generator[Span]:
+        """Open the run's root span; every span below it carries the run's and the session's id."""
+        self.events.publish(EventKind.RUN_STARTED, (), task, session=self.session_id)
+        carried = {"session.id": self.session_id, "dionysus.run.id": self.id}
+        with inherited(carried), span(self.tracer, Kind.RUN, "invoke_workflow think", {"input.value": task}) as root:
+            yield root
+
+    @contextmanager
+    def child(self, spec: LayerSpec, parent: Node | None = None) -> Generator[Node]:
+        """Open a node for one agent of a layer: its path, its span, its time on the ledger."""
+        path = (*(parent.path if parent else ()), spec.name)
+        node = Node(self, spec, path)
+        attributes = {
+            "gen_ai.agent.name": spec.name,
+            "dionysus.layer.path": "/".join(path),
+            "dionysus.step.max": spec.max_steps,
+        }
+        carried = {"dionysus.layer": spec.name, "dionysus.tier": spec.tier}
+        started = time.monotonic()
+        try:
+            with inherited(carried), span(self.tracer, Kind.LAYER, f"invoke_agent {spec.name}", attributes) as opened:
+                node.span = opened
+                yield node
+        finally:
+            seconds = time.monotonic() - started
+            self.ledger.time(spec.name, seconds - node.waited)
+            if parent is not None:
+                parent.waited += seconds
+
+
+class Node:
+    """One agent's place in the tree of a run.
+
+    Attributes:
+        path: layer names from the manager down to this one.
+        span: the layer's span.
+        waited: seconds spent in the layers that this one called.
+    """
+
+    span: Span
+
+    def __init__(self, run: Run, spec: LayerSpec, path: tuple[str, ...]) -> None:
+        self.run = run
+        self.spec = spec
+        self.path = path
+        self.waited = 0.0
+
+    @property
+    def layer(self) -> str:
+        """The layer's name."""
+        return self.spec.name
+
+    def publish(self, kind: EventKind, summary: str, **detail: Any) -> None:
+        """Publish an event of this layer."""
+        self.run.events.publish(kind, self.path, summary, **detail)

@@ -1,0 +1,87 @@
+"""What a tier's model is to the rest of the house: one blocking call that a lifeline can end.
+
+`layers.tiers.model.TierModel` is the smolagents `Model` that agents hold; it reserves, calls a `ChatModel` and
+settles. A `ChatModel` knows nothing of layers, budgets or spans.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from smolagents import ChatMessage
+    from smolagents.tools import Tool
+
+    from layers.run.lifeline import Lifeline
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One call of a model.
+
+    Attributes:
+        messages: smolagents messages, system prompt first.
+        stop: sequences at which the completion ends.
+        tools: tools the model may call natively (a ToolCallingAgent), empty for a CodeAgent.
+        response_format: an OpenAI `response_format`, or `None`.
+    """
+
+    messages: Sequence[ChatMessage]
+    stop: Sequence[str] = ()
+    tools: Sequence[Tool] = ()
+    response_format: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """What a model answered.
+
+    Attributes:
+        message: the assistant's message, with native tool calls if it made some.
+        model_id: the deployment that answered in the end, `openai/gpt-5-mini`.
+        input_tokens: as the provider counted, or estimated.
+        output_tokens: as the provider counted, or estimated.
+        usd: cost of the call in USD; `None` when the price is not known.
+        estimated: whether the token counts are our estimate because the provider sent none.
+        attempts: deployments that failed before, one line each.
+    """
+
+    message: ChatMessage
+    model_id: str
+    input_tokens: int
+    output_tokens: int
+    usd: float | None
+    estimated: bool = False
+    attempts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Upper bound of one call: tokens of prompt and completion together, USD (`None`: price not known)."""
+
+    tokens: int
+    usd: float | None
+
+
+class ChatModel(Protocol):
+    """A tier's model: LiteLLM's Router, the offline policy, or a user's own smolagents `Model`."""
+
+    @property
+    def model_id(self) -> str:
+        """The first deployment's id, for spans and messages."""
+        ...
+
+    def bound(self, request: ChatRequest) -> Bound:
+        """Return the most that `chat(request)` can use."""
+        ...
+
+    def chat(self, request: ChatRequest, lifeline: Lifeline) -> ChatReply:
+        """Call the model and wait for its whole answer; ends within a second once the lifeline is stopped.
+
+        Raises:
+            RunStopped: the run was stopped meanwhile; or, with reason MODEL, every deployment failed (the message
+                has each one's reason); or, with reason CONFIGURATION, the provider refused the key or the model.
+        """
+        ...

@@ -1,0 +1,63 @@
+"""What can go wrong in a sandbox, named for what a caller can do about it.
+
+Everything here that is an `Exception` may become an observation of the agent that wrote the code, so its text is
+written for that agent. `ExecutionStopped` is for the caller alone and travels past every `except Exception` on the way.
+"""
+
+
+class SandboxError(Exception):
+    """Base class of all errors of this package."""
+
+
+class SandboxUnavailable(SandboxError):
+    """The backend can't run code at all: not installed, no engine, or gone. The message says what to do."""
+
+
+class SandboxClosed(SandboxError):
+    """The sandbox was used after `cleanup`. Open another one."""
+
+
+class CodeError(SandboxError):
+    """The code raised an error. The text ends with its type and message and names the line it came from.
+
+    Attributes:
+        line: number of the line in the step's code, counted from 1; None when the code did not parse that far.
+    """
+
+    def __init__(self, message: str, *, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class LimitExceeded(CodeError):
+    """The code reached a limit of its sandbox: time, memory, host calls.
+
+    Attributes:
+        state_lost: the session was replaced, and the variables of earlier steps are gone (the text says so too).
+    """
+
+    def __init__(self, message: str, *, line: int | None = None, state_lost: bool = False) -> None:
+        super().__init__(message, line=line)
+        self.state_lost = state_lost
+
+
+class SessionLost(LimitExceeded):
+    """The process that ran the code died. A fresh one is ready; variables of earlier steps are gone."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, state_lost=True)
+
+
+class ValueRefused(SandboxError):
+    """A value can't cross the boundary between host and sandbox: its type, depth or size. The text names it."""
+
+
+class FileRefused(SandboxError):
+    """A file can't be put or read: its name is not a plain relative path, it is too large, or not there."""
+
+
+class ExecutionStopped(BaseException):
+    """The caller's stop event was set, or its deadline passed, while code ran. The session is closed.
+
+    Not an `Exception`, so that neither smolagents nor generated code can turn it into an observation.
+    """

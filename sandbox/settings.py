@@ -1,0 +1,56 @@
+"""How code may run: the limits every backend keeps, and which backend to take.
+
+The only module of this package that reads the environment.
+"""
+
+from difflib import get_close_matches
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+BackendName = Literal["auto", "docker", "monty", "unsafe-local"]
+
+_MiB = 1024 * 1024
+
+
+class Limits(BaseModel):
+    """What one sandbox may use. Sizes are bytes, times are seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step_timeout: float = Field(
+        30.0, gt=0, description="Seconds one step may execute; waiting for the host is not charged."
+    )
+    output_limit: int = Field(
+        256 * 1024, ge=0, description="Bytes of printed output kept per step; the rest is counted."
+    )
+    memory: int = Field(512 * _MiB, ge=4 * _MiB, description="Bytes of memory that the code may hold.")
+    recursion_limit: int = Field(1_000, ge=50, description="Depth of nested calls.")
+    max_host_calls: int = Field(1_000, ge=0, description="Calls of tools and delegates in one step.")
+    value_limit: int = Field(5_000_000, ge=1_000, description="Bytes of one value that crosses the boundary, about.")
+    value_depth: int = Field(64, ge=1, le=100, description="Nesting of one value that crosses the boundary.")
+    file_limit: int = Field(16 * _MiB, ge=0, description="Bytes of one file.")
+    files_limit: int = Field(64 * _MiB, ge=0, description="Bytes of all files of one sandbox together.")
+
+
+class SandboxSettings(BaseSettings, Limits):
+    """The table `[sandbox]`: the limits, and the backend that runs the code.
+
+    Variables are named `DIONYSUS_SANDBOX__STEP_TIMEOUT` and so on.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="DIONYSUS_SANDBOX__", frozen=True, extra="forbid")
+
+    backend: BackendName = Field("auto", description="auto, docker, monty, or unsafe-local (no isolation at all).")
+    max_sessions: int = Field(64, ge=1, description="Sandboxes that one backend keeps open at the same time.")
+
+    @field_validator("backend", mode="before")
+    @classmethod
+    def _known_backend(cls, value: Any) -> Any:
+        known = get_args(BackendName)
+        if value in known:
+            return value
+        nearest = get_close_matches(str(value), known, n=1, cutoff=0.4)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"choose one of {', '.join(known)}."
+        raise ValueError(f"there is no sandbox backend {value!r}; {hint}")
