@@ -4,6 +4,7 @@ SHELL := /bin/sh
 PY := .venv/bin/python
 BIN := .venv/bin
 ARGS ?=
+PYTHON ?=
 # Tests that need a running part or a build; `make test` runs them too.
 PARTS_EXPRESSION := docker or neo4j or postgres or browser or clone
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
@@ -49,7 +50,7 @@ clean: ## Remove what the commands made in this checkout (.venv, .demo, caches);
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 venv-runtime:
-	@scripts/venv.sh runtime
+	@PYTHON="$(PYTHON)" scripts/venv.sh runtime
 
 venv-dev:
-	@scripts/venv.sh dev
+	@PYTHON="$(PYTHON)" scripts/venv.sh dev
