@@ -1,0 +1,76 @@
+"""The host's functions that generated code may call, and how a call of it becomes a call of ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+FINAL_ANSWER = "final_answer"
+
+_MESSAGE_LIMIT = 10_000
+
+
+class HostTools:
+    """An allow-list of host functions by name: tools, managed agents, plain callables.
+
+    Args:
+        tools: what may be called. An object with `inputs` (a smolagents tool or agent) is called by keyword, with
+            positional arguments named in the order of its inputs; any other callable gets the arguments as they come.
+    """
+
+    def __init__(self, tools: Mapping[str, Callable[..., Any]] | None = None) -> None:
+        self._tools = dict(tools or {})
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tools
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tools)
+
+    def call(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Call a tool with plain arguments.
+
+        Returns:
+            What the tool returned, as it is: an object of the host.
+
+        Raises:
+            NameError: no tool has this name.
+            TypeError: the arguments don't fit the tool's inputs.
+            BaseException: whatever the tool raised.
+        """
+        if name not in self._tools:
+            raise NameError(f"name {name!r} is not defined")
+        tool = self._tools[name]
+        inputs = getattr(tool, "inputs", None)
+        if not isinstance(inputs, dict):
+            return tool(*args, **kwargs)
+        return tool(**_named(name, list(inputs), args, kwargs))
+
+
+def _named(name: str, inputs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the positional arguments, and let nothing through that is not an input.
+
+    smolagents' `Tool.__call__` has switches of its own (`sanitize_inputs_outputs`) that code may not reach.
+    """
+    if len(args) > len(inputs):
+        raise TypeError(f"{name}() takes {len(inputs)} arguments ({', '.join(inputs)}) but {len(args)} were given")
+    named = dict(zip(inputs, args, strict=False))
+    for key, value in kwargs.items():
+        if key not in inputs:
+            raise TypeError(f"{name}() got an unexpected argument {key!r}; it takes {', '.join(inputs) or 'none'}")
+        if key in named:
+            raise TypeError(f"{name}() got two values for argument {key!r}")
+        named[key] = value
+    return named
+
+
+def failure_text(error: BaseException) -> str:
+    """The message of a tool's error, bounded; a message that can't be printed is said to be so."""
+    if isinstance(error, KeyError) and len(error.args) == 1 and isinstance(error.args[0], str):
+        return error.args[0][:_MESSAGE_LIMIT]
+    try:
+        return str(error)[:_MESSAGE_LIMIT]
+    except Exception:  # noqa: BLE001 - a tool's error whose own text fails must still reach the code as an error
+        return "(the error's message can't be printed)"

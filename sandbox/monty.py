@@ -1,0 +1,320 @@
+"""The embedded backend: code runs in monty, an interpreter that has no way to the operating system.
+
+One process of pydantic-monty for each agent run, no other isolation needed: no engine, no image, no root. What it lacks
+of Python is in `monty_subset` and told to the agent.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from pydantic_monty import (
+    NOT_HANDLED,
+    FunctionSnapshot,
+    FutureSnapshot,
+    Monty,
+    MontyClassProxy,
+    MontyComplete,
+    MontyError,
+    NameLookupSnapshot,
+    ResourceLimits,
+)
+
+from sandbox.errors import ExecutionStopped, LimitExceeded, SandboxClosed, SandboxUnavailable, SessionLost
+from sandbox.executor import Outcome, Sandbox
+from sandbox.host_tools import FINAL_ANSWER
+from sandbox.monty_errors import STATE_LOST, raised_in_code, translated
+from sandbox.monty_files import HOME, GuestFiles
+from sandbox.monty_subset import GUIDANCE
+from sandbox.monty_worker import Worker
+from sandbox.settings import Limits, SandboxSettings
+from sandbox.values import described, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from opentelemetry.trace import Tracer
+    from pydantic_monty import SyncSnapshot
+
+    from sandbox.printed import Printed
+
+_CHECKOUT_TIMEOUT = 10.0  # seconds to wait for one of `max_sessions` to become free
+_NO_LIMIT = 2**31 - 1  # suspensions can't be unlimited; ours are counted per step
+_GRACE = 3.0  # seconds past the step's time after which we kill the process, should the pool not have done so
+_UNWIND_TIME = 1.0  # seconds, and answers, that a finished step gets to leave its loops and finally blocks
+_UNWIND_ANSWERS = 100
+_NAP = 0.05
+
+_SLEEPS = frozenset({"time.sleep", "system.sleep", "asyncio.sleep", "system.async_sleep"})
+_UNWRAP = {MontyClassProxy: lambda proxy: proxy.attributes}
+
+
+class MontyBackend:
+    """Opens `MontySandbox`es from one pool of interpreter processes, made on demand and never used twice.
+
+    Args:
+        settings: the limits, and how many sandboxes may be open at the same time.
+        notice: what the user must know about this choice.
+    """
+
+    name = "monty"
+    guidance = GUIDANCE
+
+    def __init__(self, settings: SandboxSettings | None = None, *, notice: str | None = None) -> None:
+        self.settings = settings or SandboxSettings()
+        self.notice = notice
+        self._lock = threading.Lock()
+        self._pool: Monty | None = None
+        self._closed = False
+        self._open: weakref.WeakSet[MontySandbox] = weakref.WeakSet()
+
+    def open(
+        self,
+        *,
+        tracer: Tracer | None = None,
+        stop: threading.Event | None = None,
+        deadline: float | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> MontySandbox:
+        """Open a sandbox for one agent run; see `Backend.open`."""
+        with self._lock:
+            if self._closed:
+                raise SandboxUnavailable("the sandbox backend is closed; make a new one with select()")
+            if self._pool is None:
+                self._pool = _pool(self.settings.max_sessions)
+            sandbox = MontySandbox(
+                limits=self.settings, tracer=tracer, stop=stop, deadline=deadline, files=files, pool=self._pool
+            )
+            self._open.add(sandbox)
+            return sandbox
+
+    def close(self) -> None:
+        """End every sandbox and process of this backend. May be called again."""
+        with self._lock:
+            self._closed = True
+            pool, self._pool = self._pool, None
+            left = list(self._open)
+        for sandbox in left:
+            sandbox.cleanup()
+        if pool is not None:
+            pool.__exit__(None, None, None)
+
+
+class MontySandbox(Sandbox):
+    """A sandbox in monty; useful alone: `CodeAgent(executor=MontySandbox())`. The process starts with the first step.
+
+    Args:
+        limits: what the code may use; the defaults of `Limits` otherwise.
+        tracer: records every execution as a span.
+        stop: when set, running code ends with `ExecutionStopped`.
+        deadline: the same at this moment of `time.monotonic()`, in seconds.
+        files: put in before the first step.
+        pool: an entered pool to take the process from; without it the sandbox has its own.
+    """
+
+    backend = "monty"
+
+    def __init__(
+        self,
+        *,
+        limits: Limits | None = None,
+        tracer: Tracer | None = None,
+        stop: threading.Event | None = None,
+        deadline: float | None = None,
+        files: Mapping[str, bytes] | None = None,
+        pool: Monty | None = None,
+    ) -> None:
+        super().__init__(limits=limits or Limits(), tracer=tracer, stop=stop, deadline=deadline, files=files)
+        self._own_pool = pool is None
+        self._pool = pool
+        self._guest_files = GuestFiles(self._files)
+        self._life = threading.Lock()
+        self._worker: Worker | None = None
+        self._suspended: SyncSnapshot | None = None
+        self._budget = _Budget(self.limits)
+
+    def _execute(self, code: str, printed: Printed) -> Outcome:
+        fresh = self._prepare(printed)
+        self._budget = _Budget(self.limits)
+        inputs, self._unsent = self._unsent, {}
+        worker = self._living_worker()
+        step: SyncSnapshot | Outcome
+        try:
+            step = self._turn(lambda: worker.start(code, inputs, printed.write, str(HOME) if fresh else None))
+            while not isinstance(step, Outcome):
+                step = self._output(step) if isinstance(step, MontyComplete) else self._answer(step)
+        except MontyError as error:
+            raise self._ended_by(error) from None
+        return step
+
+    def _close(self) -> None:
+        with self._life:
+            worker, self._worker = self._worker, None
+            pool, self._pool = self._pool, None
+        self._suspended = None
+        if worker is not None:
+            worker.close()
+        if pool is not None and self._own_pool:
+            pool.__exit__(None, None, None)
+
+    # A step ends in three ways: its code ends, it raises, or we stop answering it (final answer, a limit). In the last
+    # case the interpreter stays suspended in the middle of the call, and is led out only if another step comes.
+
+    def _prepare(self, printed: Printed) -> bool:
+        """Have a worker that waits for code. Returns whether it is a fresh one."""
+        if self._suspended is not None and not self._unwound():
+            printed.write(f"(note: {STATE_LOST})\n")
+        self._cold = self._worker is None
+        if self._cold:
+            self._start_worker()
+        return self._cold
+
+    def _start_worker(self) -> None:
+        with self._life:
+            self._check_open()
+            try:
+                if self._pool is None:
+                    self._pool = _pool(1)
+                self._worker = Worker(self._pool.checkout(limits=_resources(self.limits)), self._watch)
+            except TimeoutError:
+                raise SandboxUnavailable(
+                    "every interpreter process is in use; raise max_sessions in [sandbox] or run fewer agents at once"
+                ) from None
+            except (MontyError, OSError, RuntimeError) as error:
+                raise SandboxUnavailable(f"monty can't start: {error}; reinstall pydantic-monty") from error
+        self._unsent = dict(self._variables)
+
+    def _unwound(self) -> bool:
+        """Lead suspended code out: the call it waits for, and each later one, raises SystemExit in it.
+
+        Code may catch that and loop; after a second, or a hundred answers, the process is replaced instead.
+        """
+        snapshot, self._suspended = self._suspended, None
+        self._budget = _Budget(self.limits, until=time.monotonic() + _UNWIND_TIME)
+        try:
+            for _ in range(_UNWIND_ANSWERS):
+                if snapshot is None or isinstance(snapshot, MontyComplete):
+                    return True
+                snapshot = self._turn(_refusal(snapshot))
+        except MontyError as error:
+            if not isinstance(translated(error), LimitExceeded):
+                return True
+        except LimitExceeded:
+            pass
+        self._drop_worker()
+        return False
+
+    def _living_worker(self) -> Worker:
+        worker = self._worker
+        if worker is None:
+            raise SandboxClosed("this sandbox was closed while its code ran")
+        return worker
+
+    def _drop_worker(self) -> None:
+        with self._life:
+            worker, self._worker = self._worker, None
+        self._suspended = None
+        if worker is not None:
+            worker.close()
+
+    def _turn(self, call: Callable[[], SyncSnapshot]) -> SyncSnapshot:
+        """Let the interpreter run until it ends or asks; its time is charged to the step."""
+        worker = self._living_worker()
+        with self._budget.charged():
+            try:
+                return worker.turn(call) if False else worker.turn(call)
+            except MontyError:
+                raise
+            except (RuntimeError, TypeError, ValueError) as error:
+                self._drop_worker()
+                raise SessionLost(f"the interpreter failed ({error}). {STATE_LOST}") from None
+
+    def _watch(self) -> None:
+        self._check_stop()
+        if self._budget.overrun():
+            self._drop_worker()
+            raise self._out_of_time(state_lost=True)
+
+    def _ended_by(self, error: MontyError) -> Exception:
+        self._check_open()
+        ended = translated(error, out_of_time=self._budget.left() <= 0)
+        if isinstance(ended, LimitExceeded):
+            self._drop_worker()
+        return ended
+
+    def _output(self, complete: MontyComplete) -> Outcome:
+        try:
+            value = complete.output
+        except (ValueError, RuntimeError, MontyError) as error:
+            return Outcome(f"<the value can't be shown: {error}>")
+        return Outcome(described(value, self.limits, unwrap=_UNWRAP))
+
+    def _answer(self, snapshot: SyncSnapshot) -> SyncSnapshot | Outcome:
+        if isinstance(snapshot, NameLookupSnapshot):
+            return self._answer_name(snapshot)
+        if isinstance(snapshot, FunctionSnapshot):
+            return self._answer_os(snapshot) if snapshot.is_os_function else self._answer_call(snapshot)
+        self._drop_worker()
+        raise SessionLost(f"the interpreter waits for something unknown ({snapshot!r}). {STATE_LOST}")
+
+    def _answer_name(self, snapshot: NameLookupSnapshot) -> SyncSnapshot:
+        name = snapshot.variable_name
+        if name in self._tools and snapshot.object_id is None:
+            return self._turn(lambda: snapshot.resume(value=_named_stub(name)))
+        return self._turn(snapshot.resume)
+
+    def _answer_call(self, snapshot: FunctionSnapshot) -> SyncSnapshot | Outcome:
+        """Run a host call here, outside of monty's own call path.
+
+        What is not an `Exception` goes on its way as it is, and the snapshot is never resumed: code can't catch it.
+        """
+        name = str(snapshot.function_name)
+        self._budget.host_calls += 1
+        if self._budget.host_calls > self.limits.max_host_calls:
+            self._suspended = snapshot
+            raise LimitExceeded(f"the step made more than {self.limits.max_host_calls:,} calls of tools; make fewer")
+        try:
+            args = plain(snapshot.args, self.limits, unwrap=_UNWRAP)
+            kwargs = plain(snapshot.kwargs, self.limits, unwrap=_UNWRAP)
+            result = self._call_tool(name, args, kwargs)
+            if name == FINAL_ANSWER:
+                self._suspended = snapshot
+                return Outcome(result, is_final=True)
+            answer: Any = {"return_value": plain(result, self.limits)}
+        except Exception as error:  # noqa: BLE001 - whatever a tool raises becomes an error in the code that called it
+            answer = raised_in_code(error)
+        return self._turn(lambda: snapshot.resume(answer))
+
+    def _answer_os(self, snapshot: FunctionSnapshot) -> SyncSnapshot:
+        name = str(snapshot.function_name)
+        with self._budget.charged():
+            answer = self._slept(snapshot) if name in _SLEEPS else self._os_result(snapshot)
+        if self._budget.left() <= 0:
+            self._suspended = snapshot
+            raise self._out_of_time(state_lost=False)
+        return self._turn(snapshot.resume_not_handled if answer is None else lambda: snapshot.resume(answer))
+
+    def _os_result(self, snapshot: FunctionSnapshot) -> Any:
+        try:
+            value = self._guest_files(
+                name=snapshot.function_name, args=snapshot.args, kwargs=snapshot.kwargs, is_async=False
+            )  # pyright: ignore[reportArgumentType]
+        except Exception as error:  # noqa: BLE001 - odd arguments of a file call are an error of the code, not ours
+            return raised_in_code(error)
+        return None if value is NOT_HANDLED else {"return_value": value}
+
+    def _slept(self, snapshot: FunctionSnapshot) -> Any:
+        """Sleep on the host, charged to the step and open to the stop signal."""
+        seconds = float(snapshot.args[0])
+        until = time.monotonic() + min(seconds, self._budget.left())
+        while (rest := until - time.monotonic()) > 0:
+            self._check_stop()
+            time.sleep(min(rest, _NAP))
+        return {"return_value": None}
+
+    def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
+        lost = f" {STATE_LOST}" if state_lost else ""
+        return LimitExceeded(f"the step took longer than {self.limits.step_timeout:g} s.{lost}", state_lost=state_lost)

@@ -1,0 +1,128 @@
+"""One interpreter process, driven so that a wait for it can always be broken off.
+
+Used by `monty` alone. A turn of the interpreter blocks its thread inside native code that looks at no signal and can't
+be interrupted; so turns run on a thread of their own, the caller waits beside it, and breaking off means killing the
+process, which ends the turn.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from sandbox.errors import SandboxClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pydantic_monty import MontySession, SyncSnapshot
+
+_POLL = 0.05  # seconds between two looks at the stop signal; a turn that ends is noticed at once
+_SETTLE = 5.0  # seconds a killed process may take to end its turn
+
+
+class _Turn:
+    """A call on its way to the turn thread, and its result on the way back."""
+
+    def __init__(self, call: Callable[[], SyncSnapshot]) -> None:
+        self._call = call
+        self._result: SyncSnapshot | None = None
+        self._error: BaseException | None = None
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        try:
+            self._result = self._call()
+        except BaseException as error:  # noqa: BLE001 - carried over to the waiting thread, which raises it
+            self._error = error
+        finally:
+            self.done.set()
+
+    def result(self) -> Any:
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+
+class Worker:
+    """A checked-out interpreter process with its turn thread. Closing it ends both.
+
+    Args:
+        session: not yet entered; entering it starts the process.
+        watch: called about twenty times a second while a turn runs; what it raises leaves the waiting call.
+    """
+
+    def __init__(self, session: MontySession, watch: Callable[[], None]) -> None:
+        session.__enter__()
+        self._session = session
+        self._watch = watch
+        self._pid = session.worker_pid
+        self._lock = threading.Lock()
+        self._closed = False
+        self._turns: SimpleQueue[_Turn | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name=f"sandbox-turns-{self._pid}", daemon=True)
+        self._thread.start()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, for diagnosis and tests."""
+        return self._pid
+
+    def start(
+        self, code: str, inputs: Mapping[str, Any], write: Callable[[str], None], cwd: str | None
+    ) -> SyncSnapshot:
+        """Run code until it ends or asks the host for something. `write` is called from the turn thread.
+
+        Raises:
+            pydantic_monty.MontyError: what the code raised, or that the process died.
+            SandboxClosed: the worker was closed meanwhile.
+        """
+        return self.turn(
+            lambda: self._session.feed_start(
+                code, inputs=dict(inputs), print_callback=lambda _stream, text: write(text), cwd=cwd
+            )
+        )
+
+    def turn(self, call: Callable[[], SyncSnapshot]) -> SyncSnapshot:
+        """Run one blocking call, usually the resume of a snapshot, and wait for it.
+
+        Raises:
+            BaseException: what the call raised, or what `watch` or a signal handler raised while waiting.
+        """
+        turn = _Turn(call)
+        with self._lock:
+            if self._closed:
+                raise SandboxClosed("this sandbox was closed while its code ran")
+            self._turns.put(turn)
+        while not turn.done.wait(_POLL):
+            self._watch()
+        return turn.result()
+
+    def close(self) -> None:
+        """Kill the process and end the thread. From any thread, as often as asked."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._kill()
+            self._turns.put(None)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_SETTLE)
+
+    def _kill(self) -> None:
+        # The process is ours until the session is left, which only the turn thread does and only after this: no
+        # other process can have its id.
+        if self._pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)
+
+    def _serve(self) -> None:
+        while (turn := self._turns.get()) is not None:
+            turn.run()
+        # The process was killed: all that leaving can report is that it is gone.
+        with contextlib.suppress(Exception):
+            self._session.__exit__(None, None, None)
