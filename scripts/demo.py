@@ -82,7 +82,7 @@ def _tell_more(thought: "Thought") -> None:
     print("Every step is in the trace. See it:")
     print(f"  {command} trace show {thought.run_id[:8]}")
     print(f"  {command} dashboard")
-    print('Ask something else:  make demo ARGS=\'"What is a tier?"\'')
+    print("Ask something else:  make demo ARGS='\"What is a tier?\"'")
 
 
 if __name__ == "__main__":

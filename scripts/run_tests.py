@@ -76,7 +76,10 @@ def _provision_one(part: Part, running: ExitStack) -> Provision:
         print(f"  {part.name:<9} missing: {error}", flush=True)
         return Provision(part, time.monotonic() - start, missing=str(error))
     end = time.monotonic()
-    print(f"  {part.name:<9} ready in {end - start:5.1f} s  (had {provided - start:.1f}, start {end - provided:.1f})", flush=True)
+    print(
+        f"  {part.name:<9} ready in {end - start:5.1f} s  (had {provided - start:.1f}, start {end - provided:.1f})",
+        flush=True,
+    )
     return Provision(part, end - start, environment)
 
 
@@ -85,7 +88,9 @@ def _pytest(arguments: list[str], provisions: list[Provision]) -> int:
     for provision in provisions:
         environment |= provision.environment
     environment["TEST_PARTS_MISSING"] = " ".join(provision.part.name for provision in provisions if provision.missing)
-    return subprocess.run([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=environment, check=False).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=environment, check=False
+    ).returncode
 
 
 def _tell_how_to_go_on(lacking: list[Provision]) -> None:

@@ -7,7 +7,6 @@ cache, so the image is imported once a machine.
 import os
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -66,10 +65,13 @@ def _own_engine(folder: Path) -> Iterator[str]:
 
 
 def _running() -> str | None:
-    """The address of an engine that answers, looking where Docker, Docker Desktop, colima and rootless Docker listen."""
+    """The address of an engine that answers, where Docker, Docker Desktop, colima or rootless Docker listen."""
     home, runtime = Path.home(), os.environ.get("XDG_RUNTIME_DIR", "/run/user/0")
     sockets = ["/var/run/docker.sock", home / ".docker/run/docker.sock", home / ".colima/default/docker.sock"]
-    addresses = [os.environ.get("DOCKER_HOST", ""), *(f"unix://{path}" for path in (*sockets, f"{runtime}/docker.sock"))]
+    addresses = [
+        os.environ.get("DOCKER_HOST", ""),
+        *(f"unix://{path}" for path in (*sockets, f"{runtime}/docker.sock")),
+    ]
     return next((address for address in addresses if address and _answers(address)), None)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 _APT = threading.Lock()  # dpkg allows one at a time, and parts are provided side by side
@@ -71,10 +72,9 @@ def apt_install(*packages: str, otherwise: str) -> None:
     env = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     with _APT:
         if not _apt_lists_are_fresh.is_set():
-            try:
+            # One broken source of several need not matter; whether it does, the install below tells.
+            with suppress(PartUnavailableError):
                 run("apt-get", "update", env=env)
-            except PartUnavailableError:
-                pass  # one broken source of several: whether it matters, the install below tells
             _apt_lists_are_fresh.set()
         wait = ("-o", "DPkg::Lock::Timeout=300")
         run("apt-get", *wait, "install", "-y", "--no-install-recommends", *packages, env=env)

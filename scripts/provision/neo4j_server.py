@@ -13,7 +13,9 @@ from provision.host import PartUnavailableError, accepts_connections, apt_instal
 from provision.tether import tethered
 
 _POM = Path(__file__).with_name("neo4j.pom.xml")
-_BY_HAND = "Neo4j needs Java 17 or 21 and Maven: on macOS `brew install openjdk@17 maven`, elsewhere your package manager"
+_BY_HAND = (
+    "Neo4j needs Java 17 or 21 and Maven: on macOS `brew install openjdk@17 maven`, elsewhere your package manager"
+)
 _CONFIGURATION = """\
 server.bolt.listen_address=127.0.0.1:{port}
 server.http.enabled=false
@@ -48,9 +50,7 @@ def serve() -> Iterator[Mapping[str, str]]:
         log = cache() / "neo4j.log"
         with tethered(_command(home), log, grace=0) as server:
             password = secrets.token_urlsafe(12)
-            wait_until(
-                lambda: _takes_over(port, password), 120, "Neo4j", log, alive=lambda: server.poll() is None
-            )
+            wait_until(lambda: _takes_over(port, password), 120, "Neo4j", log, alive=lambda: server.poll() is None)
             yield {"TEST_NEO4J_URL": f"bolt://neo4j:{password}@127.0.0.1:{port}"}
 
 

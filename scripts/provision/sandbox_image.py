@@ -64,8 +64,8 @@ def load(address: str) -> None:
             return
         if not can_be_made():
             raise PartUnavailableError(
-                f"the engine has no image '{NAME}', and it is made with debootstrap by root on Debian or Ubuntu. Give it"
-                f" any small Linux image with python3, for example: docker tag python:3.11-slim {NAME}"
+                f"the engine has no image '{NAME}', and it is made with debootstrap by root on Debian or Ubuntu. Give"
+                f" it any small Linux image with python3, for example: docker tag python:3.11-slim {NAME}"
             )
         _import(client, provide())
 

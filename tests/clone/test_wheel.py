@@ -34,9 +34,7 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.Compl
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("dist")
     # No network: the backend is in the lock, and an index that doesn't exist would be asked otherwise.
-    built = run(
-        sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", out, cwd=ROOT, PIP_NO_INDEX="1"
-    )
+    built = run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", out, cwd=ROOT, PIP_NO_INDEX="1")
     assert built.returncode == 0, built.stdout + built.stderr
     (path,) = out.glob("*.whl")
     return path
@@ -90,9 +88,7 @@ def test_the_command_works_outside_the_checkout(installed: Path, tmp_path: Path)
 
 def test_the_packages_are_the_wheels_own(installed: Path, tmp_path: Path) -> None:
     names = ", ".join(PACKAGES)
-    answer = run(
-        installed / "bin/python", "-c", f"import {names}\nfor p in ({names}): print(p.__file__)", cwd=tmp_path
-    )
+    answer = run(installed / "bin/python", "-c", f"import {names}\nfor p in ({names}): print(p.__file__)", cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert all(line.startswith(str(installed)) for line in answer.stdout.split())
 
@@ -104,7 +100,8 @@ import asyncio, sys
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 async def main():
-    server = StdioServerParameters(command=sys.executable, args=["-P", "-m", "dionysus_mcp.server"], env={"DIONYSUS_HOME": sys.argv[1]})
+    arguments, home = ["-P", "-m", "dionysus_mcp.server"], {"DIONYSUS_HOME": sys.argv[1]}
+    server = StdioServerParameters(command=sys.executable, args=arguments, env=home)
     async with Client(stdio_client(server)) as client:
         print(" ".join(sorted(tool.name for tool in (await client.list_tools()).tools)))
 asyncio.run(main())

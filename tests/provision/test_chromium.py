@@ -10,7 +10,8 @@ from playwright.sync_api import Browser, sync_playwright
 pytestmark = pytest.mark.browser
 
 PAGE = """<!doctype html><title>Thread</title>
-<body style="margin:0;background:#fff"><h1 id=h>before</h1><div style="width:100px;height:100px;background:#a02050"></div>
+<body style="margin:0;background:#fff"><h1 id=h>before</h1>
+<div style="width:100px;height:100px;background:#a02050"></div>
 <script>document.getElementById('h').textContent = [3, 1, 2].sort().join(' ')</script>"""
 # Root in a container has no user namespaces to give away; the other switches keep Chromium from calling its maker.
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]

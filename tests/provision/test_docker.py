@@ -79,4 +79,3 @@ def test_the_pids_limit_ends_a_fork_storm(engine: DockerClient, sandbox_image: s
     with pytest.raises(ContainerError) as stopped:
         engine.containers.run(sandbox_image, ["python3", "-c", storm], remove=True, **LIMITS)
     assert b"BlockingIOError" in stopped.value.stderr
-

@@ -12,8 +12,8 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from provision.tether import tethered
-server = [sys.executable, "-c", "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(60)", sys.argv[1]]
-with tethered(server, Path(sys.argv[2])):
+code = "import os, pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(60)"
+with tethered([sys.executable, "-c", code, sys.argv[1]], Path(sys.argv[2])):
     {body}
 """
 

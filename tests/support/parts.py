@@ -1,4 +1,4 @@
-"""The real parts as fixtures, found by the environment that `scripts/run_tests.py` sets; and the rule about missing ones.
+"""The real parts as fixtures, found by the environment that `scripts/run_tests.py` sets, and none missing in silence.
 
 A test that is marked with a part's name needs that part. Without it the test fails and says what to do, unless the part
 was named in `ALLOW_MISSING`: then its tests are deselected, and the summary tells how many that left out.
