@@ -46,6 +46,9 @@ up_to_date() {
     [ "$installed" = "$kind $(fingerprint "$lock")" ]
 }
 
+# Without network, the answer should not take minutes.
+export PIP_RETRIES="${PIP_RETRIES:-2}" PIP_DISABLE_PIP_VERSION_CHECK=1
+
 quietly() { "$@" >>"$log" 2>&1; }
 
 bootstrap_pip() {  # gives .venv a pip, by the first way that works here
