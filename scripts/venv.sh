@@ -51,18 +51,17 @@ export PIP_RETRIES="${PIP_RETRIES:-2}" PIP_DISABLE_PIP_VERSION_CHECK=1
 
 quietly() { "$@" >>"$log" 2>&1; }
 
-bootstrap_pip() {  # gives .venv a pip, by the first way that works here
-    quietly "$venv/bin/python" -m pip --version && return 0
-    quietly "$venv/bin/python" -m ensurepip --default-pip && return 0
-    # Debian and Ubuntu keep ensurepip in a package of its own.
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        say "  this Python lacks ensurepip: apt-get install python$version-venv (we are root)"
-        export DEBIAN_FRONTEND=noninteractive
-        quietly apt-get update || true
-        quietly apt-get install -y --no-install-recommends "python$version-venv" || return 1
-        quietly "$venv/bin/python" -m ensurepip --default-pip && return 0
-    fi
-    return 1
+has_pip() { quietly "$venv/bin/python" -m pip --version || quietly "$venv/bin/python" -m ensurepip --default-pip; }
+
+# A pip outside can fill an environment that has none (pip 22.3 and later).
+has_outside_pip() { quietly "$python" -m pip --python "$venv/bin/python" --version; }
+
+add_ensurepip() {  # Debian and Ubuntu keep it in a package of its own
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 1
+    say "  this Python lacks ensurepip: apt-get install python$version-venv (we are root)"
+    export DEBIAN_FRONTEND=noninteractive
+    quietly apt-get update || true
+    quietly apt-get install -y --no-install-recommends "python$version-venv"
 }
 
 find_uv() {  # prints a uv that runs
@@ -85,19 +84,22 @@ install_with_pip() {
 install_lock() {
     uv=$(find_uv)
     if [ -n "$uv" ] && install_with_uv "$uv"; then return 0; fi
-    if bootstrap_pip; then
-        if quietly "$venv/bin/python" -m pip install --require-hashes --no-deps -r scripts/uv.lock &&
-            install_with_uv "$venv/bin/uv"; then return 0; fi
-        install_with_pip "$venv/bin/python" -m pip && return 0
-    # A pip outside can fill a venv that has none (pip 22.3 and later).
-    elif quietly "$python" -m pip --python "$venv/bin/python" --version; then
-        install_with_pip "$python" -m pip --python "$venv/bin/python" && return 0
+    if has_pip; then
+        set -- "$venv/bin/python" -m pip
+    elif has_outside_pip; then
+        set -- "$python" -m pip --python "$venv/bin/python"
+    elif add_ensurepip && has_pip; then
+        set -- "$venv/bin/python" -m pip
     else
         fail "this Python has neither ensurepip nor pip, so nothing can be installed into .venv.
   Debian, Ubuntu or WSL2:  sudo apt install python$version-venv
   or have uv in PATH; then run the same command again."
     fi
-    return 1
+    # uv installs the lock several times faster than pip does; where it doesn't run, pip does it all.
+    if quietly "$@" install --require-hashes --no-deps -r scripts/uv.lock && install_with_uv "$venv/bin/uv"; then
+        return 0
+    fi
+    install_with_pip "$@"
 }
 
 python=$(find_python)
@@ -126,7 +128,7 @@ fi
 : >"$log"
 rm -f "$stamp"
 install_lock || {
-    tail -n 15 "$log" >&2
+    tail -n 5 "$log" >&2
     fail "could not install $lock (the last lines are above, all of them in .venv/install.log).
   No network? A proxy: set HTTPS_PROXY. A mirror: set PIP_INDEX_URL. Then run the same command again."
 }
