@@ -11,7 +11,7 @@ import pytest
 
 from sandbox import CodeError, Limits, SandboxClosed, SandboxSettings, SandboxUnavailable, SessionLost
 from sandbox.monty import MontyBackend, MontySandbox
-from sandbox.monty_subset import ABSENT_MODULES, GUIDANCE, MISSING, MODULES, WORKS
+from sandbox.monty.subset import ABSENT_MODULES, GUIDANCE, MISSING, MODULES, WORKS
 from tests.sandbox.conftest import children
 
 

@@ -1,6 +1,6 @@
 """`open`, `pathlib` and `os` of code in monty, answered from a sandbox's files in memory.
 
-Used by `monty` alone. The code's working directory is the root of the files; there is nothing beside it.
+Used by `session` alone. The code's working directory is the root of the files; there is nothing beside it.
 """
 # ruff: noqa: D102 - the methods are those of monty's AbstractOS, and documented there
 

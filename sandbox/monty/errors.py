@@ -1,6 +1,6 @@
 """Errors on their way between host and monty: ours become the code's, and the code's become ours.
 
-Used by `monty` alone.
+Used by `session` alone.
 """
 
 from __future__ import annotations

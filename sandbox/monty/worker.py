@@ -1,6 +1,6 @@
 """One interpreter process, driven so that a wait for it can always be broken off.
 
-Used by `monty` alone. A turn of the interpreter blocks its thread inside native code that looks at no signal and can't
+Used by `session` alone. A turn of the interpreter blocks its thread inside native code that sees no signal and can't
 be interrupted; so turns run on a thread of their own, the caller waits beside it, and breaking off means killing the
 process, which ends the turn.
 """

@@ -1,14 +1,12 @@
-"""The embedded backend: code runs in monty, an interpreter that has no way to the operating system.
+"""One agent run's code in monty: steps, host calls answered outside of the interpreter, and the ends of a step.
 
-One process of pydantic-monty for each agent run, no other isolation needed: no engine, no image, no root. What it lacks
-of Python is in `monty_subset` and told to the agent.
+Opened by `backend`, or used alone.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-import weakref
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic_monty import (
@@ -25,12 +23,11 @@ from pydantic_monty import (
 from sandbox.errors import LimitExceeded, SandboxClosed, SandboxUnavailable, SessionLost
 from sandbox.executor import Outcome, Sandbox
 from sandbox.host_tools import FINAL_ANSWER
-from sandbox.monty_budget import StepBudget
-from sandbox.monty_errors import STATE_LOST, raised_in_code, translated
-from sandbox.monty_files import HOME, GuestFiles
-from sandbox.monty_subset import GUIDANCE
-from sandbox.monty_worker import Worker
-from sandbox.settings import Limits, SandboxSettings
+from sandbox.monty.budget import StepBudget
+from sandbox.monty.errors import STATE_LOST, raised_in_code, translated
+from sandbox.monty.files import HOME, GuestFiles
+from sandbox.monty.worker import Worker
+from sandbox.settings import Limits
 from sandbox.values import described, plain
 
 if TYPE_CHECKING:
@@ -55,57 +52,6 @@ def _attributes(proxy: MontyClassProxy) -> dict[str, Any]:
 
 
 _UNWRAP = {MontyClassProxy: _attributes}
-
-
-class MontyBackend:
-    """Opens `MontySandbox`es from one pool of interpreter processes, made on demand and never used twice.
-
-    Args:
-        settings: the limits, and how many sandboxes may be open at the same time.
-        notice: what the user must know about this choice.
-    """
-
-    name = "monty"
-    guidance = GUIDANCE
-
-    def __init__(self, settings: SandboxSettings | None = None, *, notice: str | None = None) -> None:
-        self.settings = settings or SandboxSettings()
-        self.notice = notice
-        self._lock = threading.Lock()
-        self._pool: Monty | None = None
-        self._closed = False
-        self._open: weakref.WeakSet[MontySandbox] = weakref.WeakSet()
-
-    def open(
-        self,
-        *,
-        tracer: Tracer | None = None,
-        stop: threading.Event | None = None,
-        deadline: float | None = None,
-        files: Mapping[str, bytes] | None = None,
-    ) -> MontySandbox:
-        """Open a sandbox for one agent run; see `Backend.open`."""
-        with self._lock:
-            if self._closed:
-                raise SandboxUnavailable("the sandbox backend is closed; make a new one with select()")
-            if self._pool is None:
-                self._pool = _pool(self.settings.max_sessions, self.settings.open_timeout)
-            sandbox = MontySandbox(
-                limits=self.settings, tracer=tracer, stop=stop, deadline=deadline, files=files, pool=self._pool
-            )
-            self._open.add(sandbox)
-            return sandbox
-
-    def close(self) -> None:
-        """End every sandbox and process of this backend. May be called again."""
-        with self._lock:
-            self._closed = True
-            pool, self._pool = self._pool, None
-            left = list(self._open)
-        for sandbox in left:
-            sandbox.cleanup()
-        if pool is not None:
-            pool.__exit__(None, None, None)
 
 
 class MontySandbox(Sandbox):
@@ -193,7 +139,7 @@ class MontySandbox(Sandbox):
             self._check_open()
             try:
                 if self._pool is None:
-                    self._pool = _pool(1, _OWN_TIMEOUT)
+                    self._pool = interpreters(1, _OWN_TIMEOUT)
                 self._worker = Worker(self._pool.checkout(limits=_resources(self.limits)), str(HOME), self._watch)
             except TimeoutError:
                 raise SandboxUnavailable(
@@ -347,7 +293,13 @@ class MontySandbox(Sandbox):
         )
 
 
-def _pool(processes: int, timeout: float) -> Monty:
+def interpreters(processes: int, timeout: float) -> Monty:
+    """An entered pool of interpreter processes, made on demand.
+
+    Args:
+        processes: how many may live at the same time.
+        timeout: seconds to wait for one of them to become free.
+    """
     # One checkout per process: no heap is ever seen by two sandboxes.
     pool = Monty(min_processes=0, max_processes=processes, checkout_timeout=timeout, max_checkouts_per_worker=1)
     return pool.__enter__()
