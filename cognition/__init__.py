@@ -1,1 +1,68 @@
-"""Part of Dionysus."""
+"""Think about a task in layers, over one memory, within a budget: `from cognition import Mind`."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cognition.mind import Mind, Thinking
+    from cognition.thought import (
+        BudgetExceeded,
+        Cancelled,
+        ConfigurationError,
+        DeadlineExceeded,
+        Evidence,
+        MemoryUnavailable,
+        ModelUnavailable,
+        OutputInvalid,
+        SandboxUnavailable,
+        ThinkingError,
+        Thought,
+    )
+    from layers.run import Budget, Event, StopReason, Usage
+
+_FROM = {
+    "cognition.mind": ("Mind", "Thinking"),
+    "cognition.thought": (
+        "BudgetExceeded",
+        "Cancelled",
+        "ConfigurationError",
+        "DeadlineExceeded",
+        "Evidence",
+        "MemoryUnavailable",
+        "ModelUnavailable",
+        "OutputInvalid",
+        "SandboxUnavailable",
+        "ThinkingError",
+        "Thought",
+    ),
+    "layers.run": ("Budget", "Event", "StopReason", "Usage"),
+}
+
+__all__ = [
+    "Budget",
+    "BudgetExceeded",
+    "Cancelled",
+    "ConfigurationError",
+    "DeadlineExceeded",
+    "Event",
+    "Evidence",
+    "MemoryUnavailable",
+    "Mind",
+    "ModelUnavailable",
+    "OutputInvalid",
+    "SandboxUnavailable",
+    "StopReason",
+    "Thinking",
+    "ThinkingError",
+    "Thought",
+    "Usage",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: the command's `--help` must not load agents and databases."""
+    from importlib import import_module
+
+    for module, names in _FROM.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module 'cognition' has no attribute {name!r}")

@@ -60,7 +60,7 @@ def check_evidence(report: Report, memories: Mapping[str, Memory]) -> Checked:
     for given in report.evidence:
         memory = memories.get(given.id)
         if memory is None:
-            errors.append(f"Evidence names a memory that doesn't exist: {given.id}")
+            errors.append(f"Evidence names a memory that was never recalled in this run: {given.id}")
         elif not analysis.stands_in(given.quote, memory.content):
             errors.append(f"A quote does not stand in memory {given.id}: “{given.quote[:80]}”")
         else:
@@ -88,7 +88,7 @@ def fit(run: Run, bench: Workbench, manager: LayerSpec, answer: Any, output: typ
     try:
         return output.model_validate(_value(repaired))
     except ValidationError as error:
-        message = f"The answer does not fit {output.__name__}, also after one repair: {'; '.join(_problems(error))}"
+        message = f"The answer does not fit {output.__name__}, also after one repair: {'; '.join(problem)}"
         raise Unfit(message, answer) from error
 
 

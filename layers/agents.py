@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 class _Stepped(MultiStepAgent):
     """Puts our boundary around the three things an agent does: a step, a plan, the closing call."""
 
-    node: Node
-    system_text: str
+    def __init__(self, node: Node, system_text: str, **options: Any) -> None:
+        self.node = node
+        self.system_text = system_text  # before smolagents' constructor, which asks for the system prompt
+        super().__init__(**options)
 
     def initialize_system_prompt(self) -> str:
         return self.system_text
@@ -89,12 +91,9 @@ def build_agent(
         "planning_interval": node.spec.planning_interval,
         "verbosity_level": LogLevel.OFF,
     }
-    kind = LayerToolCallingAgent if sandbox is None else LayerCodeAgent
-    if sandbox is not None:
-        options["executor"] = sandbox
-    # smolagents asks for the system prompt in its constructor, before an attribute could be set on the instance.
-    bound = type(kind.__name__, (kind,), {"node": node, "system_text": system_text})
-    return bound(**options)
+    if sandbox is None:
+        return LayerToolCallingAgent(node, system_text, **options)
+    return LayerCodeAgent(node, system_text, executor=sandbox, **options)
 
 
 @contextmanager

@@ -69,6 +69,18 @@ def check_arguments(tool: ToolDefinition, args: tuple[Any, ...], kwargs: Mapping
     Raises:
         LayerError: too many, unknown, missing or wrongly typed arguments.
     """
+    bound = _bind(tool, args, kwargs)
+    for name, schema in tool.inputs.items():
+        if bound.get(name) is None:
+            bound.pop(name, None)
+            if not schema.get("nullable"):
+                raise LayerError(f"{tool.name} needs the argument {name!r}: {schema.get('description', '')}")
+        elif not _fits(bound[name], str(schema.get("type", "any"))):
+            raise LayerError(f"{tool.name}: {name} must be of type {schema['type']}, not {type(bound[name]).__name__}.")
+    return bound
+
+
+def _bind(tool: ToolDefinition, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     names = list(tool.inputs)
     if len(args) > len(names):
         raise LayerError(f"{tool.name} takes {len(names)} arguments ({', '.join(names)}), not {len(args)}.")
@@ -79,13 +91,6 @@ def check_arguments(tool: ToolDefinition, args: tuple[Any, ...], kwargs: Mapping
         if name in bound:
             raise LayerError(f"{tool.name} was given {name!r} twice.")
         bound[name] = value
-    for name, schema in tool.inputs.items():
-        if bound.get(name) is None:
-            bound.pop(name, None)
-            if not schema.get("nullable"):
-                raise LayerError(f"{tool.name} needs the argument {name!r}: {schema.get('description', '')}")
-        elif not _fits(bound[name], str(schema.get("type", "any"))):
-            raise LayerError(f"{tool.name}: {name} must be of type {schema['type']}, not {type(bound[name]).__name__}.")
     return bound
 
 

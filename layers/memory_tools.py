@@ -13,7 +13,7 @@ from layers.toolbox import ToolDefinition
 
 if TYPE_CHECKING:
     from dionysus_mcp.client import MemoryClient
-    from dionysus_mcp.records import Hit, Recall
+    from dionysus_mcp.records import Hit, Prediction, Recall
     from layers.run.loop import LoopThread
     from layers.run.run import Node
 
@@ -104,11 +104,16 @@ class MemoryTools:
         )
 
     def _predict(self) -> ToolDefinition:
-        def call(node: Node, arguments: dict[str, Any]) -> Any:
-            prediction = self._memory.make_prediction(
-                arguments["statement"], arguments["probability"], domain=arguments.get("domain") or "task"
-            )
-            return self._ask(node, prediction).model_dump(mode="json")
+        async def predict(arguments: dict[str, Any]) -> Prediction:
+            domain = arguments.get("domain") or "task"
+            # A prediction is scored on a mental model; without one of its own it counts for the layers' foresight.
+            model_id = arguments.get("model_id")
+            if model_id is None:
+                model = await self._memory.create_mental_model(
+                    domain, f"What the layers foresee of the {domain} holds."
+                )
+                model_id = model.id
+            return await self._memory.make_prediction(model_id, arguments["statement"], arguments["probability"])
 
         return ToolDefinition(
             "predict",
@@ -116,9 +121,10 @@ class MemoryTools:
             {
                 "statement": _string("What will be seen, so that it can turn out true or false."),
                 "probability": {"type": "number", "description": "How likely, 0 to 1."},
-                "domain": {"type": "string", "description": "user, self, world or task.", "nullable": True},
+                "domain": {"type": "string", "description": "user, self, world or task (default).", "nullable": True},
+                "model_id": {"type": "string", "description": "The mental model it follows from.", "nullable": True},
             },
-            call,
+            lambda node, arguments: self._ask(node, predict(arguments)).model_dump(mode="json"),
         )
 
     def _resolve(self) -> ToolDefinition:

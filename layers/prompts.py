@@ -22,7 +22,8 @@ Say only what the evidence carries. Where memory holds nothing, say so; never fi
 
 # Your report
 End with final_answer and one JSON object:
-{{"answer": "...", "evidence": [{{"id": "memory id", "quote": "words that stand in it verbatim"}}], "open_questions": ["..."]}}
+{{"answer": "...", "evidence": [{{"id": "...", "quote": "..."}}], "open_questions": ["..."]}}
+where a quote is words that stand verbatim in the memory of that id.
 Add further keys where your part above names them.
 """
 
@@ -39,7 +40,9 @@ _CONTEXT = """{task}
 </context>"""
 
 PLANNING = {
-    "initial_plan": "Write a short plan, at most five lines, for this task before you start:\n{{ task }}\nEnd it with <end_plan>.",
+    "initial_plan": (
+        "Write a short plan, at most five lines, for this task before you start:\n{{ task }}\nEnd it with <end_plan>."
+    ),
     "update_plan_pre_messages": "These are the steps so far on the task:\n{{ task }}",
     "update_plan_post_messages": (
         "Write the plan anew in at most five lines, given what was found. {{ remaining_steps }} steps are left. "

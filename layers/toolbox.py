@@ -71,7 +71,8 @@ class Toolbox:
             near = difflib.get_close_matches(name, self._tools, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(sorted(self._tools))}."
             raise UnknownTool(
-                f"There is no tool {name!r}. {hint} Tools of another MCP server need its table [mcp.NAME] in the settings."
+                f"There is no tool {name!r}. {hint} "
+                "Tools of another MCP server need its table [mcp.NAME] in the settings."
             ) from None
 
     def check(self, names: Iterable[str]) -> None:
@@ -85,9 +86,10 @@ def own_tool(tool: Any) -> ToolDefinition:
 
     A plain function gives its signature, type hints and docstring (Google style) to the model.
     """
-    from smolagents.tools import Tool, tool as from_function
+    from smolagents.tools import Tool
+    from smolagents.tools import tool as from_function
 
-    made: Tool = tool if isinstance(tool, Tool) else _described(tool, from_function)
+    made: Any = tool if isinstance(tool, Tool) else _described(tool, from_function)
     return ToolDefinition(
         made.name,
         made.description,

@@ -183,5 +183,3 @@ class Ledger:
                 f"The budget of {limit:g} {name} does not allow {wanted:g} more; {used:g} are used or reserved. "
                 f"Raise it with Budget({name}=…).",
             )
-
-

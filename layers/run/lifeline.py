@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from typing import TypeVar
@@ -62,7 +62,7 @@ class Lifeline:
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
     @contextmanager
-    def on_stop(self, callback: Callable[[], object]) -> Iterator[None]:
+    def on_stop(self, callback: Callable[[], object]) -> Generator[None]:
         """Have `callback` called, from any thread, when the run stops while the block is running."""
         with self._lock:
             already = self._signal is not None

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from layers.run.events import EventKind, Events
 from layers.run.ledger import Budget, Ledger
-from layers.run.lifeline import Lifeline
 from observability import Kind, inherited, span
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
+    from layers.run.lifeline import Lifeline
     from layers.spec import LayerSpec
 
 
@@ -53,7 +53,7 @@ class Run:
         self.trail = Trail()
 
     @contextmanager
-    def span(self, task: str) -> Iterator[Span]:
+    def span(self, task: str) -> Generator[Span]:
         """Open the run's root span; every span below it carries the run's and the session's id."""
         self.events.publish(EventKind.RUN_STARTED, (), task, session=self.session_id)
         carried = {"session.id": self.session_id, "dionysus.run.id": self.id}
@@ -61,7 +61,7 @@ class Run:
             yield root
 
     @contextmanager
-    def child(self, spec: LayerSpec, parent: Node | None = None) -> Iterator[Node]:
+    def child(self, spec: LayerSpec, parent: Node | None = None) -> Generator[Node]:
         """Open a node for one agent of a layer: its path, its span, its time on the ledger."""
         path = (*(parent.path if parent else ()), spec.name)
         node = Node(self, spec, path)

@@ -23,7 +23,7 @@ class StopReason(StrEnum):
     FAILED = "failed"
 
 
-class RunStopped(BaseException):  # noqa: N818 - a signal like KeyboardInterrupt, not an error
+class RunStopped(BaseException):
     """The run must end now: its budget, deadline, owner or a lost part says so.
 
     It derives from `BaseException` on purpose. Agents turn every `Exception` of a tool, delegate or executor into an

@@ -71,7 +71,9 @@ class TierModel(Model):
             return self._chat.chat(request, self._node.run.lifeline)
         except Exception as error:
             # smolagents would feed an outage back to the model as an observation, step after step: end the run.
-            detail = f"The tier {self._node.spec.tier!r} ({self._chat.model_id}) failed: {type(error).__name__}: {error}"
+            detail = (
+                f"The tier {self._node.spec.tier!r} ({self._chat.model_id}) failed: {type(error).__name__}: {error}"
+            )
             raise RunStopped(StopReason.MODEL, detail) from error
 
 

@@ -1,0 +1,157 @@
+"""What was asked: a task and its options, read and checked before anything is started or spent."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from cognition.thought import Evidence, Thought
+from layers.run import Budget, Run, StopReason
+
+if TYPE_CHECKING:
+    from layers.spec import LayerSpec
+
+MAX_FILE_BYTES = 16 * 1024 * 1024
+LONGEST_WAIT = threading.TIMEOUT_MAX / 2  # what a timer can wait; a longer deadline is as good as none
+
+
+@dataclass(slots=True)
+class Asked:
+    """A task and how it is to be thought about.
+
+    Attributes:
+        started: seconds of `time.monotonic`.
+        trace_id: set once the root span is open.
+    """
+
+    task: str
+    output: type[BaseModel] | None
+    session: str
+    budget: Budget
+    deadline: float | None
+    files: Mapping[str, bytes]
+    images: Sequence[Any]
+    started: float = field(default_factory=time.monotonic)
+    trace_id: str = "0" * 32
+
+    def expiry(self) -> tuple[float | None, StopReason]:
+        """Return when the run must end, in seconds of `time.monotonic`, and for which reason."""
+        ends = [(self.deadline, StopReason.DEADLINE), (self.budget.seconds, StopReason.BUDGET)]
+        set_ends = [(seconds, reason) for seconds, reason in ends if seconds is not None]
+        if not set_ends:
+            return None, StopReason.DEADLINE
+        seconds, reason = min(set_ends)
+        return self.started + seconds, reason
+
+    def thought(
+        self,
+        run: Run,
+        answer: Any,
+        reason: StopReason,
+        evidence: tuple[Evidence, ...] = (),
+        confidence: float | None = None,
+        errors: tuple[str, ...] = (),
+        layers: Mapping[str, LayerSpec] | None = None,
+    ) -> Thought:
+        """Return the thought that a run came to."""
+        return Thought(
+            task=self.task,
+            answer=answer,
+            confidence=confidence,
+            evidence=evidence,
+            stop_reason=reason,
+            errors=errors,
+            usage=run.ledger.usage(),
+            max_steps={name: spec.max_steps for name, spec in (layers or {}).items()},
+            duration=time.monotonic() - self.started,
+            run_id=run.id,
+            trace_id=self.trace_id,
+            session=self.session,
+        )
+
+
+def read_options(
+    task: str,
+    *,
+    output: Any,
+    session: str | None,
+    budget: Budget | Mapping[str, Any] | None,
+    deadline: float | datetime | None,
+    files: Iterable[str | Path],
+    images: Sequence[Any],
+) -> Asked:
+    """Check what `Mind.start` was given.
+
+    Raises:
+        ValueError: an argument is wrong; the message names it.
+    """
+    if not task.strip():
+        raise ValueError("The task is empty: say what to think about.")
+    if output is not None and not (isinstance(output, type) and issubclass(output, BaseModel)):
+        raise ValueError(f"output must be a pydantic model class, not {output!r}.")
+    return Asked(
+        task,
+        output,
+        session or uuid.uuid4().hex[:12],
+        _budget(budget),
+        _seconds(deadline),
+        _files(files),
+        [_image(image) for image in images],
+    )
+
+
+def _budget(budget: Budget | Mapping[str, Any] | None) -> Budget:
+    try:
+        return Budget.model_validate(budget or {})
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ValueError(f"The budget is wrong: {problems}") from error
+
+
+def _seconds(deadline: float | datetime | None) -> float | None:
+    if deadline is None:
+        return None
+    if isinstance(deadline, datetime):
+        if deadline.tzinfo is None:
+            raise ValueError("deadline is a datetime without a time zone; give an aware one, or seconds from now.")
+        deadline = (deadline - datetime.now(UTC)).total_seconds()
+    if not math.isfinite(deadline) or deadline <= 0:
+        raise ValueError(f"deadline must lie in the future: {deadline:g} s from now doesn't.")
+    return min(float(deadline), LONGEST_WAIT)
+
+
+def _files(files: Iterable[str | Path]) -> dict[str, bytes]:
+    read: dict[str, bytes] = {}
+    for given in files:
+        path = Path(given)
+        try:
+            if path.stat().st_size > MAX_FILE_BYTES:
+                raise ValueError(f"{path} is larger than {MAX_FILE_BYTES // 2**20} MiB; read it into memory instead.")
+            content = path.read_bytes()
+        except OSError as error:
+            raise ValueError(f"The file {path} can't be read: {error.strerror or error}") from error
+        if path.name in read:
+            raise ValueError(f"Two files are named {path.name}; the layers know files by their names.")
+        read[path.name] = content
+    return read
+
+
+def _image(image: Any) -> Any:
+    if not isinstance(image, str | Path):
+        return image
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(image) as opened:
+            return opened.copy()
+    except (OSError, UnidentifiedImageError) as error:
+        raise ValueError(f"The image {image} can't be read: {error}") from error

@@ -1,0 +1,157 @@
+"""The parts of a mind, opened together and closed together: trace, loop, memory, other MCP servers, sandbox, tiers.
+
+The only module besides `mind.py` that knows how the packages fit; each part gets what it needs by its constructor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cognition.thought import ConfigurationError, MemoryUnavailable, SandboxUnavailable
+from dionysus_mcp.client import MEMORY_TOOLS, DionysusMcpError, McpClient, MemoryClient, memory_server
+from layers.errors import LayerError
+from layers.run import LoopThread
+from layers.spec import resolve_layers
+from observability import Telemetry
+from sandbox import SandboxUnavailable as NoSandbox
+from sandbox import select
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from cognition.settings import Settings
+    from dionysus_mcp.records import MemoryHealth
+    from layers.toolbox import Toolbox
+    from layers.workbench import Workbench
+
+T = TypeVar("T")
+READY_WITHIN = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a mind thinks with.
+
+    Attributes:
+        telemetry: where spans go.
+        loop: carries all asynchronous work.
+        memory: the memory server's client.
+        bench: what delegations build agents from.
+        notices: what the user must know about these parts, one sentence each.
+    """
+
+    telemetry: Telemetry
+    loop: LoopThread
+    memory: MemoryClient
+    bench: Workbench
+    notices: tuple[str, ...]
+
+
+def open_parts(settings: Settings, tools: Iterable[Any], stack: ExitStack) -> Parts:
+    """Open every part; `stack` closes them in reverse, also when a later one fails to open.
+
+    Args:
+        settings: composed settings.
+        tools: the user's own functions and smolagents tools.
+        stack: takes the clean-up.
+
+    Raises:
+        ConfigurationError: a layer, tier, tool or server can't be used as configured.
+        MemoryUnavailable: the memory server does not start; the message has its last words.
+        SandboxUnavailable: the sandbox that the settings name is not there.
+    """
+    telemetry = Telemetry(settings.trace, service="dionysus", secrets=settings.secrets())
+    stack.callback(telemetry.shutdown)
+    loop = LoopThread()
+    stack.callback(loop.close)
+    servers = _Servers(settings, telemetry, loop, stack)  # these start while this process imports agents and models
+    bench = _bench(settings, tools, servers, stack)
+    health = servers.memory_health()
+    embedder = f"Recall works by keywords alone: the embedder is {health.embedder} ({health.detail or 'no detail'})."
+    quiet = health.embedder in ("ready", "off")
+    notices = (bench.tiers.notice, bench.backend.notice, None if quiet else embedder)
+    return Parts(telemetry, loop, servers.memory, bench, tuple(notice for notice in notices if notice))
+
+
+def _bench(settings: Settings, tools: Iterable[Any], servers: _Servers, stack: ExitStack) -> Workbench:
+    from layers.tiers.registry import Tiers
+    from layers.workbench import Workbench
+
+    with _as_thinking_errors():
+        layers = resolve_layers(settings.layers)
+        tiers = Tiers(settings.tiers, servers.loop)
+        stack.callback(tiers.close)
+        backend = select(settings.sandbox)
+        stack.callback(backend.close)
+        bench = Workbench(layers, tiers, servers.toolbox(tools), backend)
+        bench.check()
+    return bench
+
+
+@contextmanager
+def _as_thinking_errors() -> Generator[None]:
+    try:
+        yield
+    except LayerError as error:
+        raise ConfigurationError(str(error)) from error
+    except NoSandbox as error:
+        raise SandboxUnavailable(str(error)) from error
+
+
+class _Servers:
+    """The MCP servers of a mind, connecting side by side."""
+
+    def __init__(self, settings: Settings, telemetry: Telemetry, loop: LoopThread, stack: ExitStack) -> None:
+        self.loop = loop
+        self._stack = stack
+        client = McpClient("memory", memory_server(settings.memory, settings.trace), tracer=telemetry.tracer)
+        self.memory = MemoryClient(client)
+        self._memory_up = self._connect(client, MEMORY_TOOLS)
+        self._others = {
+            name: McpClient(
+                name,
+                server.target(),
+                tracer=telemetry.tracer,
+                connect_timeout=server.connect_timeout,
+                call_timeout=server.call_timeout,
+            )
+            for name, server in settings.mcp.items()
+        }
+        self._others_up = {name: self._connect(other) for name, other in self._others.items()}
+
+    def memory_health(self) -> MemoryHealth:
+        """Wait for the memory server and its embedder, so that the first recall is as good as the later ones."""
+        try:
+            _wait(self._memory_up)
+            return _wait(self.loop.submit(self.memory.ready(READY_WITHIN)))
+        except DionysusMcpError as error:
+            raise MemoryUnavailable(str(error)) from error
+
+    def toolbox(self, tools: Iterable[Any]) -> Toolbox:
+        """Wait for the other servers, and gather every tool that a layer may name."""
+        from layers.memory_tools import MemoryTools
+        from layers.toolbox import Toolbox, own_tool
+
+        own = {made.name: made for made in map(own_tool, tools)}
+        for name, up in self._others_up.items():
+            try:
+                _wait(up)
+            except DionysusMcpError as error:
+                raise ConfigurationError(f"[mcp.{name}] {error}") from error
+        return Toolbox(MemoryTools(self.memory, self.loop).definitions(), self._others, own, self.loop)
+
+    def _connect(self, client: McpClient, required: Iterable[str] = ()) -> Future[None]:
+        self._stack.callback(lambda: self.loop.submit(client.close()).result())
+        return self.loop.submit(client.connect(frozenset(required)))
+
+
+def _wait(future: Future[T]) -> T:
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()  # Ctrl-C while waiting
+        raise

@@ -1,0 +1,95 @@
+"""The lifeline: one stop reaches everything that waits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import Future
+
+import pytest
+
+from layers.run import Lifeline, LoopThread, RunStopped, StopReason
+
+
+def test_only_the_first_reason_counts():
+    lifeline = Lifeline()
+    assert lifeline.stop(StopReason.BUDGET, "first")
+    assert not lifeline.stop(StopReason.CANCELLED, "second")
+    with pytest.raises(RunStopped, match="first"):
+        lifeline.check()
+
+
+def test_the_deadline_stops_what_waits():
+    loop = LoopThread()
+    lifeline = Lifeline(time.monotonic() + 0.2)
+    began = time.monotonic()
+    with pytest.raises(RunStopped) as stopped:
+        lifeline.wait(loop.submit(asyncio.sleep(30)))
+    assert stopped.value.reason is StopReason.DEADLINE
+    assert time.monotonic() - began < 3.2
+    loop.close()
+
+
+def test_a_stop_cancels_the_coroutine_itself():
+    loop, lifeline, ended = LoopThread(), Lifeline(), threading.Event()
+
+    async def hang():
+        try:
+            await asyncio.sleep(30)
+        finally:
+            ended.set()
+
+    threading.Timer(0.1, lifeline.stop, (StopReason.CANCELLED, "now")).start()
+    with pytest.raises(RunStopped):
+        lifeline.wait(loop.submit(hang()))
+    assert ended.wait(3)
+    loop.close()
+
+
+def test_waiting_on_a_stopped_lifeline_does_not_wait():
+    lifeline = Lifeline()
+    lifeline.stop(StopReason.CANCELLED, "over")
+    with pytest.raises(RunStopped):
+        lifeline.wait(Future())
+
+
+def test_an_error_of_the_future_comes_through():
+    future = Future()
+    future.set_exception(ValueError("its own"))
+    with pytest.raises(ValueError, match="its own"):
+        Lifeline().wait(future)
+
+
+def test_a_callback_is_called_once_and_only_inside_its_block():
+    lifeline, heard = Lifeline(), []
+    with lifeline.on_stop(lambda: heard.append("gone")):
+        pass
+    with lifeline.on_stop(lambda: heard.append("here")):
+        lifeline.stop(StopReason.CANCELLED, "x")
+    assert heard == ["here"]
+
+
+def test_closing_lets_go_of_the_timer():
+    before = threading.active_count()
+    lifeline = Lifeline(time.monotonic() + 60)
+    lifeline.close()
+    deadline = time.monotonic() + 3
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() <= before
+
+
+def test_the_context_goes_along_to_the_loop():
+    from contextvars import ContextVar
+
+    carried = ContextVar("carried", default="nothing")
+    loop = LoopThread()
+
+    async def read():
+        return carried.get()
+
+    carried.set("mine")
+    assert loop.submit(read()).result(5) == "mine"
+    loop.close()
+    loop.close()
