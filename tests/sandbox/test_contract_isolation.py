@@ -2,13 +2,12 @@
 
 import contextlib
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
 from sandbox import CodeError, FileRefused, SandboxError
-from tests.sandbox.conftest import usage
+from tests.sandbox.leaks import assert_settled, usage
 
 
 def test_the_environment_of_the_host_is_not_visible(open_box, monkeypatch):
@@ -57,7 +56,7 @@ def test_thirty_sessions_in_a_row_leave_nothing_behind(make_backend):
     for number in range(30):
         with backend.open() as box:
             assert box(f"{number} + 1").output == number + 1
-    settled(before)
+    assert_settled(before)
 
 
 def test_a_session_that_was_stopped_leaves_nothing_behind(make_backend):
@@ -73,7 +72,7 @@ def test_a_session_that_was_stopped_leaves_nothing_behind(make_backend):
         with contextlib.suppress(CodeError, KeyboardInterrupt):
             box(code)
         box.cleanup()
-    settled(before)
+    assert_settled(before)
 
 
 def test_a_closed_backend_leaves_nothing_behind(make_backend):
@@ -84,15 +83,7 @@ def test_a_closed_backend_leaves_nothing_behind(make_backend):
         box("x = 1")
     assert usage() != before
     backend.close()
-    settled(before)
-
-
-def settled(before):
-    """A process that was killed may take a moment to be reaped."""
-    until = time.monotonic() + 10
-    while usage() > before and time.monotonic() < until:
-        time.sleep(0.05)
-    assert all(now <= then for now, then in zip(usage(), before, strict=True)), (usage(), before)
+    assert_settled(before)
 
 
 def test_sessions_run_side_by_side_in_threads(make_backend):

@@ -12,7 +12,7 @@ import pytest
 from sandbox import CodeError, Limits, SandboxClosed, SandboxSettings, SandboxUnavailable, SessionLost
 from sandbox.monty import MontyBackend, MontySandbox
 from sandbox.monty.subset import ABSENT_MODULES, GUIDANCE, MISSING, MODULES, WORKS
-from tests.sandbox.conftest import children
+from tests.sandbox.leaks import children, is_running
 
 
 @pytest.fixture
@@ -149,15 +149,6 @@ def test_a_killed_host_leaves_no_interpreter_running():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     pid = int(done.stdout)
     until = time.monotonic() + 3
-    while running(pid) and time.monotonic() < until:
+    while is_running(pid) and time.monotonic() < until:
         time.sleep(0.05)
-    assert not running(pid)
-
-
-def running(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123 - a zombie of a dead parent is as good as gone
-        return stat.read().rpartition(")")[2].split()[0] != "Z"
+    assert not is_running(pid)
