@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cognition.cli.output import console, dollars, duration, one_line
+from cognition.cli.output import dollars, duration, one_line
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -25,7 +25,7 @@ def as_document(thought: Thought) -> dict[str, Any]:
 
 def show(thought: Thought, *, quiet: bool = False) -> None:
     """Write a thought to stdout: the answer, its quotes, the layers at work, and how to see the trace."""
-    console().print(_rendered(thought, quiet=quiet))
+    render(_rendered(thought, quiet=quiet))
 
 
 def _rendered(thought: Thought, *, quiet: bool) -> Group:
@@ -81,4 +81,5 @@ def layers_table(thought: Thought) -> Table:
 def _how(thought: Thought) -> str:
     sure = "not checked" if thought.confidence is None else f"{thought.confidence:.0%} of the claims are quoted"
     errors = "".join(f"\n! {one_line(error, 160)}" for error in thought.errors)
-    return f"\n{thought.stop_reason} · {sure} · session {thought.session}{errors}\nTrace: dionysus trace show {thought.run_id[:12]}"
+    ended = f"{thought.stop_reason} · {sure} · session {thought.session}"
+    return f"\n{ended}{errors}\nTrace: dionysus trace show {thought.run_id[:12]}"

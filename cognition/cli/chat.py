@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cognition.cli import options
+from cognition.cli.examples import examples
 from cognition.cli.exits import ExitCode, of_reason
 
 if TYPE_CHECKING:
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
     from cognition.mind import Mind
 
 _HELP = "Ask anything; /exit or Ctrl-D ends, Ctrl-C cancels a turn."
+
+
+EXAMPLES = examples(
+    "dionysus chat",
+    "dionysus chat --session queues --budget-usd 0.50",
+    "printf 'Which queue?\\nWhy?\\n' | dionysus chat --tier offline --json",
+)
 
 
 def chat(
@@ -34,12 +42,6 @@ def chat(
 
     Limits hold for each turn. With --json each turn writes one JSON document on a line of its own. When the turns come
     from a pipe, the exit code is that of the last one.
-
-    \b
-    Examples:
-      dionysus chat
-      dionysus chat --session queues --budget-usd 0.50
-      printf 'Which queue?\\nWhy?\\n' | dionysus chat --tier offline --json
     """
     from cognition.cli.output import notice
     from cognition.cli.turn import Asking
@@ -87,7 +89,7 @@ def _lines() -> Iterator[str]:
     """Yield what the user says, until /exit or the end of input."""
     if sys.stdin.isatty():
         import readline  # noqa: F401 - importing it gives input() a history and line editing
-    prompt = "› " if sys.stdin.isatty() else ""
+    prompt = "> " if sys.stdin.isatty() else ""
     while True:
         try:
             line = input(prompt).strip()

@@ -7,11 +7,18 @@ from typing import Annotated
 import typer
 
 from cognition.cli import options
+from cognition.cli.examples import examples
 from cognition.cli.exits import of_reason
+
+EXAMPLES = examples(
+    'dionysus think "Which queue do we use, and why?"',
+    'dionysus think "Who decided it?" --session queues --budget-usd 0.20 --deadline 60',
+    'dionysus think "What changed?" --tier offline --layer abstract.max_steps=3 --json',
+)
 
 
 def think(
-    task: Annotated[str, typer.Argument(help="The question or order; - reads it from standard input.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="The question or order; - reads it from standard input.")],
     session: options.Session = None,
     budget_usd: options.Dollars = None,
     steps: options.Steps = None,
@@ -19,8 +26,12 @@ def think(
     deadline: options.Deadline = None,
     tier: options.Tier = None,
     layer: options.Layers = None,
-    file: Annotated[list[Path] | None, typer.Option("--file", help="A file that the code may read.")] = None,
-    image: Annotated[list[Path] | None, typer.Option("--image", help="An image that goes with the task.")] = None,
+    file: Annotated[
+        list[Path] | None, typer.Option("--file", metavar="FILE", help="A file that the code may read.")
+    ] = None,
+    image: Annotated[
+        list[Path] | None, typer.Option("--image", metavar="FILE", help="An image that goes with the task.")
+    ] = None,
     memory: options.Memory = None,
     sandbox: options.Sandbox = None,
     config: options.Config = None,
@@ -28,14 +39,7 @@ def think(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> int:
-    """Think about a task and print the answer with its quotes.
-
-    \b
-    Examples:
-      dionysus think "Which queue do we use, and why?"
-      dionysus think "Who decided it?" --session queues --budget-usd 0.20 --deadline 60
-      dionysus think "What changed?" --tier offline --layer abstract.max_steps=3 --json
-    """
+    """Think about a task and print the answer with its quotes."""
     from cognition.cli.answer import as_document, show
     from cognition.cli.output import emit
     from cognition.cli.turn import Asking, one_turn

@@ -15,24 +15,28 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-    from cognition.settings.sources import Source
+    from cognition.settings.sources import Source, Tree
     from cognition.settings.toml_lines import KeyPath
 
 _SHOWN = 60  # characters of a wrong value; a longer one would hide the message
 
 
-def complaints(schema: Model, error: ValidationError, sources: Sequence[Source]) -> list[str]:
-    """Return one line for each error, in the order of their places.
+def complaints(schema: Model, error: ValidationError, tree: Tree, sources: Sequence[Source]) -> list[str]:
+    """Return one line for each error, in the order of their lines.
 
     Args:
         schema: the model of all settings.
         error: what pydantic found.
+        tree: what it was given.
         sources: where the settings came from, the highest precedence first.
     """
-    lines: list[str] = []
-    for details in error.errors(include_url=False):
-        path = _own_names(schema, details["loc"])
-        lines.append(complaint(path, _sentence(schema, path, details, sources), sources))
+    found = [(_own_names(schema, tree, details), details) for details in error.errors(include_url=False)]
+    paths = [path for path, _ in found]
+    lines = [
+        complaint(path, _sentence(schema, path, details, sources), sources)
+        for path, details in found
+        if not _about_another_kind(path, details, paths)
+    ]
     return sorted(dict.fromkeys(lines), key=_in_order_of_lines)
 
 
@@ -56,11 +60,28 @@ def _place(path: KeyPath, sources: Sequence[Source]) -> str | None:
     return max(found, key=lambda place: place[0])[1] if found else None  # the first of equals has precedence
 
 
-def _own_names(schema: Model, loc: Sequence[str | int]) -> KeyPath:
+def _own_names(schema: Model, tree: Tree, details: ErrorDetails) -> KeyPath:
+    """Return an error's path in the names that the settings use: without aliases, and without pydantic's names of unions.
+
+    What is neither in the tree nor missing from it is such a name: `models[1].constrained-str`.
+    """
     path: KeyPath = ()
-    for part in loc:
-        path = (*path, field_name(schema, path, part) if isinstance(part, str) else part)
-    return path
+    current: Any = tree
+    loc = details["loc"]
+    for index, part in enumerate(loc):
+        name = field_name(schema, path, part) if isinstance(part, str) else part
+        missing = details["type"] == "missing" and index == len(loc) - 1
+        inside = isinstance(current, dict) and name in current
+        if inside or missing or (isinstance(name, int) and isinstance(current, list | tuple)):
+            path = (*path, name)
+            current = None if missing else current[name]
+    return path or tuple(loc)
+
+
+def _about_another_kind(path: KeyPath, details: ErrorDetails, paths: Sequence[KeyPath]) -> bool:
+    """Whether an error just says that a table is no text, while others say what is wrong inside the table."""
+    below = any(other[: len(path)] == path and len(other) > len(path) for other in paths)
+    return below and isinstance(details["input"], dict) and details["type"].endswith("_type")
 
 
 def _sentence(schema: Model, path: KeyPath, details: ErrorDetails, sources: Sequence[Source]) -> str:
