@@ -43,7 +43,10 @@ class MiniLm:
         Raises:
             EmbedderError: if a file is missing or altered.
         """
-        from onnxruntime import InferenceSession, SessionOptions
+        from onnxruntime import (
+            InferenceSession,
+            SessionOptions,  # pyright: ignore[reportAttributeAccessIssue] -- its stubs leave the compiled half out
+        )
         from tokenizers import Tokenizer
 
         options = SessionOptions()

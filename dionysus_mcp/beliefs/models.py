@@ -1,10 +1,9 @@
 """Mental models: statements about the user, the self, the world or the task that are held, judged and revised."""
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert, select, update
 
@@ -12,6 +11,9 @@ from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.records import Domain, MentalModel, Revision
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.sqlite import Scope, Store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 STATEMENT_LIMIT = 4000
 """Characters of a statement, a reason or a context."""
@@ -112,7 +114,14 @@ class MentalModels:
             "created_at": now,
         }
         connection.execute(insert(model), row)
-        first = {"model_id": key, "version": 1, "statement": statement, "reason": "first held", "at": now, "resolved": 0}
+        first = {
+            "model_id": key,
+            "version": 1,
+            "statement": statement,
+            "reason": "first held",
+            "at": now,
+            "resolved": 0,
+        }
         connection.execute(insert(revision), first)
         return key
 

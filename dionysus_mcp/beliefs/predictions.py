@@ -42,8 +42,8 @@ class Predictions:
         """Make a prediction; the same one, while it is open, gives the one that is there.
 
         Raises:
-            MemoryStoreError: if the model is unknown, the probability not within 0 and 1, the expiry past, the rule none
-                that can be judged, or a text empty or too long.
+            MemoryStoreError: if the model is unknown, the probability not within 0 and 1, the expiry past, the rule
+                none that can be judged, or a text empty or too long.
         """
         values = _checked(new)
 
@@ -96,7 +96,9 @@ class Predictions:
         """Mark open predictions whose time is over; they are never scored, for nobody saw how they came out."""
 
         def work(connection: Connection) -> None:
-            connection.execute(update(prediction).where(prediction.c.status == "open", _over()).values(status="expired"))
+            connection.execute(
+                update(prediction).where(prediction.c.status == "open", _over()).values(status="expired")
+            )
 
         self._store.write(work)
 
@@ -104,7 +106,9 @@ class Predictions:
         query = select(prediction).join(model).where(of_scope(self._store.scope), prediction.c.id == prediction_id)
         row = connection.execute(query).first()
         if row is None:
-            raise MemoryStoreError(f"Unknown prediction {prediction_id!r}; get_consciousness_state lists the open ones.")
+            raise MemoryStoreError(
+                f"Unknown prediction {prediction_id!r}; get_consciousness_state lists the open ones."
+            )
         return row
 
 
@@ -139,9 +143,7 @@ def _insert(connection: Connection, held: MentalModel, values: Mapping[str, Any]
     return connection.execute(select(prediction).where(prediction.c.id == row["id"])).one()
 
 
-def _score(
-    connection: Connection, row: Row[Any], outcome: bool, observation: bool | str | Mapping[str, Any]
-) -> None:
+def _score(connection: Connection, row: Row[Any], outcome: bool, observation: bool | str | Mapping[str, Any]) -> None:
     seen = observation if isinstance(observation, str) else json.dumps(observation, default=str)
     values = {
         "status": "resolved",

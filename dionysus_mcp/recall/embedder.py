@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from dionysus_mcp.embedding import MiniLm
 
 _AT_A_TIME = 32
+_AT_ONCE = 4
+"""Memories that one store call embeds itself; a longer backlog is left to the thread."""
 _LOOK_AGAIN = 15.0
 """Seconds until the store is searched again for memories that other processes stored without a vector."""
 
@@ -74,8 +76,10 @@ class BackgroundEmbedder:
             return f"There is no embedding model, these hits were found by their words alone: {self.detail}"
         return "The embedder is off: these hits were found by their words alone." if self.status == "off" else None
 
-    def nudge(self) -> None:
-        """Something was stored without a vector."""
+    def follow(self) -> None:
+        """Something was stored: give it its vector now where the model is there, so that the next recall finds it."""
+        if self._model is not None:
+            embed_missing(Vectors(self._store, self._model.model_id, self._model.dimension), self._model, _AT_ONCE)
         self._wake.set()
 
     def close(self) -> None:

@@ -24,26 +24,27 @@ _WORD = re.compile(r"[^\W_]+")
 
 FUNCTION_WORDS = frozenset(
     """
-    a about above after again against all also am an and any are as at be because been before being below between both but
-    by can could d did do does doing don done down during each either else ever every few for from further get gets give
-    given go goes got had has have having he her here hers herself him himself his how i if in into is it its itself just
-    let like ll m made make makes many may me might mine more most much must my myself need neither no nor not now of off
-    on once one only or other our ours ourselves out over own per please re s same say says see shall she should since so
-    some such t take than that the their theirs them themselves then there these they this those though through to too
-    under until up upon us use used uses using ve very via was way we well were what when where whether which while who
-    whom whose why will with within without would yes yet you your yours yourself yourselves tell know think explain
-    describe show find
+    a about above after again against all also am an and any are as at be because been before being below
+    between both but by can could d did do does doing don done down during each either else ever every few for
+    from further get gets give given go goes got had has have having he her here hers herself him himself his
+    how i if in into is it its itself just let like ll m made make makes many may me might mine more most much
+    must my myself need neither no nor not now of off on once one only or other our ours ourselves out over own
+    per please re s same say says see shall she should since so some such t take than that the their theirs them
+    themselves then there these they this those though through to too under until up upon us use used uses using
+    ve very via was way we well were what when where whether which while who whom whose why will with within
+    without would yes yet you your yours yourself yourselves tell know think explain describe show find
     """.split()  # noqa: SIM905 -- a list would take a line a word
 )
 
 _IRREGULAR = """
-begin began begun; break broke broken; bring brought; build built; buy bought; catch caught; choose chose chosen; come came;
-cost costs; cut cuts; deal dealt; draw drew drawn; drive drove driven; eat ate eaten; fall fell fallen; feel felt;
-fight fought; forget forgot forgotten; freeze froze frozen; grow grew grown; hear heard; hide hid hidden; hold held;
-keep kept; lead led; leave left; lend lent; lose lost; mean meant; meet met; pay paid; ride rode ridden; rise rose risen;
-run ran; sell sold; send sent; sing sang sung; sit sat; sleep slept; speak spoke spoken; spend spent; stand stood;
-steal stole stolen; stick stuck; swim swam swum; teach taught; throw threw thrown; wake woke woken; wear wore worn;
-win won; write wrote written; child children; man men; woman women; person people; mouse mice; foot feet
+begin began begun; break broke broken; bring brought; build built; buy bought; catch caught; choose chose
+chosen; come came; cost costs; cut cuts; deal dealt; draw drew drawn; drive drove driven; eat ate eaten; fall
+fell fallen; feel felt; fight fought; forget forgot forgotten; freeze froze frozen; grow grew grown; hear heard;
+hide hid hidden; hold held; keep kept; lead led; leave left; lend lent; lose lost; mean meant; meet met; pay
+paid; ride rode ridden; rise rose risen; run ran; sell sold; send sent; sing sang sung; sit sat; sleep slept;
+speak spoke spoken; spend spent; stand stood; steal stole stolen; stick stuck; swim swam swum; teach taught;
+throw threw thrown; wake woke woken; wear wore worn; win won; write wrote written; child children; man men;
+woman women; person people; mouse mice; foot feet
 """
 """Forms of one word that a stemmer doesn't bring together; missing them would report a covered word as missing."""
 
@@ -101,7 +102,7 @@ class Stemmer:
 
 
 def weigh(connection: Connection, stemmer: Stemmer, of: Sequence[str]) -> list[Term]:
-    """The words with their forms and document frequency, in their order; what the index takes for no word is left out."""
+    """The words with their forms and document frequency, in their order; what is no word to the index is left out."""
     families = _families()
     forms = {word: (word, *families.get(word.casefold(), ())) for word in of}
     stems = stemmer.stems(sorted({form for family in forms.values() for form in family}))

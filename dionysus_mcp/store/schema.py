@@ -1,7 +1,8 @@
 """The tables of a memory store, and the text index kept beside them by triggers.
 
-Nothing is deleted: a memory that is replaced gets a `recorded_to`, and `closure` lists such rows in order, so that caches
-of other processes can follow. `valid_*` is when a fact held in the world, `recorded_*` when the store believed it.
+Nothing is deleted: a memory that is replaced gets a `recorded_to`, and `closure` lists such rows in order, so that
+caches of other processes can follow. `valid_*` is when a fact held in the world, `recorded_*` when the
+store believed it.
 """
 
 from datetime import UTC, datetime

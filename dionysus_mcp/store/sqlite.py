@@ -1,6 +1,6 @@
 """Opening a SQLite store, and its transactions: many processes write at once, and nobody sees `database is locked`.
 
-WAL lets readers read while one writes. A write takes the lock when it begins (BEGIN IMMEDIATE) and waits for it, because
+WAL lets readers read while one writes. A write takes the lock when it begins (BEGIN IMMEDIATE) and waits for it:
 a transaction that starts by reading and then writes may be refused without waiting.
 """
 
