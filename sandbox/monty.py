@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from sandbox.printed import Printed
 
-_CHECKOUT_TIMEOUT = 10.0  # seconds to wait for one of `max_sessions` to become free
+_OWN_TIMEOUT = 10.0  # seconds to wait for the one process of an own pool
 _NO_LIMIT = 2**31 - 1  # suspensions can't be unlimited; ours are counted per step
 _UNWIND_TIME = 1.0  # seconds, and answers, that a finished step gets to leave its loops and finally blocks
 _UNWIND_ANSWERS = 100
@@ -89,7 +89,7 @@ class MontyBackend:
             if self._closed:
                 raise SandboxUnavailable("the sandbox backend is closed; make a new one with select()")
             if self._pool is None:
-                self._pool = _pool(self.settings.max_sessions)
+                self._pool = _pool(self.settings.max_sessions, self.settings.open_timeout)
             sandbox = MontySandbox(
                 limits=self.settings, tracer=tracer, stop=stop, deadline=deadline, files=files, pool=self._pool
             )
@@ -141,13 +141,18 @@ class MontySandbox(Sandbox):
         self._suspended: SyncSnapshot | None = None
         self._budget = StepBudget(self.limits)
 
+    @property
+    def worker_pid(self) -> int | None:
+        """Id of the interpreter's process, for diagnosis; None while there is none."""
+        worker = self._worker
+        return worker.pid if worker is not None else None
+
     def _execute(self, code: str, printed: Printed) -> Outcome:
-        fresh = self._prepare(printed)
-        self._budget = StepBudget(self.limits)
-        inputs, self._unsent = self._unsent, {}
+        self._prepare(printed)
         step: SyncSnapshot | Outcome
         try:
-            step = self._turn(lambda worker: worker.start(code, inputs, printed.write, fresh=fresh))
+            self._bind_variables()
+            step = self._turn(lambda worker: worker.start(code, {}, printed.write))
             while not isinstance(step, Outcome):
                 step = self._output(step) if isinstance(step, MontyComplete) else self._answer(step)
         except MontyError as error:
@@ -167,21 +172,28 @@ class MontySandbox(Sandbox):
     # A step ends in three ways: its code ends, it raises, or we stop answering it (final answer, a limit). In the last
     # case the interpreter stays suspended in the middle of the call, and is led out only if another step comes.
 
-    def _prepare(self, printed: Printed) -> bool:
-        """Have a worker that waits for code. Returns whether it is a fresh one."""
+    def _bind_variables(self) -> None:
+        # In a feed of their own: code that doesn't parse is refused together with the inputs it came with. The feed is
+        # not empty, since monty skips an empty one with its inputs.
+        if self._unsent:
+            inputs, self._unsent = self._unsent, {}
+            self._turn(lambda worker: worker.start("pass", inputs, lambda _: None))
+
+    def _prepare(self, printed: Printed) -> None:
+        """Have a worker that waits for code."""
         if self._suspended is not None and not self._unwound():
             printed.write(f"(note: {STATE_LOST}.)\n")
+        self._budget = StepBudget(self.limits)
         self._cold = self._worker is None
         if self._cold:
             self._start_worker()
-        return self._cold
 
     def _start_worker(self) -> None:
         with self._life:
             self._check_open()
             try:
                 if self._pool is None:
-                    self._pool = _pool(1)
+                    self._pool = _pool(1, _OWN_TIMEOUT)
                 self._worker = Worker(self._pool.checkout(limits=_resources(self.limits)), str(HOME), self._watch)
             except TimeoutError:
                 raise SandboxUnavailable(
@@ -240,6 +252,7 @@ class MontySandbox(Sandbox):
         return self._turn(lambda worker: worker.turn(answer))
 
     def _watch(self) -> None:
+        self._check_open()
         self._check_stop()
         if self._budget.overrun():
             self._drop_worker()
@@ -284,6 +297,7 @@ class MontySandbox(Sandbox):
             self._suspended = snapshot
             raise LimitExceeded(f"the step made more than {self.limits.max_host_calls:,} calls of tools; make fewer")
         try:
+            self._tools.check(name)
             args = plain(snapshot.args, self.limits, unwrap=_UNWRAP)
             kwargs = plain(snapshot.kwargs, self.limits, unwrap=_UNWRAP)
             result = self._call_tool(name, args, kwargs)
@@ -333,11 +347,9 @@ class MontySandbox(Sandbox):
         )
 
 
-def _pool(processes: int) -> Monty:
+def _pool(processes: int, timeout: float) -> Monty:
     # One checkout per process: no heap is ever seen by two sandboxes.
-    pool = Monty(
-        min_processes=0, max_processes=processes, checkout_timeout=_CHECKOUT_TIMEOUT, max_checkouts_per_worker=1
-    )
+    pool = Monty(min_processes=0, max_processes=processes, checkout_timeout=timeout, max_checkouts_per_worker=1)
     return pool.__enter__()
 
 
