@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cognition.cli.output import dollars, duration, one_line
+from cognition.cli.output import dollars, duration, one_line, render
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -88,7 +88,7 @@ def _turn(mind: "Mind", asking: "Asking", *, quiet: bool, as_json: bool, first: 
 def _lines() -> Iterator[str]:
     """Yield what the user says, until /exit or the end of input."""
     if sys.stdin.isatty():
-        import readline  # noqa: F401 - importing it gives input() a history and line editing
+        import readline  # noqa: F401  # pyright: ignore[reportUnusedImport] - gives input() a history and editing
     prompt = "> " if sys.stdin.isatty() else ""
     while True:
         try:

@@ -31,7 +31,7 @@ def doctor(
     Keys are looked for, and their values never shown.
     """
     from cognition.cli.checks import examine
-    from cognition.cli.output import emit
+    from cognition.cli.output import emit, render
 
     checks = examine(options.settings_from(config, memory=memory, sandbox=sandbox))
     failed = any(check.state == "fail" for check in checks)

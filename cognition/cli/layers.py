@@ -27,7 +27,7 @@ def layers(
     debug: options.Debug = False,
 ) -> int:
     """Show the layers and tiers as they are configured."""
-    from cognition.cli.output import emit
+    from cognition.cli.output import emit, notices, render
     from layers.spec import resolve_layers
 
     settings = options.settings_from(config, tier=tier, layers=layer)

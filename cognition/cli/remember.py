@@ -1,7 +1,7 @@
 """`dionysus remember`: read files, folders or git histories into memory."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +13,8 @@ from cognition.cli.examples import examples
 from cognition.cli.exits import ExitCode
 
 if TYPE_CHECKING:
-    from dionysus_mcp.admin import IngestSummary, Progress
-
     from cognition.settings import Settings
+    from dionysus_mcp.admin import IngestSummary, Progress
 
 
 EXAMPLES = examples(
@@ -38,7 +37,7 @@ def remember(
 
     A changed file replaces its old pieces.
     """
-    from cognition.cli.output import emit
+    from cognition.cli.output import emit, notices
 
     settings = options.settings_from(config, memory=memory)
     missing = [str(path) for path in paths if not path.exists()]
@@ -47,6 +46,7 @@ def remember(
     with _bar(silent=quiet or as_json) as progress:
         summaries = _ingested(settings, paths, progress, git=git)
     total = _total(summaries)
+    notices(total["notices"], quiet=quiet)
     emit(total) if as_json else _show(total, quiet=quiet)
     return ExitCode.FAILED if _all_skipped(total) else ExitCode.DONE
 
@@ -66,6 +66,7 @@ def _total(summaries: "list[IngestSummary]") -> dict[str, Any]:
         "added": sum(summary.added for summary in summaries),
         "unchanged": sum(summary.unchanged for summary in summaries),
         "superseded": sum(summary.superseded for summary in summaries),
+        "notices": list(dict.fromkeys(summary.notice for summary in summaries if summary.notice)),
         "skipped": [{"path": str(path), "reason": reason} for summary in summaries for path, reason in summary.skipped],
     }
 
@@ -88,7 +89,7 @@ def _show(total: dict[str, Any], *, quiet: bool) -> None:
 
 
 @contextmanager
-def _bar(*, silent: bool) -> "Iterator[Callable[[Progress], None] | None]":
+def _bar(*, silent: bool) -> "Generator[Callable[[Progress], None] | None]":
     """Give what shows progress: a bar in a terminal, nothing elsewhere."""
     if silent or not sys.stderr.isatty():
         yield None
@@ -101,5 +102,5 @@ def _bar(*, silent: bool) -> "Iterator[Callable[[Progress], None] | None]":
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         bar = bars.add_task("reading", total=None)
         yield lambda progress: bars.update(
-            bar, completed=progress.done, total=progress.total, description=progress.phase
+            bar, completed=progress.done, total=progress.total, description=progress.stage
         )

@@ -39,7 +39,7 @@ def ls(
     debug: options.Debug = False,
 ) -> int:
     """List the newest runs."""
-    from cognition.cli.output import emit
+    from cognition.cli.output import emit, render
 
     with _store(config) as store:
         runs = store.runs(limit, session=session)
@@ -61,7 +61,7 @@ def show(
     debug: options.Debug = False,
 ) -> int:
     """Show a run as a tree of layers, steps, model calls, tools and memory queries."""
-    from cognition.cli.output import emit
+    from cognition.cli.output import emit, render
 
     with _store(config) as store:
         found = store.run(run if run != "last" else _newest(store))

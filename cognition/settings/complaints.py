@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cognition.settings.schema import Model, field_name, is_secret, keys_at
 from cognition.settings.sources import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
@@ -61,7 +61,7 @@ def _place(path: KeyPath, sources: Sequence[Source]) -> str | None:
 
 
 def _own_names(schema: Model, tree: Tree, details: ErrorDetails) -> KeyPath:
-    """Return an error's path in the names that the settings use: without aliases, and without pydantic's names of unions.
+    """Return an error's path in the names that the settings use: without aliases and pydantic's names of unions.
 
     What is neither in the tree nor missing from it is such a name: `models[1].constrained-str`.
     """
@@ -71,11 +71,16 @@ def _own_names(schema: Model, tree: Tree, details: ErrorDetails) -> KeyPath:
     for index, part in enumerate(loc):
         name = field_name(schema, path, part) if isinstance(part, str) else part
         missing = details["type"] == "missing" and index == len(loc) - 1
-        inside = isinstance(current, dict) and name in current
-        if inside or missing or (isinstance(name, int) and isinstance(current, list | tuple)):
+        if missing or name in _keys(current):
             path = (*path, name)
             current = None if missing else current[name]
     return path or tuple(loc)
+
+
+def _keys(value: Any) -> Collection[Any]:
+    if isinstance(value, dict):
+        return cast("dict[Any, Any]", value)
+    return range(len(cast("list[Any]", value))) if isinstance(value, list | tuple) else ()
 
 
 def _about_another_kind(path: KeyPath, details: ErrorDetails, paths: Sequence[KeyPath]) -> bool:
