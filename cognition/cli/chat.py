@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cognition.cli import options
 from cognition.cli.examples import examples
-from cognition.cli.exits import ExitCode, of_reason
+from cognition.cli.exits import ExitCode
 
 if TYPE_CHECKING:
     from cognition.cli.turn import Asking
@@ -65,24 +65,21 @@ def chat(
 
 def _turn(mind: "Mind", asking: "Asking", *, quiet: bool, as_json: bool, first: bool) -> ExitCode:
     """Answer one line and return its exit code; what only this turn suffered from does not end the conversation."""
-    from cognition.cli.answer import as_document, show
     from cognition.cli.failures import explain
     from cognition.cli.output import emit, notice
     from cognition.cli.turn import one_turn
     from cognition.thought import ThinkingError
 
     try:
-        thought = one_turn(mind, asking, quiet=quiet, as_json=as_json, first=first)
+        return one_turn(mind, asking, quiet=quiet, as_json=as_json, first=first)
     except ThinkingError as error:
         failure = explain(error)
         if failure.code in (ExitCode.USAGE, ExitCode.PART):
             raise
         if as_json:
-            emit(failure.document(error), compact=True)
+            emit(failure.document(error))
         notice(f"Error: {failure.message}")
         return failure.code
-    emit(as_document(thought), compact=True) if as_json else show(thought, quiet=quiet)
-    return of_reason(thought.stop_reason)
 
 
 def _lines() -> Iterator[str]:

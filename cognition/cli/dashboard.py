@@ -6,6 +6,7 @@ import typer
 
 from cognition.cli import options
 from cognition.cli.examples import examples
+from cognition.cli.exits import ExitCode
 
 EXAMPLES = examples(
     "dionysus dashboard",
@@ -27,5 +28,34 @@ def dashboard(
 
     It listens on 127.0.0.1 alone, and only the address with its token is answered.
     """
+    from observability.dashboard import serve
+
+    from cognition.cli.boundary import Terminated
+
     settings = options.settings_from(config)
-    raise NotImplementedError(settings)
+    try:
+        serve(
+            settings.trace, port=port, announce=lambda url: _announce(url, open_browser=open_browser, as_json=as_json)
+        )
+    except Terminated:
+        raise
+    except KeyboardInterrupt:  # the way it is meant to end
+        return ExitCode.DONE
+    return ExitCode.DONE
+
+
+def _announce(url: str, *, open_browser: bool, as_json: bool) -> None:
+    import sys
+
+    from cognition.cli.output import emit, notice
+
+    if as_json:
+        emit({"url": url})
+    else:
+        typer.echo(url)
+        notice("Ctrl-C ends it.")
+    sys.stdout.flush()  # whoever reads a pipe needs the address now
+    if open_browser:
+        import webbrowser
+
+        webbrowser.open(url)

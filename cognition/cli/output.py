@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 _UNLIMITED = 10_000  # columns
 
 
-def emit(document: Any, *, compact: bool = False) -> None:
-    """Write one JSON document to stdout, on one line if compact; values that JSON lacks are written as text."""
-    typer.echo(json.dumps(document, ensure_ascii=False, indent=None if compact else 2, default=str))
+def emit(document: Any) -> None:
+    """Write one JSON document to stdout, on one line if piped; values that JSON lacks are written as text."""
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str))
 
 
 def notice(text: str) -> None:

@@ -8,7 +8,6 @@ import typer
 
 from cognition.cli import options
 from cognition.cli.examples import examples
-from cognition.cli.exits import of_reason
 
 EXAMPLES = examples(
     'dionysus think "Which queue do we use, and why?"',
@@ -40,8 +39,6 @@ def think(
     debug: options.Debug = False,
 ) -> int:
     """Think about a task and print the answer with its quotes."""
-    from cognition.cli.answer import as_document, show
-    from cognition.cli.output import emit
     from cognition.cli.turn import Asking, one_turn
     from cognition.mind import Mind
 
@@ -50,11 +47,9 @@ def think(
     asking = Asking(read_task(task), session, budget, deadline, tuple(file or ()), tuple(image or ()))
     mind = Mind(settings=settings)
     try:
-        thought = one_turn(mind, asking, quiet=quiet, as_json=as_json)
+        return one_turn(mind, asking, quiet=quiet, as_json=as_json)
     finally:
         mind.close()
-    emit(as_document(thought)) if as_json else show(thought, quiet=quiet)
-    return of_reason(thought.stop_reason)
 
 
 def read_task(task: str) -> str:
