@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cognition.settings.sources import Source, Tree
     from cognition.settings.toml_lines import KeyPath
 
+_NAMED = ("layers", "tiers", "mcp")  # tables with a name of the user's own below them
 _SHOWN = 60  # characters of a wrong value; a longer one would hide the message
 
 
@@ -42,8 +43,7 @@ def complaints(schema: Model, error: ValidationError, tree: Tree, sources: Seque
 
 def complaint(path: KeyPath, sentence: str, sources: Sequence[Source]) -> str:
     """Return one line: the place that says the setting at a path, its table, and a sentence."""
-    named = ("layers", "tiers", "mcp")
-    table = ".".join(str(part) for part in path[: 2 if path[0] in named else 1])
+    table = ".".join(str(part) for part in path[: 2 if path[0] in _NAMED else 1])
     header = f"[{table}] " if len(path) > 1 else ""
     return f"{_place(path, sources) or 'default'}: {header}{sentence}"
 
@@ -95,11 +95,11 @@ def _sentence(schema: Model, path: KeyPath, details: ErrorDetails, sources: Sequ
     message = _message(details)
     if isinstance(details["input"], dict) and details["type"] == "value_error":
         return message  # the table as a whole is wrong, no key of it
-    name = _dotted(path[2:] or path[1:] or path)
+    name = _dotted(path[2:] if path[0] in _NAMED else path[1:] or path)
     if details["type"] == "missing":
         return f"{name} is missing"
     shown = "" if is_secret(schema, path) else _shown(details["input"], message)
-    return f"{name}{shown}: {message}{_hint(path, details, sources)}"
+    return f"{name}{shown}: {message}{_hint(path, details, sources)}".removeprefix(" = ").removeprefix(": ")
 
 
 def _unknown(schema: Model, path: KeyPath, sources: Sequence[Source]) -> str:
