@@ -25,8 +25,8 @@ Layers = Annotated[
     typer.Option("--layer", metavar="NAME.KEY=VALUE", help="Change a layer: --layer abstract.max_steps=3"),
 ]
 Session = Annotated[str | None, typer.Option("--session", metavar="NAME", help="Conversation to continue.")]
-Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Most steps of all layers together.")]
-Tokens = Annotated[int | None, typer.Option("--tokens", min=1, help="Most tokens, prompts included.")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, metavar="N", help="Most steps of all layers together.")]
+Tokens = Annotated[int | None, typer.Option("--tokens", min=1, metavar="N", help="Most tokens, prompts included.")]
 Dollars = Annotated[float | None, typer.Option("--budget-usd", metavar="USD", help="Most cost in USD.")]
 Deadline = Annotated[float | None, typer.Option("--deadline", metavar="SECONDS", help="Most seconds.")]
 

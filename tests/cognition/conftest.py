@@ -1,49 +1,62 @@
-"""A mind over a small corpus, made once a module: the real memory server, sandbox, trace and offline tier."""
+"""A data folder of its own for each test of the command, and one with memories that reading tests share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cognition import Mind
 
-NOTES = """\
-# Queue
-We moved the order queue to Kestrel in March 2025 because RabbitFlow lost messages under load.
-Kestrel keeps every message on three nodes.
+from tests.cognition.command_line import Command
 
-# People
-Ines Duarte owns the payment service. Tomasz Brandt owns the search service.
+NOTES = """# Queue
 
-# Limits
-An upload may have at most 40 megabytes. The nightly export starts at 02:15.
+## Decision
+
+We use RabbitMQ as the queue since March 2024, because it keeps the order of messages for each customer.
+
+## Owner
+
+Mara Lindqvist decided on the queue after the outage of February 2024.
 """
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with its own memory and trace, and a file of notes."""
-    folder = tmp_path_factory.mktemp("home")
-    (folder / "notes.md").write_text(NOTES)
-    return folder
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """The command without any memories, in an empty folder."""
+    (tmp_path / "folder").mkdir()
+    return Command(tmp_path / "home", tmp_path / "folder")
 
 
-@pytest.fixture(scope="module")
-def make_mind(home: Path) -> Callable[..., Mind]:
-    """Make a mind over `home`; keywords as for `Mind`."""
+@pytest.fixture(scope="session")
+def _remembered(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    top = tmp_path_factory.mktemp("remembered")
+    (top / "folder").mkdir()
+    command = Command(top / "home", top / "folder")
+    (command.folder / "queue.md").write_text(NOTES)
+    done = command("remember", "queue.md")
+    assert done.code == 0, done.err
+    return command
 
-    def make(**keywords: Any) -> Mind:
-        given = {"memory": f"sqlite:///{home / 'memory.db'}", "trace": {"path": home / "trace.db"}, "sandbox": "monty"}
-        return Mind(**{"tier": "offline", **given, **keywords})
 
-    return make
+@pytest.fixture
+def remembered(_remembered: Command, tmp_path: Path) -> Command:
+    """The command with the notes in memory; each test has a copy."""
+    shutil.copytree(_remembered.home, tmp_path / "home")
+    shutil.copytree(_remembered.folder, tmp_path / "folder")
+    return Command(tmp_path / "home", tmp_path / "folder")
 
 
-@pytest.fixture(scope="module")
-def mind(home: Path, make_mind: Callable[..., Mind]) -> Iterator[Mind]:
-    """An open mind in the offline tier that has read the notes."""
-    with make_mind() as opened:
-        opened.remember(home / "notes.md")
-        yield opened
+@pytest.fixture
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """No settings of this machine, and an empty working directory that belongs to no repository."""
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("DIONYSUS_") or name == "DATABASE_URL" or "API_KEY" in name:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    monkeypatch.setenv("DIONYSUS_HOME", str(tmp_path / "home"))
+    (tmp_path / "folder").mkdir(exist_ok=True)
+    monkeypatch.chdir(tmp_path / "folder")
+    return monkeypatch

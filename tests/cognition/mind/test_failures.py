@@ -19,7 +19,7 @@ from tests.support.openai_characters import costly, garbage, never_finishing, ob
 from tests.support.openai_server import Fail, Hang, OpenAIServer, Rubbish, refusing_port
 from tests.support.scripted_model import ScriptedModel, calls, code, layer_of, report
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def served_by(url, **more):
