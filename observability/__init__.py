@@ -1,10 +1,11 @@
 """What happened in a run, what it cost and why: spans, a local trace store, a dashboard.
 
-Everybody may import this package; it imports none of the others. Importing it costs the OpenTelemetry API alone: the SDK,
-SQLite, pydantic-settings and Starlette are loaded by the names that need them, on first use.
+Everybody may import this package; it imports none of the others. Importing it costs the OpenTelemetry API alone: the
+SDK, SQLite, pydantic-settings and Starlette are loaded by the names that need them, on first use.
 
-    with Telemetry(TraceSettings(), service="my-agent") as telemetry, span(telemetry.tracer, Kind.RUN, "invoke_workflow demo"):
-        ...
+    with Telemetry(TraceSettings(), service="my-agent") as telemetry:
+        with span(telemetry.tracer, Kind.RUN, "invoke_workflow demo"):
+            ...
 """
 
 from importlib import import_module

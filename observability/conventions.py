@@ -1,8 +1,8 @@
 """Every attribute name that Dionysus writes, and how its span kinds are called elsewhere.
 
-The names follow OpenTelemetry's GenAI and MCP conventions and OpenInference side by side, so that Phoenix and Langfuse fill
-their columns from the same span. Names that neither has begin with `dionysus.`. Nobody writes an attribute name as a literal
-outside this module.
+The names follow OpenTelemetry's GenAI and MCP conventions and OpenInference side by side, so that Phoenix and Langfuse
+fill their columns from the same span. Names that neither has begin with `dionysus.`. Nobody writes an attribute name as
+a literal outside this module.
 """
 
 from collections.abc import Mapping
@@ -65,6 +65,7 @@ LLM_PARAMETERS: Final = "llm.invocation_parameters"
 LLM_TOKENS_PROMPT: Final = "llm.token_count.prompt"
 LLM_TOKENS_COMPLETION: Final = "llm.token_count.completion"
 LLM_TOKENS_TOTAL: Final = "llm.token_count.total"
+LLM_COST: Final = "llm.cost.total"
 TOOL_NAME: Final = "tool.name"
 TOOL_PARAMETERS: Final = "tool.parameters"
 RETRIEVAL_DOCUMENTS: Final = "retrieval.documents"
@@ -93,7 +94,7 @@ EXCEPTION_MESSAGE: Final = "exception.message"
 EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
 
 INHERITED: Final = (SESSION, RUN_ID, LAYER, LAYER_PATH, TIER)
-"""What a span hands on to all spans below it, over threads' contexts and over MCP's `_meta` alike; nothing else crosses."""
+"""What a span hands on to all spans below it, in its process and over MCP's `_meta` alike; nothing else crosses."""
 
 CONTENT_PREFIXES: Final = (
     INPUT,
@@ -115,7 +116,7 @@ CONTENT_PREFIXES: Final = (
     EXCEPTION_MESSAGE,
     EXCEPTION_STACKTRACE,
 )
-"""Attributes that hold what people, models and tools said, not facts about it: shed first, and kept from OTLP unless asked."""
+"""Attributes that hold what people, models and tools said, not facts about it: shed first, off OTLP unless asked."""
 
 _OPENINFERENCE: Final[Mapping[Kind, str]] = {
     Kind.RUN: "CHAIN",

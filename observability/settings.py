@@ -34,8 +34,8 @@ class TraceSettings(BaseSettings):
     Attributes:
         enabled: write traces at all.
         path: the trace store, one SQLite file that several processes write; made with mode 0600.
-        content: keep what was said (prompts, answers, code), redacted; else only facts such as times, counts and errors' types.
-        redact: regular expressions of your own; what they match is replaced, beside keys, tokens and environment secrets.
+        content: keep what was said (prompts, answers, code), redacted; else only facts: times, counts, types of errors.
+        redact: own regular expressions; what they match is replaced, beside keys, tokens and environment secrets.
         otlp_endpoint: base URL of an OTLP/HTTP collector, such as `http://localhost:4318`; None sends nothing.
         otlp_headers: headers for the collector, such as its key.
         otlp_content: send what was said to the collector too.

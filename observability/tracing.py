@@ -1,12 +1,12 @@
 """How code says that something happens: `with span(...)`, and what all spans below share: `with inherited(...)`.
 
-Needs the OpenTelemetry API alone and works with any tracer. Nothing here raises into the code that it watches, and every span
-that is opened is ended and detached, whatever leaves the block: `RunStopped`, Ctrl-C, `GeneratorExit`.
+Needs the OpenTelemetry API alone and works with any tracer. Nothing here raises into the code that it watches, and
+every span that is opened is ended and detached, whatever leaves the block: `RunStopped`, Ctrl-C, `GeneratorExit`.
 """
 
 import logging
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,11 +30,11 @@ _CLIENT_KINDS = frozenset({Kind.CHAT, Kind.MCP})
 @contextmanager
 def span(
     tracer: trace.Tracer, kind: Kind, name: str, attributes: Mapping[str, Any] | None = None
-) -> Iterator[trace.Span]:
+) -> Generator[trace.Span]:
     """Open a span around a block, as the current one, and end it whatever happens.
 
-    An exception that leaves the block is noted (type, message, and for an `Exception` its traceback) and goes on unchanged.
-    Attributes that are None are left out; those among `conventions.INHERITED` are handed on to all spans below.
+    An exception that leaves the block is noted (type, message, and for an `Exception` its traceback) and goes on
+    unchanged. Attributes that are None are left out; those among `conventions.INHERITED` are handed on to all below.
 
     Args:
         tracer: usually `Telemetry.tracer`.
@@ -55,7 +55,7 @@ def span(
 
 
 @contextmanager
-def inherited(attributes: Mapping[str, str | None]) -> Iterator[None]:
+def inherited(attributes: Mapping[str, str | None]) -> Generator[None]:
     """Give every span that starts inside the block these attributes, also those in an MCP server's process.
 
     They travel as W3C baggage, so only names in `conventions.INHERITED` are taken: a tool server must not learn more.
@@ -79,7 +79,7 @@ def _start(tracer: trace.Tracer, kind: Kind, name: str, attributes: Mapping[str,
         return tracer.start_span(
             name, kind=SpanKind.CLIENT if kind in _CLIENT_KINDS else SpanKind.INTERNAL, attributes=start
         )
-    except Exception:  # promise: tracing never raises into a run
+    except Exception:  # noqa: BLE001 - promise: tracing never raises into a run
         _log.warning("span %r could not be started; it is missing from the trace", name, exc_info=True)
         return trace.INVALID_SPAN
 
@@ -155,12 +155,12 @@ class _Guarded(trace.Span):
     def _try(self, call: Callable[..., object], *arguments: Any) -> None:
         try:
             call(*arguments)
-        except Exception:  # promise: tracing never raises into a run
+        except Exception:  # noqa: BLE001 - promise: tracing never raises into a run
             _log.debug("a span lost an attribute, event or its end", exc_info=True)
 
 
 def _message(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # promise: an error whose own text fails is still noted
+    except Exception:  # noqa: BLE001 - promise: an error whose own text fails is still noted
         return "(its message could not be read)"

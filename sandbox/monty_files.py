@@ -2,6 +2,7 @@
 
 Used by `monty` alone. The code's working directory is the root of the files; there is nothing beside it.
 """
+# ruff: noqa: D102 - the methods are those of monty's AbstractOS, and documented there
 
 from __future__ import annotations
 

@@ -53,12 +53,14 @@ class Worker:
 
     Args:
         session: not yet entered; entering it starts the process.
+        home: the working directory that code begins in.
         watch: called about twenty times a second while a turn runs; what it raises leaves the waiting call.
     """
 
-    def __init__(self, session: MontySession, watch: Callable[[], None]) -> None:
+    def __init__(self, session: MontySession, home: str, watch: Callable[[], None]) -> None:
         session.__enter__()
         self._session = session
+        self._home = home
         self._watch = watch
         self._pid = session.worker_pid
         self._lock = threading.Lock()
@@ -72,10 +74,14 @@ class Worker:
         """The process id, for diagnosis and tests."""
         return self._pid
 
-    def start(
-        self, code: str, inputs: Mapping[str, Any], write: Callable[[str], None], cwd: str | None
-    ) -> SyncSnapshot:
-        """Run code until it ends or asks the host for something. `write` is called from the turn thread.
+    def start(self, code: str, inputs: Mapping[str, Any], write: Callable[[str], None], *, fresh: bool) -> SyncSnapshot:
+        """Run code until it ends or asks the host for something.
+
+        Args:
+            code: one step.
+            inputs: plain values bound as variables first.
+            write: gets what the code prints, on the turn thread.
+            fresh: the first step; it begins in the folder `home`.
 
         Raises:
             pydantic_monty.MontyError: what the code raised, or that the process died.
@@ -83,7 +89,10 @@ class Worker:
         """
         return self.turn(
             lambda: self._session.feed_start(
-                code, inputs=dict(inputs), print_callback=lambda _stream, text: write(text), cwd=cwd
+                code,
+                inputs=dict(inputs),
+                print_callback=lambda _stream, text: write(text),
+                cwd=self._home if fresh else None,
             )
         )
 

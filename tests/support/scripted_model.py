@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -73,4 +72,4 @@ def is_closing(request: ChatRequest) -> bool:
 
 def report(answer: Any, **more: Any) -> str:
     """Code that ends with a report."""
-    return code(f"final_answer({json.dumps({'answer': answer, **more})})")
+    return code(f"final_answer({ {'answer': answer, **more}!r})")
