@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cognition import Budget, BudgetExceeded, Cancelled, ConfigurationError, DeadlineExceeded, OutputInvalid, StopReason
+from cognition.settings import SettingsError
 from pydantic import BaseModel
 from smolagents import Tool
 
@@ -349,11 +350,15 @@ def test_an_empty_task_is_refused(mind):
     ("layers", "words"),
     [
         ({"conceptual": {"tools": ["recal"]}}, "Did you mean 'recall'"),
-        ({"conceptual": {"tier": "balancd"}}, "balanced"),
         ({"conceptual": {"tools": ["github.search"]}}, "mcp.NAME"),
     ],
 )
-def test_a_layer_with_an_unknown_tool_or_tier_does_not_open(make_mind, layers, words):
+def test_a_layer_with_an_unknown_tool_does_not_open(make_mind, layers, words):
     mind = make_mind(layers=layers, tier=None)
     with pytest.raises(ConfigurationError, match=words):
         mind.think("x")
+
+
+def test_a_layer_with_an_unknown_tier_is_named_with_the_nearest(make_mind):
+    with pytest.raises(SettingsError, match="did you mean 'balanced'"):
+        make_mind(layers={"conceptual": {"tier": "balancd"}}, tier=None)
