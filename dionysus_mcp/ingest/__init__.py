@@ -1,0 +1,1 @@
+"""How files become memories: `folders` finds them, `reading` checks them, the rest splits them into pieces."""

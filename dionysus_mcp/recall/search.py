@@ -1,0 +1,160 @@
+"""The whole of a recall: words and meaning, fused, cut to what was asked, with what the hits do not cover."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.recall import keywords, terms
+from dionysus_mcp.recall.embedder import BackgroundEmbedder
+from dionysus_mcp.recall.fusion import fuse
+from dionysus_mcp.recall.keywords import Filter
+from dionysus_mcp.recall.vectors import VectorCache
+from dionysus_mcp.records import Hit, Recall
+from dionysus_mcp.store import schema
+from dionysus_mcp.store.memories import cited, in_scope
+from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.vectors import Vectors
+
+if TYPE_CHECKING:
+    from dionysus_mcp.embedding import MiniLm
+
+CANDIDATES = 100
+"""From each of words and meaning."""
+MAX_QUERY = 10_000
+CHARACTERS_PER_TOKEN = 4
+_TOKENS_AROUND_A_HIT = 40
+"""Roughly what id, source and times of one hit take."""
+
+memory = schema.memory
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked of memory; see `MemoryClient.recall` for the meaning of each."""
+
+    text: str
+    top_k: int
+    token_budget: int
+    threshold: float | None = None
+    admitted: Filter = field(default_factory=Filter)
+
+
+class Search:
+    """Recall over one scope of a store. Thread-safe."""
+
+    def __init__(self, store: Store, embedder: BackgroundEmbedder) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._stemmer = terms.Stemmer()
+        self._cache: VectorCache | None = None
+
+    def recall(self, query: Query) -> Recall:
+        """Find memories.
+
+        Raises:
+            MemoryStoreError: if the query is empty or far too long.
+        """
+        if not query.text.strip() or len(query.text) > MAX_QUERY:
+            raise MemoryStoreError(
+                f"A query has 1 to {MAX_QUERY:,} characters that are not all blank; this one has {len(query.text):,}."
+            )
+        model = self._embedder.model
+        embedded = None if model is None else model.embed([query.text])[0]
+        with self._store.read() as connection:
+            total = connection.execute(select(func.max(memory.c.seq))).scalar() or 0
+            weighed = terms.weigh(connection, self._stemmer, terms.words(query.text))
+            searched = terms.worth_matching(_with_content(weighed, query.text), total)
+            by_words = keywords.matches(connection, self._store.scope, searched, query.admitted, CANDIDATES)
+            by_meaning = self._nearest(model, embedded, query.admitted, by_words)
+            hits, left_out = self._hits(connection, query, by_words, by_meaning)
+            missing = _missing(connection, weighed, query.text, total, [seq for seq, _ in hits])
+        return Recall(
+            hits=[hit for _, hit in hits],
+            missing_terms=missing,
+            mode="keyword" if model is None else "hybrid",
+            notice=" ".join(filter(None, (None if model else self._embedder.notice(), left_out))) or None,
+        )
+
+    def close(self) -> None:
+        """Free what isn't the store's."""
+        self._stemmer.close()
+
+    def _nearest(
+        self, model: "MiniLm | None", embedded: Any, admitted: Filter, also: dict[int, float]
+    ) -> dict[int, float] | None:
+        if model is None:
+            return None
+        if self._cache is None:
+            self._cache = VectorCache(Vectors(self._store, model.model_id, model.dimension))
+        return self._cache.nearest(embedded, admitted, CANDIDATES, also)
+
+    def _hits(
+        self, connection: Connection, query: Query, by_words: dict[int, float], by_meaning: dict[int, float] | None
+    ) -> tuple[list[tuple[int, Hit]], str | None]:
+        scores = fuse(by_words, by_meaning)
+        wanted = [seq for seq, score in scores.items() if query.threshold is None or score >= query.threshold]
+        # Of equals, the newer one: it has the higher number.
+        wanted.sort(key=lambda seq: (scores[seq], seq), reverse=True)
+        rows = _rows(connection, self._store, wanted[: query.top_k + _SPARE])
+        ranked = [(seq, _hit(rows[seq], scores[seq], (by_meaning or {}).get(seq))) for seq in wanted if seq in rows]
+        return _within_budget(ranked[: query.top_k], query.token_budget)
+
+
+_SPARE = 20
+"""More rows than asked for are read, as another process may close some between two reads."""
+
+
+def _with_content(weighed: Sequence[terms.Term], query: str) -> list[terms.Term]:
+    """Terms with content; a query of nothing but function words is taken as it is."""
+    content = set(terms.content_words(query))
+    return [term for term in weighed if term.word in content] or list(weighed)
+
+
+def _missing(
+    connection: Connection, weighed: Sequence[terms.Term], query: str, total: int, seqs: list[int]
+) -> list[str]:
+    content = set(terms.content_words(query))
+    rare = [term for term in weighed if term.word in content and terms.is_rare(term, total)]
+    return [term.word for term in rare if not keywords.covered(connection, term, seqs)]
+
+
+def _rows(connection: Connection, store: Store, seqs: list[int]) -> dict[int, Row[Any]]:
+    query = select(memory).where(in_scope(store.scope), memory.c.recorded_to.is_(None), memory.c.seq.in_(seqs))
+    return {row.seq: row for row in connection.execute(query)}
+
+
+def _hit(row: Row[Any], score: float, similarity: float | None) -> Hit:
+    return Hit(
+        id=row.id,
+        content=row.content,
+        score=round(score, 4),
+        similarity=None if similarity is None else round(similarity, 4),
+        memory_type=row.memory_type,
+        metadata=row.metadata,
+        speaker=row.speaker,
+        session_id=row.session_id,
+        source=cited(row.source, row.source_position),
+        occurred_at=row.occurred_at,
+        recorded_at=row.recorded_from,
+    )
+
+
+def _within_budget(ranked: list[tuple[int, Hit]], budget: int) -> tuple[list[tuple[int, Hit]], str | None]:
+    """The first hits that fit, whole; the very first is cut where even it does not fit."""
+    kept: list[tuple[int, Hit]] = []
+    left = budget
+    for seq, hit in ranked:
+        left -= len(hit.content) // CHARACTERS_PER_TOKEN + _TOKENS_AROUND_A_HIT
+        if left < 0:
+            break
+        kept.append((seq, hit))
+    if ranked and not kept:
+        seq, first = ranked[0]
+        short = first.content[: budget * CHARACTERS_PER_TOKEN]
+        notice = f"Only the beginning of the best hit fits the budget of {budget} tokens; get_memories gives it whole."
+        return [(seq, first.model_copy(update={"content": short}))], notice
+    omitted = len(ranked) - len(kept)
+    return kept, f"{omitted} more hits did not fit the budget of {budget} tokens." if omitted else None

@@ -1,0 +1,138 @@
+"""The words of a query: which carry content, their stems, how common they are.
+
+Stems come from SQLite's own tokenizer, so that they are the very ones of the text index.
+"""
+
+import re
+import sqlite3
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from sqlalchemy import Connection, bindparam, text
+
+MAX_WORDS = 64
+"""Different words of a query that are searched for."""
+RARE_SHARE = 0.1
+"""A word in at most this share of the memories is rare enough to be missed."""
+_ALWAYS_RARE = 3
+_COMMON_SHARE = 0.2
+_PRUNE_ABOVE = 2000
+
+_WORD = re.compile(r"[^\W_]+")
+
+FUNCTION_WORDS = frozenset(
+    """
+    a about above after again against all also am an and any are as at be because been before being below
+    between both but by can could d did do does doing don done down during each either else ever every few for
+    from further get gets give given go goes got had has have having he her here hers herself him himself his
+    how i if in into is it its itself just let like ll m made make makes many may me might mine more most much
+    must my myself need neither no nor not now of off on once one only or other our ours ourselves out over own
+    per please re s same say says see shall she should since so some such t take than that the their theirs them
+    themselves then there these they this those though through to too under until up upon us use used uses using
+    ve very via was way we well were what when where whether which while who whom whose why will with within
+    without would yes yet you your yours yourself yourselves tell know think explain describe show find
+    """.split()  # noqa: SIM905 -- a list would take a line a word
+)
+
+_IRREGULAR = """
+begin began begun; break broke broken; bring brought; build built; buy bought; catch caught; choose chose
+chosen; come came; cost costs; cut cuts; deal dealt; draw drew drawn; drive drove driven; eat ate eaten; fall
+fell fallen; feel felt; fight fought; forget forgot forgotten; freeze froze frozen; grow grew grown; hear heard;
+hide hid hidden; hold held; keep kept; lead led; leave left; lend lent; lose lost; mean meant; meet met; pay
+paid; ride rode ridden; rise rose risen; run ran; sell sold; send sent; sing sang sung; sit sat; sleep slept;
+speak spoke spoken; spend spent; stand stood; steal stole stolen; stick stuck; swim swam swum; teach taught;
+throw threw thrown; wake woke woken; wear wore worn; win won; write wrote written; child children; man men;
+woman women; person people; mouse mice; foot feet
+"""
+"""Forms of one word that a stemmer doesn't bring together; missing them would report a covered word as missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A word of the query as written, its irregular forms, and how many memories hold any of them (counted by form)."""
+
+    word: str
+    forms: tuple[str, ...]
+    frequency: int
+
+
+def words(query: str) -> list[str]:
+    """The query's different words in their order, at most `MAX_WORDS`; none of them holds any syntax."""
+    seen: dict[str, str] = {}
+    for word in _WORD.findall(query):
+        seen.setdefault(word.casefold(), word)
+    return list(seen.values())[:MAX_WORDS]
+
+
+def content_words(query: str) -> list[str]:
+    """Words that carry content: no function words, no single letters."""
+    return [
+        word for word in words(query) if word.casefold() not in FUNCTION_WORDS and (len(word) > 1 or word.isdigit())
+    ]
+
+
+class Stemmer:
+    """Stems by SQLite's tokenizer, in a database of its own in memory. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
+        self._connection.execute(
+            "CREATE VIRTUAL TABLE w USING fts5(x, tokenize='porter unicode61 remove_diacritics 2')"
+        )
+        self._connection.execute("CREATE VIRTUAL TABLE v USING fts5vocab(w, instance)")
+
+    def stems(self, of: Sequence[str]) -> dict[str, str]:
+        """Stem by word; a word that the index doesn't know as one is left out."""
+        with self._lock:
+            self._connection.executemany("INSERT INTO w(rowid, x) VALUES (?, ?)", enumerate(of))
+            found = self._connection.execute("SELECT doc, term FROM v ORDER BY doc, offset").fetchall()
+            self._connection.execute("DELETE FROM w")
+        by_number: dict[int, str] = {}
+        for number, stem in found:
+            by_number.setdefault(number, stem)
+        return {word: by_number[number] for number, word in enumerate(of) if number in by_number}
+
+    def close(self) -> None:
+        """Free the database."""
+        with self._lock:
+            self._connection.close()
+
+
+def weigh(connection: Connection, stemmer: Stemmer, of: Sequence[str]) -> list[Term]:
+    """The words with their forms and document frequency, in their order; what is no word to the index is left out."""
+    families = _families()
+    forms = {word: (word, *families.get(word.casefold(), ())) for word in of}
+    stems = stemmer.stems(sorted({form for family in forms.values() for form in family}))
+    query = text("SELECT term, doc FROM memory_terms WHERE term IN :stems").bindparams(
+        bindparam("stems", expanding=True)
+    )
+    frequencies = {row.term: row.doc for row in connection.execute(query, {"stems": list(set(stems.values()))})}
+
+    def frequency(family: Iterable[str]) -> int:
+        return sum(frequencies.get(stem, 0) for stem in {stems[form] for form in family if form in stems})
+
+    return [Term(word, family, frequency(family)) for word, family in forms.items() if word in stems]
+
+
+def worth_matching(terms: Iterable[Term], total: int) -> list[Term]:
+    """The terms to search for: common ones cost much and tell nothing in a large store, so they are left out there."""
+    present = [term for term in terms if term.frequency]
+    if total < _PRUNE_ABOVE:
+        return present
+    rare = [term for term in present if term.frequency <= _COMMON_SHARE * total]
+    return rare or sorted(present, key=lambda term: term.frequency)[:3]
+
+
+def is_rare(term: Term, total: int) -> bool:
+    """Whether an answer that doesn't hold this word lacks something."""
+    return term.frequency <= max(_ALWAYS_RARE, RARE_SHARE * total)
+
+
+@cache
+def _families() -> dict[str, tuple[str, ...]]:
+    """The other forms of each irregular word."""
+    groups = [group.split() for group in _IRREGULAR.split(";")]
+    return {form: tuple(other for other in group if other != form) for group in groups for form in group}

@@ -1,0 +1,102 @@
+"""Everything behind the server's tools, opened in the background: the server can answer the handshake at once."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.settings import MemorySettings
+
+if TYPE_CHECKING:
+    from dionysus_mcp.beliefs.models import MentalModels
+    from dionysus_mcp.beliefs.predictions import Predictions
+    from dionysus_mcp.recall.embedder import BackgroundEmbedder
+    from dionysus_mcp.recall.search import Search
+    from dionysus_mcp.store.memories import Memories
+    from dionysus_mcp.store.sqlite import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One scope of a store, and what works on it. Thread-safe, as each part is."""
+
+    settings: MemorySettings
+    store: "Store"
+    memories: "Memories"
+    models: "MentalModels"
+    predictions: "Predictions"
+    embedder: "BackgroundEmbedder"
+    search: "Search"
+
+    @classmethod
+    def open(cls, settings: MemorySettings) -> "Service":
+        """Open the store and begin to load the embedder.
+
+        Raises:
+            MemoryStoreError: if the store can't be opened.
+        """
+        from dionysus_mcp.beliefs.models import MentalModels
+        from dionysus_mcp.beliefs.predictions import Predictions
+        from dionysus_mcp.recall.embedder import BackgroundEmbedder
+        from dionysus_mcp.recall.search import Search
+        from dionysus_mcp.store.memories import Memories
+        from dionysus_mcp.store.sqlite import Store
+
+        store = Store(settings)
+        embedder = BackgroundEmbedder(store, settings)
+        embedder.start()
+        search = Search(store, embedder)
+        return cls(settings, store, Memories(store), MentalModels(store), Predictions(store), embedder, search)
+
+    def close(self) -> None:
+        """Stop the embedder and let go of the store; what was stored is on disk already."""
+        self.embedder.close()
+        self.search.close()
+        self.store.close()
+
+
+class Opening:
+    """A service that is being opened by a thread; whoever needs it waits for it.
+
+    Args:
+        settings: Of the memory.
+        failed: Called, in that thread, with the error if it can't be opened.
+    """
+
+    def __init__(self, settings: MemorySettings, failed: Callable[[MemoryStoreError], None]) -> None:
+        self._settings = settings
+        self._failed = failed
+        self._opened: Future[Service] = Future()
+        self._thread = threading.Thread(target=self._open, name="opening", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def service(self) -> Service:
+        """The service, waited for.
+
+        Raises:
+            MemoryStoreError: if it could not be opened.
+        """
+        return self._opened.result()
+
+    def close(self) -> None:
+        """Close the service if it was opened."""
+        if self._thread.ident is not None:
+            self._thread.join()
+        if self._opened.done() and self._opened.exception() is None:
+            self._opened.result().close()
+
+    def _open(self) -> None:
+        try:
+            self._opened.set_result(Service.open(self._settings))
+        except MemoryStoreError as error:
+            self._opened.set_exception(error)
+            self._failed(error)
+        except BaseException as error:  # noqa: BLE001 -- callers wait for the future: it must always get an end
+            wrapped = MemoryStoreError(f"The memory store could not be opened: {type(error).__name__}: {error}")
+            self._opened.set_exception(wrapped)
+            self._failed(wrapped)

@@ -1,0 +1,22 @@
+"""How many rows of each kind a scope has."""
+
+from sqlalchemy import func, select
+
+from dionysus_mcp.store import schema
+from dionysus_mcp.store.memories import in_scope
+from dionysus_mcp.store.sqlite import Store
+
+
+def count_rows(store: Store) -> dict[str, int]:
+    """Superseded memories, vectors, mental models and predictions of the store's scope."""
+    memory, model = schema.memory, schema.mental_model
+    mine = in_scope(store.scope)
+    held = (model.c.tenant == store.scope.tenant) & (model.c.project == store.scope.project)
+    queries = {
+        "superseded": select(func.count()).select_from(memory).where(mine, memory.c.recorded_to.is_not(None)),
+        "vectors": select(func.count()).select_from(schema.vector.join(memory)).where(mine),
+        "mental_models": select(func.count()).select_from(model).where(held),
+        "predictions": select(func.count()).select_from(schema.prediction.join(model)).where(held),
+    }
+    with store.read() as connection:
+        return {name: connection.execute(query).scalar_one() for name, query in queries.items()}

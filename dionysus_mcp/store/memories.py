@@ -1,0 +1,233 @@
+"""Writing and reading memories: idempotent by content, superseding instead of deleting, always within one scope."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select, update
+
+from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.records import Memory
+from dionysus_mcp.store import schema
+from dionysus_mcp.store.sqlite import Scope, Store
+
+METADATA_LIMIT = 65_536
+"""Bytes of one memory's metadata as JSON."""
+_BATCH = 400
+"""Values in one IN clause; SQLite takes many more, the query planner likes fewer."""
+
+memory = schema.memory
+
+
+@dataclass(frozen=True, slots=True)
+class NewMemory:
+    """A memory to be stored; `hash` decides whether it is there already.
+
+    Attributes:
+        context: What stands around it: headings above it; the speaker is added on its own.
+        position: Place within the source, such as `12-20` for lines.
+        origin: What the source is, independent of where it was named from; None for what was just told.
+    """
+
+    content: str
+    memory_type: str = "episodic"
+    importance: float = 0.5
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    context: str = ""
+    speaker: str | None = None
+    session_id: str | None = None
+    source: str | None = None
+    position: str | None = None
+    origin: str | None = None
+    occurred_at: datetime | None = None
+
+    @property
+    def hash(self) -> str:
+        """Digest of what makes it this memory: the same text said by another, or elsewhere, is another memory."""
+        when = self.occurred_at.astimezone(UTC).isoformat() if self.occurred_at else None
+        place = self.origin or self.source
+        identity = [self.content, self.memory_type, self.context, self.speaker, self.session_id, place, when]
+        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+
+
+class Memories:
+    """The memories of one scope of a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, new: NewMemory, *, limit: int) -> tuple[Memory, bool]:
+        """Store a memory unless it is there; returns it, and whether it is new.
+
+        Args:
+            new: The memory.
+            limit: Characters that its content may have.
+
+        Raises:
+            MemoryStoreError: if the content is empty, too long or not storable text, or the metadata too large.
+        """
+        check(new, limit)
+
+        def work(connection: Connection) -> tuple[Memory, bool]:
+            added = add_in(connection, self._store.scope, [new])
+            row = connection.execute(select(memory).where(self._current(), memory.c.hash == new.hash)).one()
+            return to_record(row), bool(added)
+
+        return self._store.write(work)
+
+    def get(self, ids: Sequence[str]) -> list[Memory]:
+        """The memories with these ids, in this order, superseded ones too.
+
+        Raises:
+            MemoryStoreError: naming ids that are unknown in this scope.
+        """
+        found: dict[str, Memory] = {}
+        with self._store.read() as connection:
+            for start in range(0, len(ids), _BATCH):
+                part = ids[start : start + _BATCH]
+                rows = connection.execute(select(memory).where(in_scope(self._store.scope), memory.c.id.in_(part)))
+                found |= {row.id: to_record(row) for row in rows}
+        unknown = [key for key in ids if key not in found]
+        if unknown:
+            raise MemoryStoreError(f"Unknown memory ids: {', '.join(map(repr, unknown[:5]))}. Ids come from recall.")
+        return [found[key] for key in ids]
+
+    def recent(
+        self, count: int, session_id: str | None = None, memory_types: Sequence[str] | None = None
+    ) -> list[Memory]:
+        """The latest current memories, newest first; of one session and of some types where these are given."""
+        query = select(memory).where(self._current()).order_by(memory.c.seq.desc()).limit(count)
+        if session_id is not None:
+            query = query.where(memory.c.session_id == session_id)
+        if memory_types is not None:
+            query = query.where(memory.c.memory_type.in_(memory_types))
+        with self._store.read() as connection:
+            return [to_record(row) for row in connection.execute(query)]
+
+    def counts(self) -> dict[str, int]:
+        """Number of current memories by type."""
+        query = (
+            select(memory.c.memory_type, func.count())
+            .where(self._current())
+            .group_by(memory.c.memory_type)
+            .order_by(memory.c.memory_type)
+        )
+        with self._store.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def _current(self) -> ColumnElement[bool]:
+        return and_(in_scope(self._store.scope), memory.c.recorded_to.is_(None))
+
+
+def in_scope(scope: Scope) -> ColumnElement[bool]:
+    """The predicate that keeps a query within its scope."""
+    return and_(memory.c.tenant == scope.tenant, memory.c.project == scope.project)
+
+
+def add_in(connection: Connection, scope: Scope, new: Iterable[NewMemory]) -> list[NewMemory]:
+    """Store those that aren't there yet, within the caller's transaction; returns them."""
+    wanted = {one.hash: one for one in new}
+    present = present_in(connection, scope, list(wanted))
+    fresh = [one for key, one in wanted.items() if key not in present]
+    if fresh:
+        now = datetime.now(UTC)
+        connection.execute(insert(memory), [_row(one, scope, now) for one in fresh])
+    return fresh
+
+
+def present_in(connection: Connection, scope: Scope, hashes: Sequence[str]) -> set[str]:
+    """Those of the hashes whose memory is current."""
+    present: set[str] = set()
+    for start in range(0, len(hashes), _BATCH):
+        part = hashes[start : start + _BATCH]
+        query = select(memory.c.hash).where(in_scope(scope), memory.c.recorded_to.is_(None), memory.c.hash.in_(part))
+        present.update(connection.execute(query).scalars())
+    return present
+
+
+def supersede_in(connection: Connection, scope: Scope, origin: str, kept: set[str]) -> int:
+    """Close the current memories of an origin whose hash is not among `kept`; returns how many."""
+    query = select(memory.c.seq, memory.c.hash).where(
+        in_scope(scope), memory.c.recorded_to.is_(None), memory.c.origin == origin
+    )
+    stale = [row.seq for row in connection.execute(query) if row.hash not in kept]
+    for start in range(0, len(stale), _BATCH):
+        part = stale[start : start + _BATCH]
+        connection.execute(update(memory).where(memory.c.seq.in_(part)).values(recorded_to=datetime.now(UTC)))
+    return len(stale)
+
+
+def check(new: NewMemory, limit: int) -> None:
+    """Refuse what can't be stored whole and given back the same.
+
+    Raises:
+        MemoryStoreError: saying what is wrong with it.
+    """
+    if not new.content.strip():
+        raise MemoryStoreError("A memory needs a content; it is empty.")
+    if len(new.content) > limit:
+        raise MemoryStoreError(
+            f"The content has {len(new.content):,} characters; one memory may have {limit:,}. Store it in parts."
+        )
+    try:
+        encoded = json.dumps(dict(new.metadata), allow_nan=False)
+        texts = "".join(
+            filter(None, (new.content, new.context, new.speaker, new.session_id, new.source, new.memory_type))
+        )
+        (texts + encoded).encode()
+    except UnicodeEncodeError as error:
+        raise MemoryStoreError("The text holds half of a surrogate pair, which is no character; remove it.") from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MemoryStoreError(f"The metadata can't be written as JSON: {error}.") from error
+    if "\x00" in texts:
+        raise MemoryStoreError("The text holds a NUL character, which is not text; remove it.")
+    if len(encoded) > METADATA_LIMIT:
+        raise MemoryStoreError(f"The metadata has {len(encoded):,} bytes as JSON; at most {METADATA_LIMIT:,} are kept.")
+
+
+def to_record(row: Row[Any]) -> Memory:
+    """A row as the record that leaves the store."""
+    return Memory(
+        id=row.id,
+        content=row.content,
+        memory_type=row.memory_type,
+        importance=row.importance,
+        metadata=row.metadata,
+        speaker=row.speaker,
+        session_id=row.session_id,
+        source=cited(row.source, row.source_position),
+        occurred_at=row.occurred_at,
+        recorded_at=row.recorded_from,
+        superseded_at=row.recorded_to,
+    )
+
+
+def cited(source: str | None, position: str | None) -> str | None:
+    """A source with the place within it, as it is quoted: `docs/queue.md:12-20`."""
+    return f"{source}:{position}" if source and position else source
+
+
+def _row(new: NewMemory, scope: Scope, now: datetime) -> dict[str, Any]:
+    return {
+        "id": f"m-{secrets.token_hex(8)}",
+        "tenant": scope.tenant,
+        "project": scope.project,
+        "hash": new.hash,
+        "content": new.content,
+        "context": " · ".join(filter(None, (new.speaker, new.context))),
+        "memory_type": new.memory_type,
+        "importance": new.importance,
+        "metadata": dict(new.metadata),
+        "speaker": new.speaker,
+        "session_id": new.session_id,
+        "source": new.source,
+        "source_position": new.position,
+        "origin": new.origin,
+        "occurred_at": new.occurred_at,
+        "valid_from": new.occurred_at,
+        "recorded_from": now,
+    }

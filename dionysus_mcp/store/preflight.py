@@ -1,0 +1,102 @@
+"""Is this address a store that we can open? Asked before anything is imported, started or touched.
+
+Needs the standard library alone, so that the server can refuse a wrong database at once, in one line.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from dionysus_mcp.errors import MemoryStoreError
+
+APPLICATION_ID = 0x44494F4D
+"""In the header of every memory store: "DIOM"."""
+SCHEMA_VERSION = 1
+
+_MAGIC = b"SQLite format 3\x00"
+_NAMES = {
+    "postgresql": "PostgreSQL",
+    "postgres": "PostgreSQL",
+    "mysql": "MySQL",
+    "mariadb": "MariaDB",
+    "oracle": "Oracle",
+    "mssql": "SQL Server",
+    "neo4j": "Neo4j",
+    "bolt": "Neo4j",
+}
+
+
+def database_path(url: str) -> Path:
+    """The file of a `sqlite:///FILE` address.
+
+    Raises:
+        MemoryStoreError: for any other address; passwords are never repeated.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        raise MemoryStoreError(f"{url!r} is not the address of a memory store; give it as sqlite:///FILE.")
+    dialect = scheme.partition("+")[0].lower()
+    if dialect != "sqlite":
+        name = _NAMES.get(dialect, dialect)
+        raise MemoryStoreError(
+            f"{name} is not supported as a memory store by this version yet (the address starts with {scheme}://); "
+            "use sqlite:///FILE, in the setting memory.url or in DATABASE_URL."
+        )
+    file = rest.partition("?")[0].removeprefix("/")
+    if not rest.startswith("/") or not file or file == ":memory:":
+        raise MemoryStoreError(
+            f"{url!r} names no file, and memory must outlive a process; give it as sqlite:///FILE "
+            "(four slashes for an absolute path)."
+        )
+    return Path(file).expanduser()
+
+
+def is_new(path: Path) -> bool:
+    """Whether a store must still be made here; leaves the file as it is in every case.
+
+    Raises:
+        MemoryStoreError: if the file is something else, or a store of a newer version.
+    """
+    try:
+        if not path.exists() or (path.is_file() and path.stat().st_size == 0):
+            return True
+        with path.open("rb") as file:
+            magic = file.read(len(_MAGIC))
+        if magic != _MAGIC:
+            raise MemoryStoreError(f"{path} is not a SQLite database; choose another file for the memory store.")
+        return _empty_or_ours(path)
+    except (OSError, sqlite3.Error) as error:
+        raise MemoryStoreError(
+            f"The memory store {path} can't be read: {error}. Check the path, its rights and whether it is damaged."
+        ) from error
+
+
+def _empty_or_ours(path: Path) -> bool:
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=5.0)
+    try:
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    finally:
+        connection.close()
+    check_identity(path, application, version, tables)
+    return application == 0
+
+
+def check_identity(path: Path, application: int, version: int, tables: int) -> None:
+    """Refuse a database that is not ours, or newer than this code.
+
+    Raises:
+        MemoryStoreError: saying which, and what to do.
+    """
+    if application == 0 and version == 0 and tables == 0:
+        return
+    if application != APPLICATION_ID:
+        raise MemoryStoreError(
+            f"{path} is a SQLite database of another application, not a memory store; it was left as it is. "
+            "Choose another file, or a new one."
+        )
+    if version > SCHEMA_VERSION:
+        raise MemoryStoreError(
+            f"{path} was written by a newer version (schema {version}, this version knows {SCHEMA_VERSION}); it was "
+            "left as it is. Update Dionysus, or choose another file."
+        )

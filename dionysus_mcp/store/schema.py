@@ -1,0 +1,195 @@
+"""The tables of a memory store, and the text index kept beside them by triggers.
+
+Nothing is deleted: a memory that is replaced gets a `recorded_to`, and `closure` lists such rows in order, so that
+caches of other processes can follow. `valid_*` is when a fact held in the world, `recorded_*` when the
+store believed it.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware datetime, stored in UTC; SQLite itself keeps no time zone."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC, without zone."""
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        """The zone given back."""
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+metadata = MetaData()
+
+memory = Table(
+    "memory",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("id", String, nullable=False, unique=True),
+    Column("tenant", String, nullable=False, server_default="local"),
+    Column("project", String, nullable=False, server_default="default"),
+    Column("hash", String, nullable=False),
+    Column("content", Text, nullable=False),
+    # What stands around the content and helps to find it: the speaker, the headings above it.
+    Column("context", Text, nullable=False, server_default=""),
+    Column("memory_type", String, nullable=False),
+    Column("importance", Float, nullable=False),
+    Column("metadata", JSON, nullable=False),
+    Column("speaker", String),
+    Column("session_id", String),
+    Column("source", String),
+    Column("source_position", String),
+    # What the source is, independent of where it was named from: an absolute path, a repository's commit.
+    Column("origin", String),
+    Column("occurred_at", Moment),
+    Column("valid_from", Moment),
+    Column("valid_to", Moment),
+    Column("recorded_from", Moment, nullable=False),
+    Column("recorded_to", Moment),
+    sqlite_autoincrement=True,
+)
+Index(
+    "memory_current",
+    memory.c.tenant,
+    memory.c.project,
+    memory.c.hash,
+    unique=True,
+    sqlite_where=memory.c.recorded_to.is_(None),
+)
+Index("memory_origin", memory.c.tenant, memory.c.project, memory.c.origin)
+Index("memory_session", memory.c.tenant, memory.c.project, memory.c.session_id)
+
+vector = Table(
+    "vector",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("memory_seq", Integer, ForeignKey("memory.seq", ondelete="CASCADE"), nullable=False),
+    Column("model", String, nullable=False),
+    Column("dimension", Integer, nullable=False),
+    Column("format", String, nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+    UniqueConstraint("memory_seq", "model"),
+    sqlite_autoincrement=True,
+)
+
+closure = Table(
+    "closure",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("memory_seq", Integer, ForeignKey("memory.seq", ondelete="CASCADE"), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+ingested = Table(
+    "ingested",
+    metadata,
+    Column("tenant", String, primary_key=True),
+    Column("project", String, primary_key=True),
+    Column("origin", String, primary_key=True),
+    # Digest of the file and of how it was split: the same digest means that all its pieces are there.
+    Column("digest", String, nullable=False),
+    Column("pieces", Integer, nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+)
+
+mental_model = Table(
+    "mental_model",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("tenant", String, nullable=False),
+    Column("project", String, nullable=False),
+    Column("domain", String, nullable=False),
+    Column("statement", Text, nullable=False),
+    Column("concepts", JSON, nullable=False),
+    Column("prediction_templates", JSON, nullable=False),
+    Column("status", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("alpha", Float, nullable=False),
+    Column("beta", Float, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+Index("mental_model_scope", mental_model.c.tenant, mental_model.c.project, mental_model.c.status)
+
+model_revision = Table(
+    "model_revision",
+    metadata,
+    Column("model_id", String, ForeignKey("mental_model.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("statement", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    # How the version had fared when it was left; null for the current one.
+    Column("accuracy", Float),
+    Column("resolved", Integer, nullable=False),
+)
+
+prediction = Table(
+    "prediction",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("model_id", String, ForeignKey("mental_model.id"), nullable=False),
+    Column("model_version", Integer, nullable=False),
+    Column("statement", Text, nullable=False),
+    Column("probability", Float, nullable=False),
+    Column("context", Text),
+    Column("rule", Text),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("status", String, nullable=False),
+    Column("outcome", Boolean),
+    Column("observation", Text),
+    Column("resolved_at", Moment),
+    Column("brier", Float),
+    Column("log_score", Float),
+)
+Index("prediction_model", prediction.c.model_id, prediction.c.status)
+
+# An external-content index: the text is stored once, in `memory`. The index must be told of every change with the old
+# values, which is what its 'delete' command is for. `memory_terms` reads document frequencies from the index itself.
+TEXT_INDEX = tuple(
+    text(statement)
+    for statement in (
+        "CREATE VIRTUAL TABLE memory_fts USING fts5(content, context, source, content='memory', content_rowid='seq', "
+        "tokenize='porter unicode61 remove_diacritics 2')",
+        "CREATE VIRTUAL TABLE memory_terms USING fts5vocab(memory_fts, row)",
+        "CREATE TRIGGER memory_indexed AFTER INSERT ON memory BEGIN "
+        "INSERT INTO memory_fts(rowid, content, context, source) "
+        "VALUES (new.seq, new.content, new.context, new.source); END",
+        "CREATE TRIGGER memory_unindexed AFTER DELETE ON memory BEGIN "
+        "INSERT INTO memory_fts(memory_fts, rowid, content, context, source) "
+        "VALUES ('delete', old.seq, old.content, old.context, old.source); END",
+        "CREATE TRIGGER memory_reindexed AFTER UPDATE OF content, context, source ON memory BEGIN "
+        "INSERT INTO memory_fts(memory_fts, rowid, content, context, source) "
+        "VALUES ('delete', old.seq, old.content, old.context, old.source); "
+        "INSERT INTO memory_fts(rowid, content, context, source) "
+        "VALUES (new.seq, new.content, new.context, new.source); END",
+        "CREATE TRIGGER memory_closed AFTER UPDATE OF recorded_to ON memory "
+        "WHEN old.recorded_to IS NULL AND new.recorded_to IS NOT NULL BEGIN "
+        "INSERT INTO closure(memory_seq) VALUES (new.seq); END",
+    )
+)

@@ -1,0 +1,170 @@
+"""Opening a SQLite store, and its transactions: many processes write at once, and nobody sees `database is locked`.
+
+WAL lets readers read while one writes. A write takes the lock when it begins (BEGIN IMMEDIATE) and waits for it:
+a transaction that starts by reading and then writes may be refused without waiting.
+"""
+
+import contextlib
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
+
+from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store import schema
+from dionysus_mcp.store.preflight import APPLICATION_ID, SCHEMA_VERSION, check_identity, database_path, is_new
+
+T = TypeVar("T")
+
+ATTEMPTS = 6
+"""Tries of one write, each waiting up to `busy_timeout` for the lock, with a pause of random length between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose memories these are. Every query filters by it; there is no query without one."""
+
+    tenant: str
+    project: str
+
+
+class Store:
+    """An open memory store. Thread-safe; several processes may have the same file open.
+
+    Args:
+        settings: The address, the scope, and how long to wait for another process's write.
+
+    Raises:
+        MemoryStoreError: if the address is not SQLite, the file is not ours, newer, or can't be made.
+    """
+
+    def __init__(self, settings: MemorySettings) -> None:
+        self.path = database_path(settings.url)
+        self.scope = Scope(settings.tenant, settings.project)
+        if is_new(self.path):
+            _create_private(self.path)
+        self._engine = _engine(self.path, settings.busy_timeout)
+        self._writing = self._engine.execution_options(takes_write_lock=True)
+        self._one_writer = threading.Lock()
+        try:
+            self._prepare()
+        except BaseException:
+            self._engine.dispose()
+            raise
+
+    @contextlib.contextmanager
+    def read(self) -> Generator[Connection]:
+        """A transaction that reads one state of the store, whatever others write meanwhile."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except exc.DBAPIError as error:
+            raise self._explained(error) from error
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a transaction that may write; all of it is stored, or nothing.
+
+        `work` may run more than once, when another process holds the lock for long, so it must do nothing else.
+
+        Raises:
+            MemoryStoreError: if the file can't be written: locked for a minute, read-only, a full disk, damaged.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                with self._one_writer, self._writing.begin() as connection:
+                    return work(connection)
+            except exc.DBAPIError as error:
+                if attempt == ATTEMPTS - 1 or not _is_busy(error):
+                    raise self._explained(error) from error
+            # Jitter: writers that were refused together must not come back together.
+            time.sleep(random.uniform(0.0, 0.02 * 2**attempt))  # noqa: S311 -- no secret
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+    def _prepare(self) -> None:
+        """Make the tables where there are none. Two processes may come here at once: the lock lets one do it."""
+        self._write_ahead()
+        self.write(self._create_or_check)
+
+    def _write_ahead(self) -> None:
+        for attempt in range(ATTEMPTS):
+            raw = self._engine.raw_connection()
+            try:
+                raw.cursor().execute("PRAGMA journal_mode=WAL")
+            except Exception as error:
+                # Changing the mode doesn't wait for a lock; another process is most likely doing the same.
+                if attempt == ATTEMPTS - 1:
+                    raise MemoryStoreError(
+                        f"The memory store {self.path} can't be opened for writing: {error}"
+                    ) from error
+            else:
+                return
+            finally:
+                raw.close()
+            time.sleep(random.uniform(0.01, 0.05 * 2**attempt))  # noqa: S311 -- no secret
+
+    def _create_or_check(self, connection: Connection) -> None:
+        application = connection.execute(text("PRAGMA application_id")).scalar_one()
+        version = connection.execute(text("PRAGMA user_version")).scalar_one()
+        tables = connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar_one()
+        check_identity(self.path, application, version, tables)
+        if application == APPLICATION_ID:
+            return
+        schema.metadata.create_all(connection)
+        for statement in schema.TEXT_INDEX:
+            connection.execute(statement)
+        connection.execute(text(f"PRAGMA application_id={APPLICATION_ID}"))
+        connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))
+
+    def _explained(self, error: exc.DBAPIError) -> MemoryStoreError:
+        return MemoryStoreError(
+            f"The memory store {self.path} refused: {error.orig}. Check free space, the file's rights, and that no "
+            "other program holds it locked."
+        )
+
+
+def _create_private(path: Path) -> None:
+    """Make an empty file that only its owner can read; SQLite gives its side files the same rights."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise MemoryStoreError(
+            f"The memory store {path} can't be made: {error.strerror}. Choose a folder that you may write to."
+        ) from error
+
+
+def _engine(path: Path, busy_timeout: float) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        connect_args={"timeout": busy_timeout, "check_same_thread": False},
+    )
+
+    def connected(connection: Any, _record: Any) -> None:
+        # sqlite3 would begin transactions by its own rules; `begun` does it by ours.
+        connection.isolation_level = None
+        connection.execute("PRAGMA foreign_keys=ON")
+        # What was stored is on disk when the caller hears so, also after a power cut.
+        connection.execute("PRAGMA synchronous=FULL")
+
+    def begun(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("takes_write_lock", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "begin", begun)
+    return engine
+
+
+def _is_busy(error: exc.DBAPIError) -> bool:
+    return getattr(error.orig, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))

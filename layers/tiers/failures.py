@@ -1,0 +1,107 @@
+"""What a failed model call means: a setting to change, or an outage that the next deployment or moment may mend."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from layers.tiers.settings import Deployment
+
+_REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 422})
+# One request may be too long, or refused by a filter, at one deployment and welcome at the next: not a setting.
+_NEXT_MAY = frozenset({"ContextWindowExceededError", "ContentPolicyViolationError"})
+_PREFIX = re.compile(r"^(?:litellm\.\w+:\s*)?(?:\w+Error:\s*)*(?:\w+Exception\s*-\s*)?")
+_LONGEST_REASON = 240
+
+
+class Refused(Exception):  # noqa: N818 - what the provider did
+    """A provider refused the key, the model or the request: retrying changes nothing; the settings must change."""
+
+
+class Unavailable(Exception):  # noqa: N818 - what the tier is
+    """No deployment of a tier could answer; `str()` has each one's reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed call of one deployment.
+
+    Attributes:
+        deployment: which one.
+        reason: one line, without secrets.
+        again: whether the same call to it may succeed a moment later.
+        retry_after: seconds that the provider asks to wait; `None` if it doesn't say.
+    """
+
+    deployment: Deployment
+    reason: str
+    again: bool = True
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        where = f" at {self.deployment.api_base}" if self.deployment.api_base else ""
+        return f"{self.deployment.model}{where}: {self.reason}"
+
+
+def judge(error: Exception, deployment: Deployment, tier: str) -> Failure:
+    """Return what a failed call was.
+
+    Raises:
+        Refused: the provider refused key, model or request.
+    """
+    status = int(getattr(error, "status_code", None) or 0)
+    reason = _reason(error, deployment)
+    name = type(error).__name__
+    if isinstance(error, TimeoutError) or name in {"Timeout", "APITimeoutError"}:
+        return Failure(deployment, f"no answer within {deployment.timeout:g} s", again=False)
+    if name in _NEXT_MAY:
+        return Failure(deployment, reason, again=False)
+    if "LLM Provider NOT provided" in reason:
+        raise Refused(
+            f"LiteLLM knows no provider for {deployment.model!r}, of the tier {tier!r}. Write `models` in "
+            f"[tiers.{tier}] as provider/model, or openai/NAME with an api_base for an OpenAI-compatible endpoint."
+        ) from error
+    if status in _REFUSALS:
+        raise Refused(_refusal(status, reason, deployment, tier)) from error
+    if status == 429:
+        return Failure(deployment, f"rate limit reached (429): {reason}", retry_after=_retry_after(error))
+    return Failure(deployment, f"{status or name}: {reason}", retry_after=_retry_after(error))
+
+
+def missing_key(deployment: Deployment, tier: str) -> Refused:
+    """Return the error for a deployment that needs a key and has none."""
+    return Refused(
+        f"The tier {tier!r} has no key for {deployment.model!r}. Set {deployment.key_setting}, or take the model out "
+        f"of `models` in [tiers.{tier}]."
+    )
+
+
+def _refusal(status: int, reason: str, deployment: Deployment, tier: str) -> str:
+    where = f" at {deployment.api_base}" if deployment.api_base else ""
+    remedies = {
+        401: f"The key is not accepted: check {deployment.key_setting}.",
+        402: f"The account can't pay for it: check the plan of the key in {deployment.key_setting}.",
+        403: f"The key may not use this model: check {deployment.key_setting} and `models` in [tiers.{tier}].",
+        404: f"No such model or address: check `models` and `api_base` in [tiers.{tier}].",
+    }
+    remedy = remedies.get(status, f"It does not take this request: check `models` and `max_tokens` in [tiers.{tier}].")
+    return f"{deployment.model!r}{where}, of the tier {tier!r}, answered {status} ({reason}). {remedy}"
+
+
+def _reason(error: Exception, deployment: Deployment) -> str:
+    """Return an error's text in one line: no prefixes of LiteLLM, no key."""
+    text = str(error).split("\n\n", 1)[0]  # LiteLLM adds paragraphs of its own advice
+    line = " ".join(_PREFIX.sub("", text).split()) or type(error).__name__
+    if deployment.api_key is not None:
+        line = line.replace(deployment.api_key.get_secret_value(), "***")
+    return line if len(line) <= _LONGEST_REASON else line[:_LONGEST_REASON] + "…"
+
+
+def _retry_after(error: Exception) -> float | None:
+    headers = getattr(error, "litellm_response_headers", None) or {}
+    try:
+        return max(0.0, float(headers.get("retry-after", "")))
+    except (ValueError, AttributeError):
+        return None
