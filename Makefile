@@ -31,7 +31,7 @@ types: venv-dev ## Static types, strict
 	@$(BIN)/pyright --pythonpath $(PY)
 
 contracts: venv-dev ## Which package may import which
-	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 format: venv-dev ## Format the code and mend what lint can mend
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

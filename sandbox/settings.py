@@ -50,6 +50,8 @@ class SandboxSettings(BaseSettings, Limits):  # pyright: ignore[reportIncompatib
     )
     max_sessions: int = Field(default=64, ge=1, description="Sandboxes that one backend keeps open at the same time.")
 
+    open_timeout: float = Field(default=10.0, gt=0, description="Seconds to wait for one of them to become free.")
+
     @field_validator("backend", mode="before")
     @classmethod
     def _known_backend(cls, value: Any) -> Any:

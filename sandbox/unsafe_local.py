@@ -72,8 +72,9 @@ class UnsafeLocalSandbox(Sandbox):
 
     What it can't:
     - memory, recursion and file limits don't exist; files can be put and listed, but code can't open them;
-    - the stop signal and the deadline are looked at when the step starts and at each call of a tool, not in between,
-      and a step that runs out of its time goes on in its thread until its code ends;
+    - a step's time is not limited (smolagents ends a `while` loop after a million rounds, and its own time limit would
+      only be told after the code has ended); the stop signal and the deadline are looked at when the step starts and at
+      each call of a tool, not in between;
     - a stop signal raised by a tool leaves the call, but code with a bare `except:` may see it first;
     - errors name the failing statement, not its line.
     """
@@ -90,10 +91,7 @@ class UnsafeLocalSandbox(Sandbox):
         files: Mapping[str, bytes] | None = None,
     ) -> None:
         super().__init__(limits=limits or Limits(), tracer=tracer, stop=stop, deadline=deadline, files=files)
-        # A step's time is waited out in a thread of smolagents, in whole seconds; tools are called from that thread.
-        self._local: LocalPythonExecutor | None = LocalPythonExecutor(
-            _IMPORTS, timeout_seconds=max(1, round(self.limits.step_timeout))
-        )
+        self._local: LocalPythonExecutor | None = LocalPythonExecutor(_IMPORTS, timeout_seconds=None)
         self._stopped_by: BaseException | None = None
         self._host_calls = 0
 

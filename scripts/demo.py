@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".demo"
 DOCUMENTS = ("README.md", "CHANGELOG.md", "docs")
-QUESTION = "What runs the code when there is no Docker engine, and what may a memory server never lose?"
+QUESTION = "Where does the dashboard listen, and who can read the trace file?"
 
 
 def main() -> int:
@@ -71,8 +71,9 @@ def _remember(mind: "Mind") -> None:
 def _think(mind: "Mind", question: str) -> "Thought":
     thinking = mind.start(question)
     for event in thinking.events():
-        if event.path:
-            print(f"  {'  ' * len(event.path)}{event.layer}: {event.summary}")
+        if event.kind == "step_ended":
+            name = "   " * (len(event.path) - 1) + event.layer
+            print(f"  {name:<20} {event.summary}")
     return thinking.result()
 
 
@@ -82,7 +83,7 @@ def _tell_more(thought: "Thought") -> None:
     print("Every step is in the trace. See it:")
     print(f"  {command} trace show {thought.run_id[:8]}")
     print(f"  {command} dashboard")
-    print("Ask something else:  make demo ARGS='\"What is a tier?\"'")
+    print("Ask something else:  make demo ARGS='\"Why is a remembered answer never evidence for a later one?\"'")
 
 
 if __name__ == "__main__":

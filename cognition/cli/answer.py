@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cognition.cli.output import console, dollars, duration, one_line
+from cognition.cli.output import dollars, duration, one_line, render
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Group
     from rich.table import Table
 
@@ -23,18 +25,24 @@ def as_document(thought: Thought) -> dict[str, Any]:
     }
 
 
-def show(thought: Thought, *, quiet: bool = False) -> None:
-    """Write a thought to stdout: the answer, its quotes, the layers at work, and how to see the trace."""
-    console().print(_rendered(thought, quiet=quiet))
+def show(thought: Thought, limits: Mapping[str, int], *, quiet: bool = False) -> None:
+    """Write a thought to stdout: the answer, its quotes, the layers at work, and how to see the trace.
+
+    Args:
+        thought: what a run came to.
+        limits: per layer, the steps that it might have made in all its calls together.
+        quiet: leave out the layers and the trace.
+    """
+    render(_rendered(thought, limits, quiet=quiet))
 
 
-def _rendered(thought: Thought, *, quiet: bool) -> Group:
+def _rendered(thought: Thought, limits: Mapping[str, int], *, quiet: bool) -> Group:
     from rich.console import Group
     from rich.text import Text
 
     parts: list[Any] = [Text(_answer(thought)), *_quotes(thought)]
     if not quiet:
-        parts += [Text(), layers_table(thought), Text(_how(thought), style="dim")]
+        parts += [Text(), _layers_table(thought, limits), Text(_how(thought), style="dim")]
     return Group(*parts)
 
 
@@ -58,8 +66,7 @@ def _quotes(thought: Thought) -> list[Any]:
     return lines
 
 
-def layers_table(thought: Thought) -> Table:
-    """Return the layers at work: steps of the most they may make in one call, model calls, tokens, cost, time."""
+def _layers_table(thought: Thought, limits: Mapping[str, int]) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -67,7 +74,7 @@ def layers_table(thought: Thought) -> Table:
     for heading in ("steps", "model calls", "tokens", "cost", "time"):
         table.add_column(heading, justify="right")
     for layer, usage in thought.usage.items():
-        most = thought.max_steps.get(layer)
+        most = limits.get(layer)
         steps = f"{usage.steps}/{most}" if most else str(usage.steps)
         table.add_row(
             layer, steps, str(usage.model_calls), f"{usage.tokens:,}", dollars(usage.usd), duration(usage.seconds)
@@ -81,4 +88,5 @@ def layers_table(thought: Thought) -> Table:
 def _how(thought: Thought) -> str:
     sure = "not checked" if thought.confidence is None else f"{thought.confidence:.0%} of the claims are quoted"
     errors = "".join(f"\n! {one_line(error, 160)}" for error in thought.errors)
-    return f"\n{thought.stop_reason} · {sure} · session {thought.session}{errors}\nTrace: dionysus trace show {thought.run_id[:12]}"
+    ended = f"{thought.stop_reason} · {sure} · session {thought.session}"
+    return f"\n{ended}{errors}\nTrace: dionysus trace show {thought.run_id[:12]}"

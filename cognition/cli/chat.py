@@ -6,13 +6,21 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cognition.cli import options
-from cognition.cli.exits import ExitCode, of_reason
+from cognition.cli.examples import examples
+from cognition.cli.exits import ExitCode
 
 if TYPE_CHECKING:
     from cognition.cli.turn import Asking
     from cognition.mind import Mind
 
 _HELP = "Ask anything; /exit or Ctrl-D ends, Ctrl-C cancels a turn."
+
+
+EXAMPLES = examples(
+    "dionysus chat",
+    "dionysus chat --session queues --budget-usd 0.50",
+    "printf 'Which queue?\\nWhy?\\n' | dionysus chat --tier offline --json",
+)
 
 
 def chat(
@@ -34,12 +42,6 @@ def chat(
 
     Limits hold for each turn. With --json each turn writes one JSON document on a line of its own. When the turns come
     from a pipe, the exit code is that of the last one.
-
-    \b
-    Examples:
-      dionysus chat
-      dionysus chat --session queues --budget-usd 0.50
-      printf 'Which queue?\\nWhy?\\n' | dionysus chat --tier offline --json
     """
     from cognition.cli.output import notice
     from cognition.cli.turn import Asking
@@ -63,31 +65,28 @@ def chat(
 
 def _turn(mind: "Mind", asking: "Asking", *, quiet: bool, as_json: bool, first: bool) -> ExitCode:
     """Answer one line and return its exit code; what only this turn suffered from does not end the conversation."""
-    from cognition.cli.answer import as_document, show
     from cognition.cli.failures import explain
     from cognition.cli.output import emit, notice
     from cognition.cli.turn import one_turn
     from cognition.thought import ThinkingError
 
     try:
-        thought = one_turn(mind, asking, quiet=quiet, as_json=as_json, first=first)
+        return one_turn(mind, asking, quiet=quiet, as_json=as_json, first=first)
     except ThinkingError as error:
         failure = explain(error)
         if failure.code in (ExitCode.USAGE, ExitCode.PART):
             raise
         if as_json:
-            emit(failure.document(error), compact=True)
+            emit(failure.document(error))
         notice(f"Error: {failure.message}")
         return failure.code
-    emit(as_document(thought), compact=True) if as_json else show(thought, quiet=quiet)
-    return of_reason(thought.stop_reason)
 
 
 def _lines() -> Iterator[str]:
     """Yield what the user says, until /exit or the end of input."""
     if sys.stdin.isatty():
-        import readline  # noqa: F401 - importing it gives input() a history and line editing
-    prompt = "› " if sys.stdin.isatty() else ""
+        import readline  # noqa: F401  # pyright: ignore[reportUnusedImport] - gives input() a history and editing
+    prompt = "> " if sys.stdin.isatty() else ""
     while True:
         try:
             line = input(prompt).strip()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-EPILOG = """\b
+EPILOG = """
+
+\b
 Exit codes:
   0    answered, or done
   1    it failed; the message says why

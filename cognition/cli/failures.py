@@ -47,7 +47,9 @@ def _of_thinking(error: Exception, kind: str) -> Failure | None:
     if isinstance(error, SettingsError):
         return Failure(str(error), ExitCode.USAGE, kind)
     if isinstance(error, ThinkingError):
-        return Failure(str(error), of_reason(error.stop_reason), kind)
+        code = of_reason(error.stop_reason)
+        hint = "\nHere: --steps, --tokens, --budget-usd or --deadline." if code == ExitCode.BUDGET else ""
+        return Failure(f"{error}{hint}", code, kind)
     return None
 
 

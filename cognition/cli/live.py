@@ -66,9 +66,9 @@ class SilentView:
 
 
 class PlainView:
-    """A line on stderr for each thing worth one: for logs, and terminals that can't redraw."""
+    """A line on stderr for each step and each layer that begins or ends: for logs, and terminals that can't redraw."""
 
-    _SHOWN = frozenset({"layer_started", "step_ended", "tool_call", "memory_hits", "fallback", "plan", "layer_ended"})
+    _SHOWN = frozenset({"layer_started", "step_ended", "fallback", "plan", "layer_ended"})
 
     def __init__(self) -> None:
         self._began = time.time()
@@ -81,9 +81,12 @@ class PlainView:
 
     def show(self, event: Event) -> None:
         """Write the event's line."""
-        if event.kind in self._SHOWN:
-            what = f"{event.kind.replace('_', ' ')}: {one_line(event.summary, 120)}"
-            notice(f"[{event.at - self._began:6.1f} s] {'/'.join(event.path)} {what}")
+        if event.kind not in self._SHOWN:
+            return
+        what = {"layer_started": "begins", "layer_ended": "ends", "fallback": "falls back", "plan": "plans"}
+        step = f"{event.detail.get('step', 'closing')}/{event.detail.get('of', '')}".rstrip("/")
+        place = f"{'/'.join(event.path)} {what.get(event.kind, step)}"
+        notice(f"[{event.at - self._began:6.1f} s] {place}: {one_line(event.summary, 120)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +201,11 @@ def _cells(line: LayerLine, now: float) -> tuple[Any, ...]:
     from rich.text import Text
 
     mark = "✓" if line.ended else "●"
-    again = f" ×{line.calls}" if line.calls > 1 else ""
+    again = f" (call {line.calls})" if line.calls > 1 else ""
     name = Text(f"{'  ' * line.depth}{mark} {line.name}{again}", style="green" if line.ended else "bold cyan")
-    return name, Text(f"{line.step}/{line.most}"), Text(duration((line.ended or now) - line.began)), Text(one_line(line.action))
+    return (
+        name,
+        Text(f"{line.step}/{line.most}"),
+        Text(duration((line.ended or now) - line.began)),
+        Text(one_line(line.action)),
+    )

@@ -25,8 +25,8 @@ Layers = Annotated[
     typer.Option("--layer", metavar="NAME.KEY=VALUE", help="Change a layer: --layer abstract.max_steps=3"),
 ]
 Session = Annotated[str | None, typer.Option("--session", metavar="NAME", help="Conversation to continue.")]
-Steps = Annotated[int | None, typer.Option("--steps", min=1, help="Most steps of all layers together.")]
-Tokens = Annotated[int | None, typer.Option("--tokens", min=1, help="Most tokens, prompts included.")]
+Steps = Annotated[int | None, typer.Option("--steps", min=1, metavar="N", help="Most steps of all layers together.")]
+Tokens = Annotated[int | None, typer.Option("--tokens", min=1, metavar="N", help="Most tokens, prompts included.")]
 Dollars = Annotated[float | None, typer.Option("--budget-usd", metavar="USD", help="Most cost in USD.")]
 Deadline = Annotated[float | None, typer.Option("--deadline", metavar="SECONDS", help="Most seconds.")]
 
@@ -63,7 +63,9 @@ def layer_changes(changes: list[str]) -> dict[str, dict[str, Any]]:
         place, equals, text = change.partition("=")
         name, dot, key = place.strip().partition(".")
         if not (equals and dot and name and key):
-            raise typer.BadParameter(f"{change!r} is not NAME.KEY=VALUE, such as abstract.max_steps=3", param_hint="--layer")
+            raise typer.BadParameter(
+                f"{change!r} is not NAME.KEY=VALUE, such as abstract.max_steps=3", param_hint="--layer"
+            )
         layers.setdefault(name, {})[key.strip()] = _value(text.strip())
     return layers
 

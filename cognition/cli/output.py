@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import sys
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from collections.abc import Iterable
+
+_UNLIMITED = 10_000  # columns
 
 
-def emit(document: Any, *, compact: bool = False) -> None:
-    """Write one JSON document to stdout, on one line if compact; values that JSON lacks are written as text."""
-    typer.echo(json.dumps(document, ensure_ascii=False, indent=None if compact else 2, default=str))
+def emit(document: Any) -> None:
+    """Write one JSON document to stdout, on one line if piped; values that JSON lacks are written as text."""
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str))
 
 
 def notice(text: str) -> None:
@@ -28,12 +31,21 @@ def notices(texts: Iterable[str], *, quiet: bool) -> None:
         notice(f"Note: {text}")
 
 
-def console() -> Console:
-    """Return a console on stdout; long lines are cut to the terminal, and never wrapped when piped."""
+def render(*renderables: Any) -> None:
+    """Write what rich can render to stdout: fitted to the terminal, or in lines of any length when piped.
+
+    Nothing in a text is taken for markup: `[tiers.fast]` stays as it is.
+    """
     from rich.console import Console
 
-    made = Console(highlight=False)
-    return made if made.is_terminal else Console(highlight=False, width=200, soft_wrap=True)
+    terminal = Console(highlight=False, markup=False, emoji=False)
+    if terminal.is_terminal:
+        terminal.print(*renderables, sep="\n")
+        return
+    written = StringIO()
+    piped = Console(file=written, force_terminal=False, highlight=False, markup=False, emoji=False, width=_UNLIMITED)
+    piped.print(*renderables, sep="\n")
+    typer.echo("\n".join(line.rstrip() for line in written.getvalue().splitlines()))
 
 
 def one_line(text: str, limit: int = 100) -> str:

@@ -7,11 +7,17 @@ from typing import Annotated
 import typer
 
 from cognition.cli import options
-from cognition.cli.exits import of_reason
+from cognition.cli.examples import examples
+
+EXAMPLES = examples(
+    'dionysus think "Which queue do we use, and why?"',
+    'dionysus think "Who decided it?" --session queues --budget-usd 0.20 --deadline 60',
+    'dionysus think "What changed?" --tier offline --layer abstract.max_steps=3 --json',
+)
 
 
 def think(
-    task: Annotated[str, typer.Argument(help="The question or order; - reads it from standard input.")],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="The question or order; - reads it from standard input.")],
     session: options.Session = None,
     budget_usd: options.Dollars = None,
     steps: options.Steps = None,
@@ -19,8 +25,12 @@ def think(
     deadline: options.Deadline = None,
     tier: options.Tier = None,
     layer: options.Layers = None,
-    file: Annotated[list[Path] | None, typer.Option("--file", help="A file that the code may read.")] = None,
-    image: Annotated[list[Path] | None, typer.Option("--image", help="An image that goes with the task.")] = None,
+    file: Annotated[
+        list[Path] | None, typer.Option("--file", metavar="FILE", help="A file that the code may read.")
+    ] = None,
+    image: Annotated[
+        list[Path] | None, typer.Option("--image", metavar="FILE", help="An image that goes with the task.")
+    ] = None,
     memory: options.Memory = None,
     sandbox: options.Sandbox = None,
     config: options.Config = None,
@@ -28,16 +38,7 @@ def think(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> int:
-    """Think about a task and print the answer with its quotes.
-
-    \b
-    Examples:
-      dionysus think "Which queue do we use, and why?"
-      dionysus think "Who decided it?" --session queues --budget-usd 0.20 --deadline 60
-      dionysus think "What changed?" --tier offline --layer abstract.max_steps=3 --json
-    """
-    from cognition.cli.answer import as_document, show
-    from cognition.cli.output import emit
+    """Think about a task and print the answer with its quotes."""
     from cognition.cli.turn import Asking, one_turn
     from cognition.mind import Mind
 
@@ -46,11 +47,9 @@ def think(
     asking = Asking(read_task(task), session, budget, deadline, tuple(file or ()), tuple(image or ()))
     mind = Mind(settings=settings)
     try:
-        thought = one_turn(mind, asking, quiet=quiet, as_json=as_json)
+        return one_turn(mind, asking, quiet=quiet, as_json=as_json)
     finally:
         mind.close()
-    emit(as_document(thought)) if as_json else show(thought, quiet=quiet)
-    return of_reason(thought.stop_reason)
 
 
 def read_task(task: str) -> str:

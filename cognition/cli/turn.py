@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from cognition.cli.exits import ExitCode
-from cognition.cli.output import notice, notices
+from cognition.cli.exits import ExitCode, of_reason
+from cognition.cli.output import emit, notice, notices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,34 +39,42 @@ class Asking:
     images: tuple[Path, ...] = ()
 
 
-def one_turn(mind: Mind, asking: Asking, *, quiet: bool, as_json: bool, first: bool = True) -> Thought:
-    """Think about a task under a view and return the outcome; what a stopped run had found is shown.
+def one_turn(mind: Mind, asking: Asking, *, quiet: bool, as_json: bool, first: bool = True) -> ExitCode:
+    """Think about a task under a view, show the outcome, and return its exit code.
+
+    What a stopped run had found until then is shown too.
 
     Args:
         mind: thinks; its parts are started by the first turn.
         asking: the task.
         quiet: show neither view nor notices.
-        as_json: the same, and leave showing a partial answer to the JSON document.
+        as_json: the same, and write a JSON document; one for an error is left to the caller.
         first: whether to tell the notices of the mind's parts.
 
     Raises:
         ThinkingError: the run ended without an answer.
         typer.BadParameter: the task or an option can't be used.
     """
-    from cognition.cli.answer import show
+    from cognition.cli.answer import as_document, show
     from cognition.cli.live import view
     from cognition.thought import ThinkingError
 
     silent = quiet or as_json
     thinking = _begin(mind, asking, silent=silent)
     notices(mind.notices, quiet=quiet or not first)
+    limits: Counter[str] = Counter()
     try:
-        return watch(thinking, view(silent=silent))
+        thought = watch(thinking, view(silent=silent), limits)
     except ThinkingError as error:
         if error.partial is not None and not as_json:
             notice("What was found until then:")
-            show(error.partial, quiet=quiet)
+            show(error.partial, limits, quiet=quiet)
         raise
+    if as_json:
+        emit(as_document(thought))
+    else:
+        show(thought, limits, quiet=quiet)
+    return of_reason(thought.stop_reason)
 
 
 def _begin(mind: Mind, asking: Asking, *, silent: bool) -> Thinking:
@@ -85,8 +94,10 @@ def _begin(mind: Mind, asking: Asking, *, silent: bool) -> Thinking:
         raise typer.BadParameter(str(error)) from error
 
 
-def watch(thinking: Thinking, view: View) -> Thought:
+def watch(thinking: Thinking, view: View, limits: Counter[str]) -> Thought:
     """Show a run's events until it has ended, and return its outcome.
+
+    `limits` is filled with the steps that each layer might have made in all its calls together.
 
     Ctrl-C cancels the run, and what was found until then comes with the `Cancelled` that is raised. A second one leaves
     at once: the run's processes see that we are gone and end too.
@@ -98,6 +109,7 @@ def watch(thinking: Thinking, view: View) -> Thought:
         with view:
             for event in thinking.events():
                 view.show(event)
+                limits[event.layer] += event.detail.get("max_steps", 0)
     except KeyboardInterrupt:
         thinking.cancel()
         notice("Cancelling; once more to leave at once.")

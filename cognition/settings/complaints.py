@@ -4,42 +4,46 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cognition.settings.schema import Model, field_name, is_secret, keys_at
 from cognition.settings.sources import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-    from cognition.settings.sources import Source
+    from cognition.settings.sources import Source, Tree
     from cognition.settings.toml_lines import KeyPath
 
+_NAMED = ("layers", "tiers", "mcp")  # tables with a name of the user's own below them
 _SHOWN = 60  # characters of a wrong value; a longer one would hide the message
 
 
-def complaints(schema: Model, error: ValidationError, sources: Sequence[Source]) -> list[str]:
-    """Return one line for each error, in the order of their places.
+def complaints(schema: Model, error: ValidationError, tree: Tree, sources: Sequence[Source]) -> list[str]:
+    """Return one line for each error, in the order of their lines.
 
     Args:
         schema: the model of all settings.
         error: what pydantic found.
+        tree: what it was given.
         sources: where the settings came from, the highest precedence first.
     """
-    lines: list[str] = []
-    for details in error.errors(include_url=False):
-        path = _own_names(schema, details["loc"])
-        lines.append(complaint(path, _sentence(schema, path, details, sources), sources))
+    found = [(_own_names(schema, tree, details), details) for details in error.errors(include_url=False)]
+    paths = [path for path, _ in found]
+    lines = [
+        complaint(path, _sentence(schema, path, details, sources), sources)
+        for path, details in found
+        if not _about_another_kind(path, details, paths)
+    ]
     return sorted(dict.fromkeys(lines), key=_in_order_of_lines)
 
 
 def complaint(path: KeyPath, sentence: str, sources: Sequence[Source]) -> str:
     """Return one line: the place that says the setting at a path, its table, and a sentence."""
-    named = ("layers", "tiers", "mcp")
-    table = ".".join(str(part) for part in path[: 2 if path[0] in named else 1])
+    table = ".".join(str(part) for part in path[: 2 if path[0] in _NAMED else 1])
     header = f"[{table}] " if len(path) > 1 else ""
     return f"{_place(path, sources) or 'default'}: {header}{sentence}"
 
@@ -56,11 +60,33 @@ def _place(path: KeyPath, sources: Sequence[Source]) -> str | None:
     return max(found, key=lambda place: place[0])[1] if found else None  # the first of equals has precedence
 
 
-def _own_names(schema: Model, loc: Sequence[str | int]) -> KeyPath:
+def _own_names(schema: Model, tree: Tree, details: ErrorDetails) -> KeyPath:
+    """Return an error's path in the names that the settings use: without aliases and pydantic's names of unions.
+
+    What is neither in the tree nor missing from it is such a name: `models[1].constrained-str`.
+    """
     path: KeyPath = ()
-    for part in loc:
-        path = (*path, field_name(schema, path, part) if isinstance(part, str) else part)
-    return path
+    current: Any = tree
+    loc = details["loc"]
+    for index, part in enumerate(loc):
+        name = field_name(schema, path, part) if isinstance(part, str) else part
+        missing = details["type"] == "missing" and index == len(loc) - 1
+        if missing or name in _keys(current):
+            path = (*path, name)
+            current = None if missing else current[name]
+    return path or tuple(loc)
+
+
+def _keys(value: Any) -> Collection[Any]:
+    if isinstance(value, dict):
+        return cast("dict[Any, Any]", value)
+    return range(len(cast("list[Any]", value))) if isinstance(value, list | tuple) else ()
+
+
+def _about_another_kind(path: KeyPath, details: ErrorDetails, paths: Sequence[KeyPath]) -> bool:
+    """Whether an error just says that a table is no text, while others say what is wrong inside the table."""
+    below = any(other[: len(path)] == path and len(other) > len(path) for other in paths)
+    return below and isinstance(details["input"], dict) and details["type"].endswith("_type")
 
 
 def _sentence(schema: Model, path: KeyPath, details: ErrorDetails, sources: Sequence[Source]) -> str:
@@ -69,11 +95,11 @@ def _sentence(schema: Model, path: KeyPath, details: ErrorDetails, sources: Sequ
     message = _message(details)
     if isinstance(details["input"], dict) and details["type"] == "value_error":
         return message  # the table as a whole is wrong, no key of it
-    name = _dotted(path[2:] or path[1:] or path)
+    name = _dotted(path[2:] if path[0] in _NAMED else path[1:] or path)
     if details["type"] == "missing":
         return f"{name} is missing"
     shown = "" if is_secret(schema, path) else _shown(details["input"], message)
-    return f"{name}{shown}: {message}{_hint(path, details, sources)}"
+    return f"{name}{shown}: {message}{_hint(path, details, sources)}".removeprefix(" = ").removeprefix(": ")
 
 
 def _unknown(schema: Model, path: KeyPath, sources: Sequence[Source]) -> str:

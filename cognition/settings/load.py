@@ -38,10 +38,11 @@ def load_settings(path: str | Path | None = None, **keywords: Any) -> Settings:
     environment = EnvironmentSource(Settings, merged({"layers": {name: {} for name in DEFAULTS}}, below))
     given = KeywordSource(keywords)
     sources: list[Source] = [given, environment, *([file] if file else [])]
+    tree = merged(merged(below, environment.tree), given.tree)
     try:
-        settings = Settings.read(merged(merged(below, environment.tree), given.tree), found)
+        settings = Settings.read(tree, found)
     except ValidationError as error:
-        raise SettingsError("\n".join(complaints(Settings, error, sources))) from None
+        raise SettingsError("\n".join(complaints(Settings, error, tree, sources))) from None
     unknown = _unknown_names(settings, sources)
     if unknown:
         raise SettingsError("\n".join(unknown))

@@ -5,6 +5,7 @@ The file, the environment and error messages all ask here, so that no name of a 
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from cognition.settings.toml_lines import KeyPath
 
 Model = type[BaseModel]
+
+_SECRET_WORD = re.compile(r"(^|[^a-z])(key|token|secret|password|authorization|headers|env|url)([^a-z]|$)")
 
 
 def descend(root: Model, path: KeyPath) -> Any:
@@ -60,8 +63,7 @@ def field_name(root: Model, path: KeyPath, part: str) -> str:
 
 def is_secret(root: Model, path: KeyPath) -> bool:
     """Whether the value at a path must never be shown: a secret type, or a name or place that often holds one."""
-    words = "/".join(str(part) for part in path).lower()
-    named = any(word in words for word in ("key", "token", "secret", "password", "headers", "env/", "url"))
+    named = any(_SECRET_WORD.search(str(part).lower()) for part in path)
     return named or _mentions_secret(descend(root, path))
 
 

@@ -1,7 +1,8 @@
-"""A Chromium that runs headless: the one that is there, or Debian's."""
+"""A Chromium that runs headless, the one that is there or Debian's, and the driver that tests steer it by."""
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ _PLAYWRIGHTS_OWN = (
     (".cache/ms-playwright", "chromium-*/chrome-linux*/chrome"),
     ("Library/Caches/ms-playwright", "chromium-*/chrome-mac*/*.app/Contents/MacOS/*"),
 )
+_DRIVER = (sys.executable, "-m", "playwright", "--version")
 _BY_HAND = (
     "no Chromium or Chrome that runs. Install one (Debian: `apt install chromium` as root; macOS: Google Chrome;"
     " anywhere: `.venv/bin/playwright install chromium`) or set CHROMIUM to its path"
@@ -24,11 +26,17 @@ _BY_HAND = (
 
 
 def provide() -> None:
-    """Find one that runs, or install Debian's."""
+    """Find one that runs, or install Debian's; and see to it that the driver of playwright runs too."""
     if _found() is None:
         apt_install("chromium", otherwise=_BY_HAND)
     if _found() is None:  # Ubuntu's package of this name only points at a snap
         raise PartUnavailableError(_BY_HAND)
+    try:
+        run(*_DRIVER)
+    except PartUnavailableError as error:
+        # Its node is linked against a library that a bare Debian doesn't have.
+        apt_install("libatomic1", otherwise=f"playwright's driver doesn't run: {error}")
+        run(*_DRIVER)
 
 
 @contextmanager

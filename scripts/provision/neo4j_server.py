@@ -13,6 +13,7 @@ from provision.host import PartUnavailableError, accepts_connections, apt_instal
 from provision.tether import tethered
 
 _POM = Path(__file__).with_name("neo4j.pom.xml")
+_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 _BY_HAND = (
     "Neo4j needs Java 17 or 21 and Maven: on macOS `brew install openjdk@17 maven`, elsewhere your package manager"
 )
@@ -36,7 +37,7 @@ def provide() -> None:
         apt_install("maven", otherwise=_BY_HAND)
     part = _jars().with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
-    run("mvn", "-B", "-q", "-C", "-f", _POM, "dependency:copy-dependencies", f"-DoutputDirectory={part}")
+    run("mvn", "-B", "-q", "-C", "-f", _POM, f"{_PLUGIN}:copy-dependencies", f"-DoutputDirectory={part}")
     part.rename(_jars())  # whole or not at all
 
 

@@ -53,21 +53,30 @@ def provide() -> Path:
 def load(address: str) -> None:
     """See to it that the engine at `address` has the image of this recipe."""
     import docker
+    from docker.errors import DockerException
+
+    try:
+        with closing(docker.DockerClient(base_url=address, timeout=300)) as client:
+            _load(client)
+    except DockerException as error:
+        raise PartUnavailableError(f"the Docker engine at {address} did not take our image: {error}") from error
+
+
+def _load(client: "DockerClient") -> None:
     from docker.errors import ImageNotFound
 
-    with closing(docker.DockerClient(base_url=address, timeout=300)) as client:
-        try:
-            labels = client.images.get(NAME).labels
-        except ImageNotFound:
-            labels = None
-        if labels is not None and (labels.get(_LABEL) == _recipe_hash() or not can_be_made()):
-            return
-        if not can_be_made():
-            raise PartUnavailableError(
-                f"the engine has no image '{NAME}', and it is made with debootstrap by root on Debian or Ubuntu. Give"
-                f" it any small Linux image with python3, for example: docker tag python:3.11-slim {NAME}"
-            )
-        _import(client, provide())
+    try:
+        labels = client.images.get(NAME).labels
+    except ImageNotFound:
+        labels = None
+    if labels is not None and (labels.get(_LABEL) == _recipe_hash() or not can_be_made()):
+        return
+    if not can_be_made():
+        raise PartUnavailableError(
+            f"the engine has no image '{NAME}', and it is made with debootstrap by root on Debian or Ubuntu. Give"
+            f" it any small Linux image with python3, for example: docker tag python:3.11-slim {NAME}"
+        )
+    _import(client, provide())
 
 
 def _import(client: "DockerClient", archive: Path) -> None:

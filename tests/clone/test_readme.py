@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,16 @@ def targets() -> set[str]:
 def test_every_make_command_of_a_page_exists(page: Path) -> None:
     named = set(re.findall(r"(?:^|`)(?:[A-Z_]+=\S+ )*make ([a-z]+)", page.read_text(), flags=re.MULTILINE))
     assert named - targets() == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_of_a_page_exists(page: Path) -> None:
+    helped = subprocess.run(
+        [sys.executable, "-P", "-m", "cognition.cli", "--help"], capture_output=True, text=True, timeout=60, check=True
+    )
+    known = set(re.findall(r"^  ([a-z]+) {2,}", helped.stdout.split("Commands:")[1], flags=re.MULTILINE))
+    named = set(re.findall(r"^(?: {4})?dionysus ([a-z]+)", page.read_text(), flags=re.MULTILINE))
+    assert named - known == set()
 
 
 def test_the_readme_names_the_two_commands() -> None:
@@ -110,6 +121,8 @@ def test_make_demo_works_in_a_fresh_clone_and_again_without_installing(clone: Pa
     first = make(clone, "demo")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "Installing Dionysus into .venv" in first.stdout
+    assert "127.0.0.1" in first.stdout
+    assert "— docs/trace.md" in first.stdout
     assert "trace show" in first.stdout
     second = make(clone, "demo")
     assert second.returncode == 0, second.stdout + second.stderr

@@ -51,6 +51,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     _write_entry_points(folder, site)
     # A line of a .pth file is only a folder to search, so the checkout's own .pth inside it isn't followed.
     (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    # monty's interpreter is a program of its own, looked for beside python.
+    (folder / "bin/monty").symlink_to(Path(sysconfig.get_path("scripts")) / "monty")
     return folder
 
 

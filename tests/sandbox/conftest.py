@@ -1,8 +1,6 @@
 """Every backend goes through the same contract: a new one is added to `BACKENDS` and nothing else is changed."""
 
-import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,16 +40,3 @@ def open_box(make_backend) -> Callable[..., Sandbox]:
 @pytest.fixture
 def box(open_box) -> Sandbox:
     return open_box()
-
-
-def children() -> set[int]:
-    """Process ids of all children of this process."""
-    found: set[int] = set()
-    for task in Path("/proc/self/task").iterdir():
-        found |= {int(pid) for pid in (task / "children").read_text().split()}
-    return found
-
-
-def usage() -> tuple[int, int, int]:
-    """Children, threads and descriptors of this process."""
-    return len(children()), threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))

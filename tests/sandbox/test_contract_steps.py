@@ -1,5 +1,7 @@
 """What an agent's code block may count on, whichever backend runs it."""
 
+import contextlib
+
 import pytest
 
 from sandbox import CodeError, SandboxClosed, SandboxError, ValueRefused
@@ -31,6 +33,14 @@ def test_variables_sent_later_replace_earlier_ones(box):
     assert box("n").output == 1
     box.send_variables(variables={"n": 2})
     assert box("n").output == 2
+
+
+@pytest.mark.parametrize("failing", ["if:", "1 / 0", "final_answer(1)"])
+def test_variables_sent_before_a_step_that_fails_are_there_in_the_next(box, failing):
+    box.send_variables({"given": 1})
+    with contextlib.suppress(CodeError):
+        box(failing)
+    assert box("given").output == 1
 
 
 @pytest.mark.parametrize("variables", [{"not a name": 1}, {"x": object()}, {"f": print}])

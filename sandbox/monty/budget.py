@@ -1,4 +1,4 @@
-"""What one step in monty has used of its time and its calls. Used by `monty` alone."""
+"""What one step in monty has used of its time and its calls. Used by `session` alone."""
 
 from __future__ import annotations
 

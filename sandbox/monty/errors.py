@@ -1,6 +1,6 @@
 """Errors on their way between host and monty: ours become the code's, and the code's become ours.
 
-Used by `monty` alone.
+Used by `session` alone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ STATE_LOST: Final = (
     "define them again"
 )
 _KNOWN = frozenset(get_args(ExcType))
+_MEMORY = ("memory limit exceeded", "the worker exceeded its memory limit")
 _TEXT_LIMIT = 8_000
 _SOURCE = re.compile(r'File "(<python-input-\d+>)"')
 
@@ -61,7 +62,7 @@ def _limit(error: MontyRuntimeError | MontySyntaxError) -> LimitExceeded | None:
     kind = type(error.exception())
     if kind is TimeoutError and " time limit exceeded: " in text and not error.traceback():
         return _timeout()
-    if kind is MemoryError and text.startswith("memory limit exceeded"):
+    if kind is MemoryError and text.startswith(_MEMORY):
         return LimitExceeded(f"MemoryError: {text}. {STATE_LOST}.", state_lost=True)
     return None
 

@@ -1,14 +1,12 @@
-"""The embedded backend: code runs in monty, an interpreter that has no way to the operating system.
+"""One agent run's code in monty: steps, host calls answered outside of the interpreter, and the ends of a step.
 
-One process of pydantic-monty for each agent run, no other isolation needed: no engine, no image, no root. What it lacks
-of Python is in `monty_subset` and told to the agent.
+Opened by `backend`, or used alone.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-import weakref
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic_monty import (
@@ -25,12 +23,11 @@ from pydantic_monty import (
 from sandbox.errors import LimitExceeded, SandboxClosed, SandboxUnavailable, SessionLost
 from sandbox.executor import Outcome, Sandbox
 from sandbox.host_tools import FINAL_ANSWER
-from sandbox.monty_budget import StepBudget
-from sandbox.monty_errors import STATE_LOST, raised_in_code, translated
-from sandbox.monty_files import HOME, GuestFiles
-from sandbox.monty_subset import GUIDANCE
-from sandbox.monty_worker import Worker
-from sandbox.settings import Limits, SandboxSettings
+from sandbox.monty.budget import StepBudget
+from sandbox.monty.errors import STATE_LOST, raised_in_code, translated
+from sandbox.monty.files import HOME, GuestFiles
+from sandbox.monty.worker import Worker
+from sandbox.settings import Limits
 from sandbox.values import described, plain
 
 if TYPE_CHECKING:
@@ -41,7 +38,7 @@ if TYPE_CHECKING:
 
     from sandbox.printed import Printed
 
-_CHECKOUT_TIMEOUT = 10.0  # seconds to wait for one of `max_sessions` to become free
+_OWN_TIMEOUT = 10.0  # seconds to wait for the one process of an own pool
 _NO_LIMIT = 2**31 - 1  # suspensions can't be unlimited; ours are counted per step
 _UNWIND_TIME = 1.0  # seconds, and answers, that a finished step gets to leave its loops and finally blocks
 _UNWIND_ANSWERS = 100
@@ -55,57 +52,6 @@ def _attributes(proxy: MontyClassProxy) -> dict[str, Any]:
 
 
 _UNWRAP = {MontyClassProxy: _attributes}
-
-
-class MontyBackend:
-    """Opens `MontySandbox`es from one pool of interpreter processes, made on demand and never used twice.
-
-    Args:
-        settings: the limits, and how many sandboxes may be open at the same time.
-        notice: what the user must know about this choice.
-    """
-
-    name = "monty"
-    guidance = GUIDANCE
-
-    def __init__(self, settings: SandboxSettings | None = None, *, notice: str | None = None) -> None:
-        self.settings = settings or SandboxSettings()
-        self.notice = notice
-        self._lock = threading.Lock()
-        self._pool: Monty | None = None
-        self._closed = False
-        self._open: weakref.WeakSet[MontySandbox] = weakref.WeakSet()
-
-    def open(
-        self,
-        *,
-        tracer: Tracer | None = None,
-        stop: threading.Event | None = None,
-        deadline: float | None = None,
-        files: Mapping[str, bytes] | None = None,
-    ) -> MontySandbox:
-        """Open a sandbox for one agent run; see `Backend.open`."""
-        with self._lock:
-            if self._closed:
-                raise SandboxUnavailable("the sandbox backend is closed; make a new one with select()")
-            if self._pool is None:
-                self._pool = _pool(self.settings.max_sessions)
-            sandbox = MontySandbox(
-                limits=self.settings, tracer=tracer, stop=stop, deadline=deadline, files=files, pool=self._pool
-            )
-            self._open.add(sandbox)
-            return sandbox
-
-    def close(self) -> None:
-        """End every sandbox and process of this backend. May be called again."""
-        with self._lock:
-            self._closed = True
-            pool, self._pool = self._pool, None
-            left = list(self._open)
-        for sandbox in left:
-            sandbox.cleanup()
-        if pool is not None:
-            pool.__exit__(None, None, None)
 
 
 class MontySandbox(Sandbox):
@@ -141,13 +87,18 @@ class MontySandbox(Sandbox):
         self._suspended: SyncSnapshot | None = None
         self._budget = StepBudget(self.limits)
 
+    @property
+    def worker_pid(self) -> int | None:
+        """Id of the interpreter's process, for diagnosis; None while there is none."""
+        worker = self._worker
+        return worker.pid if worker is not None else None
+
     def _execute(self, code: str, printed: Printed) -> Outcome:
-        fresh = self._prepare(printed)
-        self._budget = StepBudget(self.limits)
-        inputs, self._unsent = self._unsent, {}
+        self._prepare(printed)
         step: SyncSnapshot | Outcome
         try:
-            step = self._turn(lambda worker: worker.start(code, inputs, printed.write, fresh=fresh))
+            self._bind_variables()
+            step = self._turn(lambda worker: worker.start(code, {}, printed.write))
             while not isinstance(step, Outcome):
                 step = self._output(step) if isinstance(step, MontyComplete) else self._answer(step)
         except MontyError as error:
@@ -167,21 +118,28 @@ class MontySandbox(Sandbox):
     # A step ends in three ways: its code ends, it raises, or we stop answering it (final answer, a limit). In the last
     # case the interpreter stays suspended in the middle of the call, and is led out only if another step comes.
 
-    def _prepare(self, printed: Printed) -> bool:
-        """Have a worker that waits for code. Returns whether it is a fresh one."""
+    def _bind_variables(self) -> None:
+        # In a feed of their own: code that doesn't parse is refused together with the inputs it came with. The feed is
+        # not empty, since monty skips an empty one with its inputs.
+        if self._unsent:
+            inputs, self._unsent = self._unsent, {}
+            self._turn(lambda worker: worker.start("pass", inputs, lambda _: None))
+
+    def _prepare(self, printed: Printed) -> None:
+        """Have a worker that waits for code."""
         if self._suspended is not None and not self._unwound():
             printed.write(f"(note: {STATE_LOST}.)\n")
+        self._budget = StepBudget(self.limits)
         self._cold = self._worker is None
         if self._cold:
             self._start_worker()
-        return self._cold
 
     def _start_worker(self) -> None:
         with self._life:
             self._check_open()
             try:
                 if self._pool is None:
-                    self._pool = _pool(1)
+                    self._pool = interpreters(1, _OWN_TIMEOUT)
                 self._worker = Worker(self._pool.checkout(limits=_resources(self.limits)), str(HOME), self._watch)
             except TimeoutError:
                 raise SandboxUnavailable(
@@ -240,6 +198,7 @@ class MontySandbox(Sandbox):
         return self._turn(lambda worker: worker.turn(answer))
 
     def _watch(self) -> None:
+        self._check_open()
         self._check_stop()
         if self._budget.overrun():
             self._drop_worker()
@@ -284,6 +243,7 @@ class MontySandbox(Sandbox):
             self._suspended = snapshot
             raise LimitExceeded(f"the step made more than {self.limits.max_host_calls:,} calls of tools; make fewer")
         try:
+            self._tools.check(name)
             args = plain(snapshot.args, self.limits, unwrap=_UNWRAP)
             kwargs = plain(snapshot.kwargs, self.limits, unwrap=_UNWRAP)
             result = self._call_tool(name, args, kwargs)
@@ -333,11 +293,15 @@ class MontySandbox(Sandbox):
         )
 
 
-def _pool(processes: int) -> Monty:
+def interpreters(processes: int, timeout: float) -> Monty:
+    """An entered pool of interpreter processes, made on demand.
+
+    Args:
+        processes: how many may live at the same time.
+        timeout: seconds to wait for one of them to become free.
+    """
     # One checkout per process: no heap is ever seen by two sandboxes.
-    pool = Monty(
-        min_processes=0, max_processes=processes, checkout_timeout=_CHECKOUT_TIMEOUT, max_checkouts_per_worker=1
-    )
+    pool = Monty(min_processes=0, max_processes=processes, checkout_timeout=timeout, max_checkouts_per_worker=1)
     return pool.__enter__()
 
 
