@@ -88,7 +88,7 @@ def fit(run: Run, bench: Workbench, manager: LayerSpec, answer: Any, output: typ
     try:
         return output.model_validate(_value(repaired))
     except ValidationError as error:
-        message = f"The answer does not fit {output.__name__}, also after one repair: {'; '.join(_problems(error))}"
+        message = f"The answer does not fit {output.__name__}, also after one repair: {'; '.join(problem)}"
         raise Unfit(message, answer) from error
 
 

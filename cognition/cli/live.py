@@ -200,4 +200,9 @@ def _cells(line: LayerLine, now: float) -> tuple[Any, ...]:
     mark = "✓" if line.ended else "●"
     again = f" ×{line.calls}" if line.calls > 1 else ""
     name = Text(f"{'  ' * line.depth}{mark} {line.name}{again}", style="green" if line.ended else "bold cyan")
-    return name, Text(f"{line.step}/{line.most}"), Text(duration((line.ended or now) - line.began)), Text(one_line(line.action))
+    return (
+        name,
+        Text(f"{line.step}/{line.most}"),
+        Text(duration((line.ended or now) - line.began)),
+        Text(one_line(line.action)),
+    )

@@ -63,7 +63,9 @@ def layer_changes(changes: list[str]) -> dict[str, dict[str, Any]]:
         place, equals, text = change.partition("=")
         name, dot, key = place.strip().partition(".")
         if not (equals and dot and name and key):
-            raise typer.BadParameter(f"{change!r} is not NAME.KEY=VALUE, such as abstract.max_steps=3", param_hint="--layer")
+            raise typer.BadParameter(
+                f"{change!r} is not NAME.KEY=VALUE, such as abstract.max_steps=3", param_hint="--layer"
+            )
         layers.setdefault(name, {})[key.strip()] = _value(text.strip())
     return layers
 

@@ -39,7 +39,9 @@ def recall(
     settings = options.settings_from(config, memory=memory)
     found, health = asyncio.run(_ask(settings, query, top, session))
     if not quiet and health.embedder not in ("ready", "off"):
-        notice(f"Note: recall works by words alone: the embedder is {health.embedder} ({health.detail or 'no detail'}).")
+        notice(
+            f"Note: recall works by words alone: the embedder is {health.embedder} ({health.detail or 'no detail'})."
+        )
     if not quiet and found.notice:
         notice(f"Note: {found.notice}")
     emit(found.model_dump(mode="json")) if as_json else _show(found)
@@ -75,4 +77,3 @@ def _show(found: "Recall") -> None:
         out.print(Padding(Text(hit.content.strip()), (0, 0, 1, 6)))
     if found.missing_terms:
         out.print(Text(f"No memory covers: {', '.join(found.missing_terms)}", style="yellow"))
-
