@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from layers.prompts import FINAL_ANSWER, PLANNING
 from tests.support.openai_characters import costly, garbage, never_finishing, obedient
 from tests.support.openai_server import (
     Drop,
@@ -23,7 +24,6 @@ from tests.support.openai_server import (
 )
 
 CODE_PROMPT = "Write code between '<code>' and '</code>'."
-CLOSING_PROMPT = "An agent tried to answer a user query but it got stuck and failed to do so."
 
 
 def connect(server):
@@ -232,7 +232,7 @@ def test_a_never_finishing_agent_acts_anew_each_time_and_closes_when_told():
         steps = {message(server, CODE_PROMPT)["content"] for _ in range(3)}
         tools = [tool("final_answer", answer={"type": "string"}), tool("recall", query={"type": "string"})]
         call = message(server, tools=tools)["tool_calls"][0]["function"]
-        last = message(server, CLOSING_PROMPT)["content"]
+        last = message(server, FINAL_ANSWER["pre_messages"])["content"]
     assert len(steps) == 3
     assert not any("final_answer" in step for step in steps)
     assert call["name"] == "recall"
@@ -241,9 +241,10 @@ def test_a_never_finishing_agent_acts_anew_each_time_and_closes_when_told():
 
 
 @pytest.mark.parametrize("character", [obedient(), never_finishing()])
-def test_characters_plan_when_asked_for_a_plan(character):
+@pytest.mark.parametrize("stop", [["<end_plan>"], None])
+def test_characters_plan_when_asked_for_a_plan(character, stop):
     with OpenAIServer(character) as server:
-        plan = message(server, "Make a plan.", stop=["<end_plan>"])["content"]
+        plan = message(server, PLANNING["initial_plan"], stop=stop)["content"]
     assert "final_answer" not in plan
     assert "<code>" not in plan
 
