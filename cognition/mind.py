@@ -173,10 +173,12 @@ class Mind:
         """Return the trace of a run, by its id or the beginning of it; of the newest run by default."""
         from observability import TraceStore
 
-        parts = self._parts()
-        parts.telemetry.flush()
-        store = TraceStore(self.settings.trace.path)
-        return store.run(run_id or store.runs(limit=1)[0].run_id)
+        self._parts().telemetry.flush()
+        with TraceStore(self.settings.trace.path) as store:
+            newest = [] if run_id else store.runs(limit=1)
+            if not run_id and not newest:
+                raise ValueError("There is no run in the trace yet: think about something first.")
+            return store.run(run_id or newest[0].run_id)
 
     @property
     def layers(self) -> Mapping[str, LayerSpec]:

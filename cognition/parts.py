@@ -5,31 +5,28 @@ The only module besides `mind.py` that knows how the packages fit; each part get
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cognition.thought import ConfigurationError, MemoryUnavailable, SandboxUnavailable
-from dionysus_mcp.client import (
-    MEMORY_TOOLS,
-    DionysusMcpError,
-    McpClient,
-    MemoryClient,
-    memory_server,
-)
+from dionysus_mcp.client import MEMORY_TOOLS, DionysusMcpError, McpClient, MemoryClient, memory_server
 from layers.errors import LayerError
-from layers.memory_tools import MemoryTools
 from layers.run import LoopThread
 from layers.spec import resolve_layers
-from layers.toolbox import Toolbox, own_tool
-from layers.workbench import Workbench
 from observability import Telemetry
 from sandbox import SandboxUnavailable as NoSandbox
 from sandbox import select
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from cognition.settings import Settings
+    from dionysus_mcp.records import MemoryHealth
+    from layers.toolbox import Toolbox
+    from layers.workbench import Workbench
 
 T = TypeVar("T")
 READY_WITHIN = 30.0
@@ -71,92 +68,90 @@ def open_parts(settings: Settings, tools: Iterable[Any], stack: ExitStack) -> Pa
     stack.callback(telemetry.shutdown)
     loop = LoopThread()
     stack.callback(loop.close)
-    layers = _layers(settings)
-    memory = _connect_memory(settings, telemetry, loop, stack)
-    servers = {name: _connect(name, settings, telemetry, loop, stack) for name in settings.mcp}
-    bench = _bench(settings, layers, Toolbox(_builtin(memory, loop), servers, _own(tools), loop), loop, stack)
-    notices = (bench.tiers.notice, bench.backend.notice, _readiness(memory, loop))
-    return Parts(telemetry, loop, memory, bench, tuple(notice for notice in notices if notice))
+    servers = _Servers(settings, telemetry, loop, stack)  # these start while this process imports agents and models
+    bench = _bench(settings, tools, servers, stack)
+    health = servers.memory_health()
+    embedder = f"Recall works by keywords alone: the embedder is {health.embedder} ({health.detail or 'no detail'})."
+    quiet = health.embedder in ("ready", "off")
+    notices = (bench.tiers.notice, bench.backend.notice, None if quiet else embedder)
+    return Parts(telemetry, loop, servers.memory, bench, tuple(notice for notice in notices if notice))
 
 
-def _layers(settings: Settings) -> dict[str, Any]:
-    try:
-        return resolve_layers(settings.layers)
-    except LayerError as error:
-        raise ConfigurationError(str(error)) from error
-
-
-def _bench(
-    settings: Settings, layers: dict[str, Any], toolbox: Toolbox, loop: LoopThread, stack: ExitStack
-) -> Workbench:
+def _bench(settings: Settings, tools: Iterable[Any], servers: _Servers, stack: ExitStack) -> Workbench:
     from layers.tiers.registry import Tiers
+    from layers.workbench import Workbench
 
-    try:
-        tiers = Tiers(settings.tiers, loop)
+    with _as_thinking_errors():
+        layers = resolve_layers(settings.layers)
+        tiers = Tiers(settings.tiers, servers.loop)
         stack.callback(tiers.close)
         backend = select(settings.sandbox)
         stack.callback(backend.close)
-        bench = Workbench(layers, tiers, toolbox, backend)
+        bench = Workbench(layers, tiers, servers.toolbox(tools), backend)
         bench.check()
+    return bench
+
+
+@contextmanager
+def _as_thinking_errors() -> Generator[None]:
+    try:
+        yield
     except LayerError as error:
         raise ConfigurationError(str(error)) from error
     except NoSandbox as error:
         raise SandboxUnavailable(str(error)) from error
-    return bench
 
 
-def _builtin(memory: MemoryClient, loop: LoopThread) -> Any:
-    return MemoryTools(memory, loop).definitions()
+class _Servers:
+    """The MCP servers of a mind, connecting side by side."""
+
+    def __init__(self, settings: Settings, telemetry: Telemetry, loop: LoopThread, stack: ExitStack) -> None:
+        self.loop = loop
+        self._stack = stack
+        client = McpClient("memory", memory_server(settings.memory, settings.trace), tracer=telemetry.tracer)
+        self.memory = MemoryClient(client)
+        self._memory_up = self._connect(client, MEMORY_TOOLS)
+        self._others = {
+            name: McpClient(
+                name,
+                server.target(),
+                tracer=telemetry.tracer,
+                connect_timeout=server.connect_timeout,
+                call_timeout=server.call_timeout,
+            )
+            for name, server in settings.mcp.items()
+        }
+        self._others_up = {name: self._connect(other) for name, other in self._others.items()}
+
+    def memory_health(self) -> MemoryHealth:
+        """Wait for the memory server and its embedder, so that the first recall is as good as the later ones."""
+        try:
+            _wait(self._memory_up)
+            return _wait(self.loop.submit(self.memory.ready(READY_WITHIN)))
+        except DionysusMcpError as error:
+            raise MemoryUnavailable(str(error)) from error
+
+    def toolbox(self, tools: Iterable[Any]) -> Toolbox:
+        """Wait for the other servers, and gather every tool that a layer may name."""
+        from layers.memory_tools import MemoryTools
+        from layers.toolbox import Toolbox, own_tool
+
+        own = {made.name: made for made in map(own_tool, tools)}
+        for name, up in self._others_up.items():
+            try:
+                _wait(up)
+            except DionysusMcpError as error:
+                raise ConfigurationError(f"[mcp.{name}] {error}") from error
+        return Toolbox(MemoryTools(self.memory, self.loop).definitions(), self._others, own, self.loop)
+
+    def _connect(self, client: McpClient, required: Iterable[str] = ()) -> Future[None]:
+        self._stack.callback(lambda: self.loop.submit(client.close()).result())
+        return self.loop.submit(client.connect(frozenset(required)))
 
 
-def _own(tools: Iterable[Any]) -> dict[str, Any]:
-    try:
-        made = [own_tool(tool) for tool in tools]
-    except LayerError as error:
-        raise ConfigurationError(str(error)) from error
-    return {tool.name: tool for tool in made}
-
-
-def _connect_memory(settings: Settings, telemetry: Telemetry, loop: LoopThread, stack: ExitStack) -> MemoryClient:
-    server = memory_server(settings.memory, settings.trace)
-    client = McpClient("memory", server, tracer=telemetry.tracer)
-    stack.callback(lambda: loop.submit(client.close()).result())
-    try:
-        _interruptible(loop, client.connect(MEMORY_TOOLS))
-    except DionysusMcpError as error:
-        raise MemoryUnavailable(str(error)) from error
-    return MemoryClient(client)
-
-
-def _connect(name: str, settings: Settings, telemetry: Telemetry, loop: LoopThread, stack: ExitStack) -> McpClient:
-    server = settings.mcp[name]
-    client = McpClient(
-        name,
-        server.target(),
-        tracer=telemetry.tracer,
-        connect_timeout=server.connect_timeout,
-        call_timeout=server.call_timeout,
-    )
-    stack.callback(lambda: loop.submit(client.close()).result())
-    try:
-        _interruptible(loop, client.connect())
-    except DionysusMcpError as error:
-        raise ConfigurationError(f"[mcp.{name}] {error}") from error
-    return client
-
-
-def _readiness(memory: MemoryClient, loop: LoopThread) -> str | None:
-    """Wait for the embedder, so that the first recall is as good as the later ones."""
-    health = _interruptible(loop, memory.ready(READY_WITHIN))
-    if health.embedder in ("ready", "off"):
-        return None
-    return f"Recall works by keywords alone: the embedder is {health.embedder} ({health.detail or 'no detail'})."
-
-
-def _interruptible(loop: LoopThread, call: Coroutine[Any, Any, T]) -> T:
-    future = loop.submit(call)
+def _wait(future: Future[T]) -> T:
     try:
         return future.result()
     except BaseException:
-        future.cancel()
+        future.cancel()  # Ctrl-C while waiting
         raise

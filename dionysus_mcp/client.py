@@ -138,9 +138,18 @@ class MemoryClient:
         answer = await self._client.call("get_memories", {"ids": list(ids)})
         return [Memory.model_validate(memory) for memory in answer["memories"]]
 
-    async def state(self) -> ConsciousnessState:
-        """What is in mind now: counts, the latest memories, beliefs, open predictions."""
-        return ConsciousnessState.model_validate(await self._client.call("get_consciousness_state"))
+    async def state(
+        self, *, session_id: str | None = None, memory_types: Sequence[str] | None = None, recent: int = 10
+    ) -> ConsciousnessState:
+        """What is in mind now: counts, the latest memories, beliefs, open predictions.
+
+        Args:
+            session_id: List only this session's memories as recent.
+            memory_types: List only these types as recent.
+            recent: How many recent memories to list, newest first.
+        """
+        arguments = {"session_id": session_id, "memory_types": _listed(memory_types), "recent": recent}
+        return ConsciousnessState.model_validate(await self._client.call("get_consciousness_state", _given(arguments)))
 
     async def ready(self, timeout: float = 30.0) -> MemoryHealth:  # noqa: ASYNC109 -- the server waits, in one call
         """Wait until the embedder is there, at most `timeout` seconds, and tell how things are then.

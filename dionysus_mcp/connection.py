@@ -191,6 +191,7 @@ class Connection:
             tail.close()
 
     def _explained(self, failure: BaseException | None) -> McpUnavailable:
+        failure = _innermost(failure)
         if isinstance(failure, McpUnavailable):
             return failure
         reason = f"no answer within {self._connect_timeout:g} s" if failure is None else _reason(failure)
@@ -222,9 +223,14 @@ async def _all_tools(client: "Client") -> "list[Tool]":
     return tools
 
 
-def _reason(failure: BaseException) -> str:
-    while isinstance(failure, BaseExceptionGroup) and failure.exceptions:
+def _innermost(failure: BaseException | None) -> BaseException | None:
+    """What went wrong, out of the groups that task groups wrap around it."""
+    while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]
+    return failure
+
+
+def _reason(failure: BaseException) -> str:
     if isinstance(failure, FileNotFoundError):
         return f"the command was not found ({failure.filename or failure}); install it or correct `command`"
     return str(failure).rstrip(".") or type(failure).__name__

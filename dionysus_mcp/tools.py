@@ -149,14 +149,19 @@ class Tools:
             current.set_attribute(conventions.MEMORY_HITS, len(found))
             return Memories(memories=found)
 
-    def get_consciousness_state(self) -> ConsciousnessState:
+    def get_consciousness_state(
+        self,
+        session_id: Annotated[str | None, Field(description="List only this session's memories as recent.")] = None,
+        memory_types: Annotated[list[str] | None, Field(description="List only these types as recent.")] = None,
+        recent: Annotated[int, Field(ge=0, le=100, description="How many recent memories to list.")] = _RECENT,
+    ) -> ConsciousnessState:
         """What is in mind now: memories by type, the latest ones, beliefs, open predictions, readiness."""
         with self._traced(Kind.MEMORY, "consciousness_state") as (service, _):
             counts = service.memories.counts()
             return ConsciousnessState(
                 total_memories=sum(counts.values()),
                 memories=counts,
-                recent=service.memories.recent(_RECENT),
+                recent=service.memories.recent(recent, session_id, memory_types),
                 models=service.models.held(_BELIEFS),
                 predictions=service.predictions.open(_BELIEFS),
                 health=_health(service, sum(counts.values())),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -123,9 +124,19 @@ def _of_server(server: str, client: McpClient, info: ToolInfo, loop: LoopThread)
     }
 
     def call(node: Node, arguments: dict[str, Any]) -> Any:
-        return node.run.lifeline.wait(loop.submit(client.call(info.name, arguments)))
+        return _value(node.run.lifeline.wait(loop.submit(client.call(info.name, arguments))))
 
     return ToolDefinition(re.sub(r"\W", "_", f"{server}_{info.name}"), info.description or info.name, inputs, call)
+
+
+def _value(result: Any) -> Any:
+    """Read JSON text as the value it is: many servers send objects as text."""
+    if isinstance(result, str) and result.lstrip()[:1] in ("{", "["):
+        try:
+            return json.loads(result)
+        except ValueError:
+            return result
+    return result
 
 
 def _kind(schema: Mapping[str, Any]) -> str:

@@ -139,7 +139,7 @@ class LocalWriter:
         if not batch and not dropped:
             return
         if not self._write(batch, dropped):
-            lost = Counter(run_of(record) for record in batch if not self._write([record], {}))
+            lost = Counter(run_of(r) for r in batch if not self._write([r], {}) and r.end_ns is not None)
             if not self._write([], dropped + lost):
                 with self._lock:
                     self._dropped.update(dropped + lost)

@@ -32,6 +32,7 @@ class Files:
         self._limits = limits
         self._lock = threading.Lock()
         self._content: dict[str, bytes] = {}
+        self._size = 0
         for name, octets in (content or {}).items():
             self.put(name, octets)
 
@@ -45,13 +46,14 @@ class Files:
         if len(content) > self._limits.file_limit:
             raise FileRefused(f"{name!r} has {len(content):,} bytes; one file may have {self._limits.file_limit:,}")
         with self._lock:
-            others = sum(len(octets) for other, octets in self._content.items() if other != name)
-            if others + len(content) > self._limits.files_limit:
+            size = self._size - len(self._content.get(name, b"")) + len(content)
+            if size > self._limits.files_limit:
                 raise FileRefused(f"no room for {name!r}: all files may have {self._limits.files_limit:,} bytes")
             if name not in self._content and len(self._content) >= _MAX_FILES:
                 raise FileRefused(f"no room for {name!r}: a sandbox keeps {_MAX_FILES:,} files")
             self._check_place(name)
             self._content[name] = bytes(content)
+            self._size = size
 
     def get(self, name: str) -> bytes:
         """Read a file.
@@ -67,20 +69,30 @@ class Files:
     def remove(self, name: str) -> None:
         """Remove a file if it is there."""
         with self._lock:
-            self._content.pop(name, None)
+            self._size -= len(self._content.pop(name, b""))
 
     def names(self) -> list[str]:
         """All names, sorted."""
         with self._lock:
             return sorted(self._content)
 
+    def has_folder(self, name: str) -> bool:
+        """Whether a file lies below this name."""
+        with self._lock:
+            return self._below(name)
+
     def __contains__(self, name: object) -> bool:
         return name in self._content
 
     def _check_place(self, name: str) -> None:
+        if name in self._content:
+            return
         parents = {str(parent) for parent in PurePosixPath(name).parents}
-        if parents & self._content.keys() or any(other.startswith(f"{name}/") for other in self._content):
+        if parents & self._content.keys() or self._below(name):
             raise FileRefused(f"{name!r} would be a file and a folder at once")
+
+    def _below(self, name: str) -> bool:
+        return any(other.startswith(f"{name}/") for other in self._content)
 
 
 def _check_name(name: str) -> None:

@@ -29,6 +29,11 @@ class HostTools:
     def __iter__(self) -> Iterator[str]:
         return iter(self._tools)
 
+    def check(self, name: str) -> None:
+        """Raise NameError unless a tool has this name."""
+        if name not in self._tools:
+            raise NameError(f"name {name!r} is not defined")
+
     def call(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call a tool with plain arguments.
 
@@ -40,8 +45,7 @@ class HostTools:
             TypeError: the arguments don't fit the tool's inputs.
             BaseException: whatever the tool raised.
         """
-        if name not in self._tools:
-            raise NameError(f"name {name!r} is not defined")
+        self.check(name)
         tool = self._tools[name]
         inputs = getattr(tool, "inputs", None)
         if not isinstance(inputs, dict):

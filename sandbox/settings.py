@@ -20,30 +20,37 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     step_timeout: float = Field(
-        30.0, gt=0, description="Seconds one step may execute; waiting for the host is not charged."
+        default=30.0, gt=0, description="Seconds one step may execute; waiting for the host is not charged."
     )
     output_limit: int = Field(
-        256 * 1024, ge=0, description="Bytes of printed output kept per step; the rest is counted."
+        default=256 * 1024, ge=0, description="Bytes of printed output kept per step; the rest is counted."
     )
-    memory: int = Field(512 * _MiB, ge=4 * _MiB, description="Bytes of memory that the code may hold.")
-    recursion_limit: int = Field(1_000, ge=50, description="Depth of nested calls.")
-    max_host_calls: int = Field(1_000, ge=0, description="Calls of tools and delegates in one step.")
-    value_limit: int = Field(5_000_000, ge=1_000, description="Bytes of one value that crosses the boundary, about.")
-    value_depth: int = Field(64, ge=1, le=100, description="Nesting of one value that crosses the boundary.")
-    file_limit: int = Field(16 * _MiB, ge=0, description="Bytes of one file.")
-    files_limit: int = Field(64 * _MiB, ge=0, description="Bytes of all files of one sandbox together.")
+    memory: int = Field(default=512 * _MiB, ge=4 * _MiB, description="Bytes of memory that the code may hold.")
+    recursion_limit: int = Field(default=1_000, ge=50, description="Depth of nested calls.")
+    max_host_calls: int = Field(default=1_000, ge=0, description="Calls of tools and delegates in one step.")
+    value_limit: int = Field(
+        default=5_000_000, ge=1_000, description="Bytes of one value that crosses the boundary, about."
+    )
+    value_depth: int = Field(default=64, ge=1, le=100, description="Nesting of one value that crosses the boundary.")
+    file_limit: int = Field(default=16 * _MiB, ge=0, description="Bytes of one file.")
+    files_limit: int = Field(default=64 * _MiB, ge=0, description="Bytes of all files of one sandbox together.")
 
 
-class SandboxSettings(BaseSettings, Limits):
+class SandboxSettings(BaseSettings, Limits):  # pyright: ignore[reportIncompatibleVariableOverride] - see model_config
     """The table `[sandbox]`: the limits, and the backend that runs the code.
 
     Variables are named `DIONYSUS_SANDBOX__STEP_TIMEOUT` and so on.
     """
 
+    # Both bases have a model_config and pydantic merges them; this one is the whole of it.
     model_config = SettingsConfigDict(env_prefix="DIONYSUS_SANDBOX__", frozen=True, extra="forbid")
 
-    backend: BackendName = Field("auto", description="auto, docker, monty, or unsafe-local (no isolation at all).")
-    max_sessions: int = Field(64, ge=1, description="Sandboxes that one backend keeps open at the same time.")
+    backend: BackendName = Field(
+        default="auto", description="auto, docker, monty, or unsafe-local (no isolation at all)."
+    )
+    max_sessions: int = Field(default=64, ge=1, description="Sandboxes that one backend keeps open at the same time.")
+
+    open_timeout: float = Field(default=10.0, gt=0, description="Seconds to wait for one of them to become free.")
 
     @field_validator("backend", mode="before")
     @classmethod

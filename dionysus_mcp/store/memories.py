@@ -96,9 +96,15 @@ class Memories:
             raise MemoryStoreError(f"Unknown memory ids: {', '.join(map(repr, unknown[:5]))}. Ids come from recall.")
         return [found[key] for key in ids]
 
-    def recent(self, count: int) -> list[Memory]:
-        """The latest current memories, newest first."""
+    def recent(
+        self, count: int, session_id: str | None = None, memory_types: Sequence[str] | None = None
+    ) -> list[Memory]:
+        """The latest current memories, newest first; of one session and of some types where these are given."""
         query = select(memory).where(self._current()).order_by(memory.c.seq.desc()).limit(count)
+        if session_id is not None:
+            query = query.where(memory.c.session_id == session_id)
+        if memory_types is not None:
+            query = query.where(memory.c.memory_type.in_(memory_types))
         with self._store.read() as connection:
             return [to_record(row) for row in connection.execute(query)]
 

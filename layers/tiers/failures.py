@@ -58,6 +58,11 @@ def judge(error: Exception, deployment: Deployment, tier: str) -> Failure:
         return Failure(deployment, f"no answer within {deployment.timeout:g} s", again=False)
     if name in _NEXT_MAY:
         return Failure(deployment, reason, again=False)
+    if "LLM Provider NOT provided" in reason:
+        raise Refused(
+            f"LiteLLM knows no provider for {deployment.model!r}, of the tier {tier!r}. Write `models` in "
+            f"[tiers.{tier}] as provider/model, or openai/NAME with an api_base for an OpenAI-compatible endpoint."
+        ) from error
     if status in _REFUSALS:
         raise Refused(_refusal(status, reason, deployment, tier)) from error
     if status == 429:
@@ -87,7 +92,7 @@ def _refusal(status: int, reason: str, deployment: Deployment, tier: str) -> str
 
 def _reason(error: Exception, deployment: Deployment) -> str:
     """Return an error's text in one line: no prefixes of LiteLLM, no key."""
-    text = str(error).split("\n\nLiteLLM: model group", 1)[0]
+    text = str(error).split("\n\n", 1)[0]  # LiteLLM adds paragraphs of its own advice
     line = " ".join(_PREFIX.sub("", text).split()) or type(error).__name__
     if deployment.api_key is not None:
         line = line.replace(deployment.api_key.get_secret_value(), "***")

@@ -1,4 +1,4 @@
-"""LiteLLM, kept quiet: imported late and once, its Router built per tier, its connections closed at the end.
+"""LiteLLM, kept quiet: imported late and once, its Routers built per deployment, its connections closed at the end.
 
 Everything here runs on the event loop of one `Mind`, except the import, which takes seconds and has its own thread.
 """
@@ -6,10 +6,11 @@ Everything here runs on the event loop of one `Mind`, except the import, which t
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import os
 import threading
-from collections.abc import Sequence
+import warnings
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -45,14 +46,15 @@ class Gateway:
                 threading.Thread(target=self._load, args=(self._litellm,), name="litellm-import", daemon=True).start()
             return self._litellm
 
-    async def router(self, deployments: Sequence[Deployment]) -> Router:
-        """Return a Router in which deployment `i` is the model group `str(i)`.
+    async def router(self, deployment: Deployment) -> Router:
+        """Return a Router of one deployment, under its own name.
 
-        Groups of one, tried in order by `RouterModel`: so each one's error is known, and no wait is out of our reach.
+        Of one: `RouterModel` keeps order, retries and cooldown itself, so that each failure's reason is known and
+        every wait can be cancelled. The Router's own retries wait for minutes, out of reach.
         """
         litellm = await asyncio.shield(asyncio.wrap_future(self.warm()))
-        entries = [{"model_name": str(index), "litellm_params": _params(d)} for index, d in enumerate(deployments)]
-        router = litellm.Router(model_list=entries, num_retries=0, disable_cooldowns=True)
+        entry = {"model_name": deployment.model, "litellm_params": _params(deployment)}
+        router = litellm.Router(model_list=[entry], num_retries=0, disable_cooldowns=True)
         self._routers.append(router)
         return router
 
@@ -75,9 +77,24 @@ class Gateway:
             # Its handlers write to the terminal; each failure is told in our own words instead.
             for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
                 logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+            asyncio.run(_rehearse(litellm))
             loaded.set_result(litellm)
         except BaseException as error:  # noqa: BLE001 - whoever waits for the import gets its error
             loaded.set_exception(error)
+
+
+async def _rehearse(litellm: Any) -> None:
+    """Have LiteLLM do once what it puts off until its first call: two seconds that would hold up the Mind's loop.
+
+    The call is answered by LiteLLM itself. Its types complain of a qualifier that pydantic doesn't enforce, which
+    LiteLLM mutes only while it is imported.
+    """
+    warnings.filterwarnings("ignore", message=".*`ReadOnly` qualifier.*", category=UserWarning)
+    importlib.import_module("openai.resources")
+    params = {"model": "openai/rehearsal", "api_key": "none", "mock_response": "ready"}
+    router = litellm.Router(model_list=[{"model_name": "rehearsal", "litellm_params": params}], num_retries=0)
+    await router.acompletion(model="rehearsal", messages=[{"role": "user", "content": "ready?"}])
+    router.discard()
 
 
 def _params(deployment: Deployment) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class RouterModel:
         self._retries = retries
         self._rate = RateLimit(requests_per_minute)
         self._connecting = asyncio.Lock()
-        self._router: Any = None  # LiteLLM's Router, whose overloads don't fit options built at run time
+        self._routers: dict[int, Any] = {}  # LiteLLM's Routers, whose overloads don't fit options built at run time
         # Touched on the loop only. A deployment that failed goes to the end of the list for a while.
         self._cooling: dict[int, float] = {}
 
@@ -114,9 +114,8 @@ class RouterModel:
                 outcome = await self._call(index, prompt)
                 if not isinstance(outcome, Failure):
                     return _reply(outcome, self._deployments[index], prompt, failures)
-                self._cooling[index] = time.monotonic() + max(COOLDOWN, outcome.retry_after or 0.0)
                 failed[index] = outcome
-            failures.extend(failed.values())
+                failures.append(outcome)
             wait = _wait(failed, attempt)
             candidates = [index for index in candidates if failed[index].again]
             if wait is None or attempt == self._retries:
@@ -133,12 +132,12 @@ class RouterModel:
         deployment = self._deployments[index]
         if deployment.key_needed and deployment.api_key is None:
             raise missing_key(deployment, self._tier)
-        router = await self._connect()
         await self._rate.acquire()
         try:
+            router = await self._connect(index)
             async with asyncio.timeout(deployment.timeout):
                 response = await router.acompletion(
-                    model=str(index),
+                    model=deployment.model,
                     messages=prompt.messages,
                     temperature=self._temperature,
                     max_tokens=deployment.max_tokens,
@@ -147,15 +146,17 @@ class RouterModel:
                     **options_of(prompt.request, deployment.model),
                 )
         except Exception as error:  # noqa: BLE001 - LiteLLM raises some 40 kinds; each becomes a failure with its reason
-            return judge(error, deployment, self._tier)
+            failure = judge(error, deployment, self._tier)
+            self._cooling[index] = time.monotonic() + max(COOLDOWN, failure.retry_after or 0.0)
+            return failure
         self._cooling.pop(index, None)
         return response if response.choices else Failure(deployment, "an answer without choices")
 
-    async def _connect(self) -> Any:
+    async def _connect(self, index: int) -> Any:
         async with self._connecting:
-            if self._router is None:
-                self._router = await self._gateway.router(self._deployments)
-            return self._router
+            if index not in self._routers:
+                self._routers[index] = await self._gateway.router(self._deployments[index])
+            return self._routers[index]
 
     def _in_order(self) -> list[int]:
         now = time.monotonic()

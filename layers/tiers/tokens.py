@@ -13,20 +13,26 @@ _PER_PROMPT = 400
 _PER_IMAGE = 5000
 
 
+# Tokenizers join small letters and blanks; capitals, digits and signs (hexadecimal, base64, JSON) hardly.
+_JOINED = b"abcdefghijklmnopqrstuvwxyz \n\t\r"
+
+
 def most_tokens(text: str) -> int:
     """Return an upper bound of a text's tokens.
 
-    Byte-level tokenizers never make more tokens than bytes. ASCII text, code and JSON included, stays below one token
-    for two characters; a byte each is counted for all other text.
+    Byte-level tokenizers never make more tokens than bytes; small letters and blanks make at most one for two.
     """
-    ascii_count, other_bytes = _measure(text)
-    return math.ceil(ascii_count / 2) + other_bytes
+    joined, single, other = _measure(text)
+    return math.ceil(joined / 2) + single + other
 
 
 def likely_tokens(text: str) -> int:
-    """Return an estimate of a text's tokens: four ASCII characters, or three bytes of other text, a token."""
-    ascii_count, other_bytes = _measure(text)
-    return math.ceil(ascii_count / 4 + other_bytes / 3)
+    """Return an estimate of a text's tokens: five small letters or blanks, two other ASCII characters, or three bytes.
+
+    On English, German, Python and JSON it is within a factor of two of OpenAI's tokenizers.
+    """
+    joined, single, other = _measure(text)
+    return math.ceil(joined / 5 + single / 2 + other / 3)
 
 
 def most_prompt_tokens(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> int:
@@ -41,13 +47,12 @@ def likely_prompt_tokens(messages: Sequence[Mapping[str, Any]], tools: Sequence[
     return frame + sum(likely_tokens(text) for text in _texts(messages, tools))
 
 
-def _measure(text: str) -> tuple[int, int]:
-    """Return the number of ASCII characters, and of bytes of all other characters."""
-    if text.isascii():
-        return len(text), 0
+def _measure(text: str) -> tuple[int, int, int]:
+    """Return the number of small letters and blanks, of all other ASCII characters, and of all other bytes."""
     encoded = text.encode("utf-8", "surrogatepass")
-    ascii_count = len(text.encode("ascii", "ignore"))
-    return ascii_count, len(encoded) - ascii_count
+    unjoined = encoded.translate(None, _JOINED)
+    other = 0 if text.isascii() else len(encoded) - len(text.encode("ascii", "ignore"))
+    return len(encoded) - len(unjoined), len(unjoined) - other, other
 
 
 def _texts(messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> Iterator[str]:

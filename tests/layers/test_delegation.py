@@ -7,11 +7,11 @@ import time
 from contextlib import suppress
 
 import pytest
+from smolagents import tool
+
 from layers.delegation import delegate, delegate_all
 from layers.errors import LayerError
 from layers.run import Budget, EventKind, RunStopped, StopReason
-from smolagents import tool
-
 from tests.support.bench import opened_run, workbench
 from tests.support.scripted_model import ScriptedModel, calls, code, is_closing, layer_of, report
 

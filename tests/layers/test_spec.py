@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from layers import DEFAULTS, LayerError, LayerSpec, resolve_layers
 from pydantic import ValidationError
+
+from layers import DEFAULTS, LayerError, LayerSpec, resolve_layers
 
 
 def test_the_defaults_are_the_five_layers_with_their_limits():

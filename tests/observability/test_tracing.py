@@ -105,9 +105,9 @@ def test_a_tracer_that_fails_does_not_end_the_run():
 def test_attributes_are_inherited_by_all_spans_below(telemetry, open_store):
     attributes = {"session.id": "s", "dionysus.run.id": "r", "dionysus.layer": "consciousness", "dionysus.tier": None}
     with inherited(attributes), span(telemetry.tracer, Kind.RUN, "run"):
-        with span(telemetry.tracer, Kind.LAYER, "layer", {"dionysus.layer": "perceptual", "input.value": "private"}):
-            with span(telemetry.tracer, Kind.STEP, "step 1"):
-                pass
+        layer = {"dionysus.layer": "perceptual", "input.value": "private"}
+        with span(telemetry.tracer, Kind.LAYER, "layer", layer), span(telemetry.tracer, Kind.STEP, "step 1"):
+            pass
         with span(telemetry.tracer, Kind.STEP, "after"):
             pass
     telemetry.flush()
@@ -124,7 +124,7 @@ def test_attributes_are_inherited_by_all_spans_below(telemetry, open_store):
 
 
 def test_only_known_names_are_inherited(telemetry, open_store):
-    with pytest.raises(ValueError, match="not input.value"), inherited({"input.value": "everything"}):
+    with pytest.raises(ValueError, match=r"not input\.value"), inherited({"input.value": "everything"}):
         pass
     token = context.attach(baggage.set_baggage("user.email", "someone"))
     try:

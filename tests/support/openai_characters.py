@@ -15,8 +15,8 @@ from tests.support.openai_server import Action, Request, Say, ToolCall, Usage
 
 USUAL = Usage()
 
-# The closing prompt of smolagents, which our own templates keep word for word.
-CLOSING = re.compile(r"got stuck and failed|please provide an answer to the following")
+# Our closing prompt, and that of plain smolagents.
+CLOSING = re.compile(r"Your steps are used up|got stuck and failed|please provide an answer to the following")
 
 
 def is_closing(request: Request) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
+from smolagents.models import ChatMessage, ChatMessageToolCall, ChatMessageToolCallFunction, MessageRole
+
 from layers.run import Lifeline
 from layers.tiers.base import Bound, ChatReply, ChatRequest
-from smolagents.models import ChatMessage, ChatMessageToolCall, ChatMessageToolCallFunction, MessageRole
 
 Answer = str | ChatMessage
 
@@ -73,4 +73,4 @@ def is_closing(request: ChatRequest) -> bool:
 
 def report(answer: Any, **more: Any) -> str:
     """Code that ends with a report."""
-    return code(f"final_answer({json.dumps({'answer': answer, **more})})")
+    return code(f"final_answer({ {'answer': answer, **more}!r})")

@@ -7,8 +7,9 @@ import threading
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from layers.run import Budget, Ledger, RunStopped, StopReason, Usage
 from pydantic import ValidationError
+
+from layers.run import Budget, Ledger, RunStopped, StopReason, Usage
 
 
 @given(

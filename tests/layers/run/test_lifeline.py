@@ -8,6 +8,7 @@ import time
 from concurrent.futures import Future
 
 import pytest
+
 from layers.run import Lifeline, LoopThread, RunStopped, StopReason
 
 

@@ -1,7 +1,8 @@
 """`open`, `pathlib` and `os` of code in monty, answered from a sandbox's files in memory.
 
-Used by `monty` alone. The code's working directory is the root of the files; there is nothing beside it.
+Used by `session` alone. The code's working directory is the root of the files; there is nothing beside it.
 """
+# ruff: noqa: D102 - the methods are those of monty's AbstractOS, and documented there
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ class GuestFiles(AbstractOS):
         return _name(path) in self._files
 
     def path_is_dir(self, path: PurePosixPath) -> bool:
-        return path in self._made or any(path in file.parents for file in self._paths())
+        return path in self._made or (HOME in path.parents and self._files.has_folder(_name(path)))
 
     def path_is_symlink(self, path: PurePosixPath) -> bool:
         return False
@@ -90,7 +91,8 @@ class GuestFiles(AbstractOS):
         self._files.remove(_name(path))
 
     def path_rmdir(self, path: PurePosixPath) -> None:
-        if any(path in file.parents for file in self._paths()) or path == HOME or path in HOME.parents:
+        full = self._files.has_folder(_name(path)) or any(path in made.parents for made in self._made)
+        if full or path == HOME:
             raise OSError(f"[Errno 39] Directory not empty: {str(path)!r}")
         if path not in self._made:
             raise FileNotFoundError(f"[Errno 2] No such file or directory: {str(path)!r}")
@@ -100,7 +102,8 @@ class GuestFiles(AbstractOS):
         if not self.path_is_dir(path):
             raise FileNotFoundError(f"[Errno 2] No such file or directory: {str(path)!r}")
         depth = len(path.parts)
-        below = [entry for entry in (*self._paths(), *self._made) if path in entry.parents]
+        files = [HOME / name for name in self._files.names()]
+        below = [entry for entry in (*files, *self._made) if path in entry.parents]
         return sorted({path / entry.parts[depth] for entry in below})
 
     def path_stat(self, path: PurePosixPath) -> StatResult:
@@ -127,12 +130,9 @@ class GuestFiles(AbstractOS):
     def get_environ(self) -> dict[str, str]:
         return {}
 
-    def _paths(self) -> list[PurePosixPath]:
-        return [HOME / name for name in self._files.names()]
-
     def _read(self, path: Named) -> bytes:
         path = _path(path)
-        if path.is_relative_to(HOME) and self.path_is_dir(path):
+        if self.path_is_dir(path):
             raise IsADirectoryError(f"[Errno 21] Is a directory: {str(path)!r}")
         try:
             return self._files.get(_name(path))

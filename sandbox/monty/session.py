@@ -1,20 +1,17 @@
-"""The embedded backend: code runs in monty, an interpreter that has no way to the operating system.
+"""One agent run's code in monty: steps, host calls answered outside of the interpreter, and the ends of a step.
 
-One process of pydantic-monty for each agent run, no other isolation needed: no engine, no image, no root. What it lacks
-of Python is in `monty_subset` and told to the agent.
+Opened by `backend`, or used alone.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic_monty import (
     NOT_HANDLED,
     FunctionSnapshot,
-    FutureSnapshot,
     Monty,
     MontyClassProxy,
     MontyComplete,
@@ -23,84 +20,38 @@ from pydantic_monty import (
     ResourceLimits,
 )
 
-from sandbox.errors import ExecutionStopped, LimitExceeded, SandboxClosed, SandboxUnavailable, SessionLost
+from sandbox.errors import LimitExceeded, SandboxClosed, SandboxUnavailable, SessionLost
 from sandbox.executor import Outcome, Sandbox
 from sandbox.host_tools import FINAL_ANSWER
-from sandbox.monty_errors import STATE_LOST, raised_in_code, translated
-from sandbox.monty_files import HOME, GuestFiles
-from sandbox.monty_subset import GUIDANCE
-from sandbox.monty_worker import Worker
-from sandbox.settings import Limits, SandboxSettings
+from sandbox.monty.budget import StepBudget
+from sandbox.monty.errors import STATE_LOST, raised_in_code, translated
+from sandbox.monty.files import HOME, GuestFiles
+from sandbox.monty.worker import Worker
+from sandbox.settings import Limits
 from sandbox.values import described, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from opentelemetry.trace import Tracer
-    from pydantic_monty import SyncSnapshot
+    from pydantic_monty import OsFunction, SyncSnapshot
 
     from sandbox.printed import Printed
 
-_CHECKOUT_TIMEOUT = 10.0  # seconds to wait for one of `max_sessions` to become free
+_OWN_TIMEOUT = 10.0  # seconds to wait for the one process of an own pool
 _NO_LIMIT = 2**31 - 1  # suspensions can't be unlimited; ours are counted per step
-_GRACE = 3.0  # seconds past the step's time after which we kill the process, should the pool not have done so
 _UNWIND_TIME = 1.0  # seconds, and answers, that a finished step gets to leave its loops and finally blocks
 _UNWIND_ANSWERS = 100
 _NAP = 0.05
 
 _SLEEPS = frozenset({"time.sleep", "system.sleep", "asyncio.sleep", "system.async_sleep"})
-_UNWRAP = {MontyClassProxy: lambda proxy: proxy.attributes}
 
 
-class MontyBackend:
-    """Opens `MontySandbox`es from one pool of interpreter processes, made on demand and never used twice.
+def _attributes(proxy: MontyClassProxy) -> dict[str, Any]:
+    return proxy.attributes
 
-    Args:
-        settings: the limits, and how many sandboxes may be open at the same time.
-        notice: what the user must know about this choice.
-    """
 
-    name = "monty"
-    guidance = GUIDANCE
-
-    def __init__(self, settings: SandboxSettings | None = None, *, notice: str | None = None) -> None:
-        self.settings = settings or SandboxSettings()
-        self.notice = notice
-        self._lock = threading.Lock()
-        self._pool: Monty | None = None
-        self._closed = False
-        self._open: weakref.WeakSet[MontySandbox] = weakref.WeakSet()
-
-    def open(
-        self,
-        *,
-        tracer: Tracer | None = None,
-        stop: threading.Event | None = None,
-        deadline: float | None = None,
-        files: Mapping[str, bytes] | None = None,
-    ) -> MontySandbox:
-        """Open a sandbox for one agent run; see `Backend.open`."""
-        with self._lock:
-            if self._closed:
-                raise SandboxUnavailable("the sandbox backend is closed; make a new one with select()")
-            if self._pool is None:
-                self._pool = _pool(self.settings.max_sessions)
-            sandbox = MontySandbox(
-                limits=self.settings, tracer=tracer, stop=stop, deadline=deadline, files=files, pool=self._pool
-            )
-            self._open.add(sandbox)
-            return sandbox
-
-    def close(self) -> None:
-        """End every sandbox and process of this backend. May be called again."""
-        with self._lock:
-            self._closed = True
-            pool, self._pool = self._pool, None
-            left = list(self._open)
-        for sandbox in left:
-            sandbox.cleanup()
-        if pool is not None:
-            pool.__exit__(None, None, None)
+_UNWRAP = {MontyClassProxy: _attributes}
 
 
 class MontySandbox(Sandbox):
@@ -134,16 +85,20 @@ class MontySandbox(Sandbox):
         self._life = threading.Lock()
         self._worker: Worker | None = None
         self._suspended: SyncSnapshot | None = None
-        self._budget = _Budget(self.limits)
+        self._budget = StepBudget(self.limits)
+
+    @property
+    def worker_pid(self) -> int | None:
+        """Id of the interpreter's process, for diagnosis; None while there is none."""
+        worker = self._worker
+        return worker.pid if worker is not None else None
 
     def _execute(self, code: str, printed: Printed) -> Outcome:
-        fresh = self._prepare(printed)
-        self._budget = _Budget(self.limits)
-        inputs, self._unsent = self._unsent, {}
-        worker = self._living_worker()
+        self._prepare(printed)
         step: SyncSnapshot | Outcome
         try:
-            step = self._turn(lambda: worker.start(code, inputs, printed.write, str(HOME) if fresh else None))
+            self._bind_variables()
+            step = self._turn(lambda worker: worker.start(code, {}, printed.write))
             while not isinstance(step, Outcome):
                 step = self._output(step) if isinstance(step, MontyComplete) else self._answer(step)
         except MontyError as error:
@@ -163,22 +118,29 @@ class MontySandbox(Sandbox):
     # A step ends in three ways: its code ends, it raises, or we stop answering it (final answer, a limit). In the last
     # case the interpreter stays suspended in the middle of the call, and is led out only if another step comes.
 
-    def _prepare(self, printed: Printed) -> bool:
-        """Have a worker that waits for code. Returns whether it is a fresh one."""
+    def _bind_variables(self) -> None:
+        # In a feed of their own: code that doesn't parse is refused together with the inputs it came with. The feed is
+        # not empty, since monty skips an empty one with its inputs.
+        if self._unsent:
+            inputs, self._unsent = self._unsent, {}
+            self._turn(lambda worker: worker.start("pass", inputs, lambda _: None))
+
+    def _prepare(self, printed: Printed) -> None:
+        """Have a worker that waits for code."""
         if self._suspended is not None and not self._unwound():
-            printed.write(f"(note: {STATE_LOST})\n")
+            printed.write(f"(note: {STATE_LOST}.)\n")
+        self._budget = StepBudget(self.limits)
         self._cold = self._worker is None
         if self._cold:
             self._start_worker()
-        return self._cold
 
     def _start_worker(self) -> None:
         with self._life:
             self._check_open()
             try:
                 if self._pool is None:
-                    self._pool = _pool(1)
-                self._worker = Worker(self._pool.checkout(limits=_resources(self.limits)), self._watch)
+                    self._pool = interpreters(1, _OWN_TIMEOUT)
+                self._worker = Worker(self._pool.checkout(limits=_resources(self.limits)), str(HOME), self._watch)
             except TimeoutError:
                 raise SandboxUnavailable(
                     "every interpreter process is in use; raise max_sessions in [sandbox] or run fewer agents at once"
@@ -193,12 +155,12 @@ class MontySandbox(Sandbox):
         Code may catch that and loop; after a second, or a hundred answers, the process is replaced instead.
         """
         snapshot, self._suspended = self._suspended, None
-        self._budget = _Budget(self.limits, until=time.monotonic() + _UNWIND_TIME)
+        self._budget = StepBudget(self.limits, until=time.monotonic() + _UNWIND_TIME)
         try:
             for _ in range(_UNWIND_ANSWERS):
                 if snapshot is None or isinstance(snapshot, MontyComplete):
                     return True
-                snapshot = self._turn(_refusal(snapshot))
+                snapshot = self._resumed(_refusal(snapshot))
         except MontyError as error:
             if not isinstance(translated(error), LimitExceeded):
                 return True
@@ -220,19 +182,23 @@ class MontySandbox(Sandbox):
         if worker is not None:
             worker.close()
 
-    def _turn(self, call: Callable[[], SyncSnapshot]) -> SyncSnapshot:
+    def _turn(self, run: Callable[[Worker], SyncSnapshot]) -> SyncSnapshot:
         """Let the interpreter run until it ends or asks; its time is charged to the step."""
         worker = self._living_worker()
         with self._budget.charged():
             try:
-                return worker.turn(call) if False else worker.turn(call)
+                return run(worker)
             except MontyError:
                 raise
             except (RuntimeError, TypeError, ValueError) as error:
                 self._drop_worker()
-                raise SessionLost(f"the interpreter failed ({error}). {STATE_LOST}") from None
+                raise SessionLost(f"the interpreter failed ({error}). {STATE_LOST}.") from None
+
+    def _resumed(self, answer: Callable[[], SyncSnapshot]) -> SyncSnapshot:
+        return self._turn(lambda worker: worker.turn(answer))
 
     def _watch(self) -> None:
+        self._check_open()
         self._check_stop()
         if self._budget.overrun():
             self._drop_worker()
@@ -258,13 +224,13 @@ class MontySandbox(Sandbox):
         if isinstance(snapshot, FunctionSnapshot):
             return self._answer_os(snapshot) if snapshot.is_os_function else self._answer_call(snapshot)
         self._drop_worker()
-        raise SessionLost(f"the interpreter waits for something unknown ({snapshot!r}). {STATE_LOST}")
+        raise SessionLost(f"the interpreter waits for something unknown ({snapshot!r}). {STATE_LOST}.")
 
     def _answer_name(self, snapshot: NameLookupSnapshot) -> SyncSnapshot:
         name = snapshot.variable_name
         if name in self._tools and snapshot.object_id is None:
-            return self._turn(lambda: snapshot.resume(value=_named_stub(name)))
-        return self._turn(snapshot.resume)
+            return self._resumed(lambda: snapshot.resume(value=_named_stub(name)))
+        return self._resumed(snapshot.resume)
 
     def _answer_call(self, snapshot: FunctionSnapshot) -> SyncSnapshot | Outcome:
         """Run a host call here, outside of monty's own call path.
@@ -277,6 +243,7 @@ class MontySandbox(Sandbox):
             self._suspended = snapshot
             raise LimitExceeded(f"the step made more than {self.limits.max_host_calls:,} calls of tools; make fewer")
         try:
+            self._tools.check(name)
             args = plain(snapshot.args, self.limits, unwrap=_UNWRAP)
             kwargs = plain(snapshot.kwargs, self.limits, unwrap=_UNWRAP)
             result = self._call_tool(name, args, kwargs)
@@ -286,7 +253,7 @@ class MontySandbox(Sandbox):
             answer: Any = {"return_value": plain(result, self.limits)}
         except Exception as error:  # noqa: BLE001 - whatever a tool raises becomes an error in the code that called it
             answer = raised_in_code(error)
-        return self._turn(lambda: snapshot.resume(answer))
+        return self._resumed(lambda: snapshot.resume(answer))
 
     def _answer_os(self, snapshot: FunctionSnapshot) -> SyncSnapshot:
         name = str(snapshot.function_name)
@@ -295,13 +262,16 @@ class MontySandbox(Sandbox):
         if self._budget.left() <= 0:
             self._suspended = snapshot
             raise self._out_of_time(state_lost=False)
-        return self._turn(snapshot.resume_not_handled if answer is None else lambda: snapshot.resume(answer))
+        return self._resumed(snapshot.resume_not_handled if answer is None else lambda: snapshot.resume(answer))
 
     def _os_result(self, snapshot: FunctionSnapshot) -> Any:
         try:
             value = self._guest_files(
-                name=snapshot.function_name, args=snapshot.args, kwargs=snapshot.kwargs, is_async=False
-            )  # pyright: ignore[reportArgumentType]
+                name=cast("OsFunction", snapshot.function_name),
+                args=snapshot.args,
+                kwargs=snapshot.kwargs,
+                is_async=False,
+            )
         except Exception as error:  # noqa: BLE001 - odd arguments of a file call are an error of the code, not ours
             return raised_in_code(error)
         return None if value is NOT_HANDLED else {"return_value": value}
@@ -316,5 +286,46 @@ class MontySandbox(Sandbox):
         return {"return_value": None}
 
     def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
-        lost = f" {STATE_LOST}" if state_lost else ""
-        return LimitExceeded(f"the step took longer than {self.limits.step_timeout:g} s.{lost}", state_lost=state_lost)
+        lost = f" {STATE_LOST}." if state_lost else ""
+        return LimitExceeded(
+            f"TimeoutError: the step ran longer than {self.limits.step_timeout:g} s (step_timeout).{lost}",
+            state_lost=state_lost,
+        )
+
+
+def interpreters(processes: int, timeout: float) -> Monty:
+    """An entered pool of interpreter processes, made on demand.
+
+    Args:
+        processes: how many may live at the same time.
+        timeout: seconds to wait for one of them to become free.
+    """
+    # One checkout per process: no heap is ever seen by two sandboxes.
+    pool = Monty(min_processes=0, max_processes=processes, checkout_timeout=timeout, max_checkouts_per_worker=1)
+    return pool.__enter__()
+
+
+def _resources(limits: Limits) -> ResourceLimits:
+    return ResourceLimits(
+        max_feed_duration_secs=limits.step_timeout,
+        max_memory=limits.memory,
+        max_recursion_depth=limits.recursion_limit,
+        max_suspensions=_NO_LIMIT,
+    )
+
+
+def _named_stub(name: str) -> Callable[..., Any]:
+    """What a name that stands for a tool is bound to: monty takes the name of it and nothing else."""
+
+    def stub(*_args: Any, **_kwargs: Any) -> None: ...
+
+    stub.__name__ = name
+    return stub
+
+
+def _refusal(snapshot: SyncSnapshot) -> Callable[[], SyncSnapshot]:
+    if isinstance(snapshot, FunctionSnapshot):
+        return lambda: snapshot.resume({"exc_type": "SystemExit", "message": "this step has ended"})
+    if isinstance(snapshot, NameLookupSnapshot):
+        return snapshot.resume
+    raise LimitExceeded("the interpreter waits for something unknown")

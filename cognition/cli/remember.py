@@ -1,0 +1,106 @@
+"""`dionysus remember`: read files, folders or git histories into memory."""
+
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cognition.cli import options
+from cognition.cli.examples import examples
+from cognition.cli.exits import ExitCode
+
+if TYPE_CHECKING:
+    from cognition.settings import Settings
+    from dionysus_mcp.admin import IngestSummary, Progress
+
+
+EXAMPLES = examples(
+    "dionysus remember docs/ README.md",
+    "dionysus remember --git .",
+    "dionysus remember chat.jsonl --memory sqlite:///notes.db --json",
+)
+
+
+def remember(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders; repositories with --git.")],
+    git: Annotated[bool, typer.Option("--git", help="Read the commit messages of the repositories instead.")] = False,
+    memory: options.Memory = None,
+    config: options.Config = None,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> int:
+    """Read Markdown, text, source files, JSONL and folders of them into memory; what is there already stays.
+
+    A changed file replaces its old pieces.
+    """
+    from cognition.cli.output import emit, notices
+
+    settings = options.settings_from(config, memory=memory)
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise typer.BadParameter(f"there is no file or folder {', '.join(missing)}", param_hint="PATH")
+    with _bar(silent=quiet or as_json) as progress:
+        summaries = _ingested(settings, paths, progress, git=git)
+    total = _total(summaries)
+    notices(total["notices"], quiet=quiet)
+    emit(total) if as_json else _show(total, quiet=quiet)
+    return ExitCode.FAILED if _all_skipped(total) else ExitCode.DONE
+
+
+def _ingested(
+    settings: "Settings", paths: list[Path], progress: "Callable[[Progress], None] | None", *, git: bool
+) -> "list[IngestSummary]":
+    from dionysus_mcp import admin
+
+    if git:
+        return [admin.ingest_git(path, settings.memory, progress=progress) for path in paths]
+    return [admin.ingest(paths, settings.memory, progress=progress)]
+
+
+def _total(summaries: "list[IngestSummary]") -> dict[str, Any]:
+    return {
+        "added": sum(summary.added for summary in summaries),
+        "unchanged": sum(summary.unchanged for summary in summaries),
+        "superseded": sum(summary.superseded for summary in summaries),
+        "notices": list(dict.fromkeys(summary.notice for summary in summaries if summary.notice)),
+        "skipped": [{"path": str(path), "reason": reason} for summary in summaries for path, reason in summary.skipped],
+    }
+
+
+def _all_skipped(total: dict[str, Any]) -> bool:
+    """Whether nothing that was named could be read: a script should notice that."""
+    return bool(total["skipped"]) and not (total["added"] or total["unchanged"] or total["superseded"])
+
+
+def _show(total: dict[str, Any], *, quiet: bool) -> None:
+    from cognition.cli.output import notice
+
+    for each in total["skipped"]:
+        notice(f"Skipped {each['path']}: {each['reason']}")
+    if not quiet:
+        typer.echo(
+            f"{total['added']} memories added, {total['unchanged']} unchanged, {total['superseded']} superseded,"
+            f" {len(total['skipped'])} files skipped"
+        )
+
+
+@contextmanager
+def _bar(*, silent: bool) -> "Generator[Callable[[Progress], None] | None]":
+    """Give what shows progress: a bar in a terminal, nothing elsewhere."""
+    if silent or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task("reading", total=None)
+        yield lambda progress: bars.update(
+            bar, completed=progress.done, total=progress.total, description=progress.stage
+        )

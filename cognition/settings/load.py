@@ -1,0 +1,109 @@
+"""From keywords, environment and file to `Settings`, or to one message that says all that is wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from cognition.settings.complaints import complaint, complaints, nearest
+from cognition.settings.errors import SettingsError
+from cognition.settings.model import Settings
+from cognition.settings.sources import FILE_NAME, EnvironmentSource, FileSource, KeywordSource, Source, Tree, merged
+from layers.spec import DEFAULTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BUILT_IN_TIERS = ("fast", "balanced", "deep", "offline")
+
+
+def load_settings(path: str | Path | None = None, **keywords: Any) -> Settings:
+    """Return the settings: keywords over environment over file over defaults, key by key.
+
+    Args:
+        path: the TOML file; without it `$DIONYSUS_CONFIG`, else the nearest `dionysus.toml` (see `find_file`).
+        keywords: tables by name, each a mapping or the table's model: `memory={"url": "sqlite:///notes.db"}`, for which
+            `memory="sqlite:///notes.db"` is short, as `sandbox="monty"` is; `tier=` names one tier for all layers, and
+            among `tiers` there may be smolagents `Model` objects. `None` is the same as not given.
+
+    Raises:
+        SettingsError: a key is unknown, a value is wrong, or the file can't be read; the message names every one.
+    """
+    found = find_file(path)
+    file = FileSource(found) if found else None
+    below: Tree = file.tree if file else {}
+    environment = EnvironmentSource(Settings, merged({"layers": {name: {} for name in DEFAULTS}}, below))
+    given = KeywordSource(keywords)
+    sources: list[Source] = [given, environment, *([file] if file else [])]
+    tree = merged(merged(below, environment.tree), given.tree)
+    try:
+        settings = Settings.read(tree, found)
+    except ValidationError as error:
+        raise SettingsError("\n".join(complaints(Settings, error, tree, sources))) from None
+    unknown = _unknown_names(settings, sources)
+    if unknown:
+        raise SettingsError("\n".join(unknown))
+    return settings
+
+
+def find_file(path: str | Path | None = None) -> Path | None:
+    """Return the settings file: the one given, else `$DIONYSUS_CONFIG`, else the nearest `dionysus.toml`.
+
+    The nearest is looked for in the working directory and its parents up to the top of the git repository or the home
+    folder, never above: a file may start programs, so one that somebody left in `/tmp` must not be picked up.
+
+    Raises:
+        SettingsError: the file that was named does not exist.
+    """
+    named = path or os.environ.get("DIONYSUS_CONFIG")
+    if named:
+        chosen = Path(named).expanduser()
+        if not chosen.is_file():
+            where = "" if path else " (named by DIONYSUS_CONFIG)"
+            raise SettingsError(f"There is no settings file {str(chosen)!r}{where}.")
+        return chosen
+    folders = _folders_to_search(Path.cwd())
+    return next((_short(folder / FILE_NAME) for folder in folders if (folder / FILE_NAME).is_file()), None)
+
+
+def _folders_to_search(start: Path) -> Sequence[Path]:
+    upward = [start, *start.parents]
+    home = Path.home()
+    for index, folder in enumerate(upward):
+        if folder == home or (folder / ".git").exists():
+            return upward[: index + 1]
+    return upward[:1]
+
+
+def _short(path: Path) -> Path:
+    """A path below the working directory reads better without it."""
+    try:
+        return path.relative_to(Path.cwd())
+    except ValueError:
+        return path
+
+
+def _unknown_names(settings: Settings, sources: Sequence[Source]) -> list[str]:
+    """Return a line for each layer or tier that a layer names and that isn't there."""
+    layers = {name for name in {*DEFAULTS, *settings.layers} if _enabled(settings, name)}
+    tiers = {*BUILT_IN_TIERS, *settings.tiers}
+    if settings.tier is not None and settings.tier not in tiers:
+        sentence = f"there is no tier {settings.tier!r}; {nearest(settings.tier, tiers)}"
+        return [complaint(("tier",), sentence, sources)]
+    lines: list[str] = []
+    for name, spec in settings.layers.items():
+        if spec.enabled and spec.tier not in tiers:
+            sentence = f"tier: there is no tier {spec.tier!r}; {nearest(spec.tier, tiers)}"
+            lines.append(complaint(("layers", name, "tier"), sentence, sources))
+        for member in spec.team or () if spec.enabled else ():
+            if member not in layers:
+                sentence = f"team: there is no layer {member!r}; {nearest(member, layers)}"
+                lines.append(complaint(("layers", name, "team"), sentence, sources))
+    return lines
+
+
+def _enabled(settings: Settings, name: str) -> bool:
+    return settings.layers[name].enabled if name in settings.layers else True

@@ -1,0 +1,90 @@
+"""What `make demo` runs: Dionysus reads its own documents and history, and thinks about a question over them.
+
+No key, no network, no setting: the `offline` tier thinks, and everything is kept in `.demo/` of this checkout.
+
+    python scripts/demo.py [QUESTION] [--debug]
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cognition import Mind, Thought
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = ROOT / ".demo"
+DOCUMENTS = ("README.md", "CHANGELOG.md", "docs")
+QUESTION = "Where does the dashboard listen, and who can read the trace file?"
+
+
+def main() -> int:
+    """Run the demo; the exit code is 0 when the run answered, or rightly said that it can't."""
+    parser = argparse.ArgumentParser(description="Let Dionysus think about a question over its own documents.")
+    parser.add_argument("question", nargs="?", default=QUESTION)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+    options = parser.parse_args()
+    os.environ["DIONYSUS_HOME"] = str(HOME)  # before anything reads settings: the demo keeps to its own folder
+    try:
+        HOME.mkdir(exist_ok=True)
+        return _demonstrate(options.question)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+    except Exception as error:  # promise: a newcomer sees one sentence, not a traceback
+        if options.debug:
+            raise
+        print(f"\nThe demo failed: {error}\nFor the whole story: make demo ARGS=--debug", file=sys.stderr)
+        return 1
+
+
+def _demonstrate(question: str) -> int:
+    from cognition import Mind
+
+    print("Dionysus thinks about a question over its own documents: no key, no network, no language model.\n")
+    with Mind(tier="offline", memory=f"sqlite:///{HOME / 'memory.db'}") as mind:
+        _remember(mind)
+        for notice in mind.notices:
+            print(f"  note: {notice}")
+        print(f"\nQuestion: {question}\n")
+        thought = _think(mind, question)
+    print(f"\n{thought}\n")
+    _tell_more(thought)
+    return 0 if thought.success else 1
+
+
+def _remember(mind: "Mind") -> None:
+    start = time.monotonic()
+    documents = mind.remember(*[ROOT / name for name in DOCUMENTS])
+    told = f"{documents.added} new pieces of {', '.join(DOCUMENTS)} ({documents.unchanged} known already)"
+    if (ROOT / ".git").exists():
+        history = mind.remember(ROOT, git=True)
+        told += f", {history.added} of the git history ({history.unchanged} known already)"
+    else:
+        told += "; this copy has no git history"
+    print(f"Remembered {told}, in {time.monotonic() - start:.1f} s.")
+
+
+def _think(mind: "Mind", question: str) -> "Thought":
+    thinking = mind.start(question)
+    for event in thinking.events():
+        if event.kind == "step_ended":
+            name = "   " * (len(event.path) - 1) + event.layer
+            print(f"  {name:<20} {event.summary}")
+    return thinking.result()
+
+
+def _tell_more(thought: "Thought") -> None:
+    command = f"DIONYSUS_HOME={HOME.name} .venv/bin/dionysus"
+    print("Steps used by layer: " + ", ".join(f"{layer} {count}" for layer, count in thought.steps.items()))
+    print("Every step is in the trace. See it:")
+    print(f"  {command} trace show {thought.run_id[:8]}")
+    print(f"  {command} dashboard")
+    print("Ask something else:  make demo ARGS='\"Why is a remembered answer never evidence for a later one?\"'")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

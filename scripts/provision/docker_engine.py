@@ -1,0 +1,88 @@
+"""A Docker engine with the image `dionysus-sandbox`: the one that is there, or one of our own for the run.
+
+Our own engine needs no network and touches none: no bridge, no iptables rules, no forwarding. Its data stays in the
+cache, so the image is imported once a machine.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from provision import sandbox_image
+from provision.host import PartUnavailableError, apt_install, cache, wait_until
+from provision.tether import tethered
+
+_WITHOUT_APT = (
+    "no Docker engine answers. Start one (Docker Desktop, colima, `systemctl start docker`) or point DOCKER_HOST at it;"
+    " on Debian or Ubuntu, run as root, it's installed and started for you"
+)
+
+
+def provide() -> None:
+    """Find an engine that answers, or install Debian's; make the image's archive where this machine can."""
+    if _running() is None and shutil.which("dockerd") is None:
+        apt_install("docker.io", "iptables", otherwise=_WITHOUT_APT)
+    if _running() is None and os.geteuid() != 0:
+        raise PartUnavailableError(_WITHOUT_APT)
+    if sandbox_image.can_be_made():
+        sandbox_image.provide()
+
+
+@contextmanager
+def serve() -> Iterator[Mapping[str, str]]:
+    """Yield where an engine answers that has our image; one that was there already is left running."""
+    address = _running()
+    if address is not None:
+        sandbox_image.load(address)
+        yield {"DOCKER_HOST": address, "TEST_SANDBOX_IMAGE": sandbox_image.NAME}
+        return
+    with tempfile.TemporaryDirectory(prefix="dionysus-docker-") as folder, _own_engine(Path(folder)) as address:
+        sandbox_image.load(address)
+        yield {"DOCKER_HOST": address, "TEST_SANDBOX_IMAGE": sandbox_image.NAME}
+
+
+@contextmanager
+def _own_engine(folder: Path) -> Iterator[str]:
+    address = f"unix://{folder}/docker.sock"
+    command = [
+        "dockerd",
+        f"--host={address}",
+        f"--data-root={cache() / 'docker'}",
+        f"--exec-root={folder}/exec",
+        f"--pidfile={folder}/docker.pid",
+        "--bridge=none",
+        "--iptables=false",
+        "--ip-forward=false",
+        "--ip-masq=false",
+    ]
+    log = cache() / "dockerd.log"
+    with tethered(command, log) as engine:
+        wait_until(lambda: _answers(address), 60, "dockerd", log, alive=lambda: engine.poll() is None)
+        yield address
+
+
+def _running() -> str | None:
+    """The address of an engine that answers, where Docker, Docker Desktop, colima or rootless Docker listen."""
+    home, runtime = Path.home(), os.environ.get("XDG_RUNTIME_DIR", "/run/user/0")
+    sockets = ["/var/run/docker.sock", home / ".docker/run/docker.sock", home / ".colima/default/docker.sock"]
+    addresses = [
+        os.environ.get("DOCKER_HOST", ""),
+        *(f"unix://{path}" for path in (*sockets, f"{runtime}/docker.sock")),
+    ]
+    return next((address for address in addresses if address and _answers(address)), None)
+
+
+def _answers(address: str) -> bool:
+    import docker
+    from docker.errors import DockerException
+
+    if address.startswith("unix://") and not Path(address.removeprefix("unix://")).is_socket():
+        return False
+    try:
+        with closing(docker.DockerClient(base_url=address, timeout=5)) as client:
+            return client.ping()
+    except (DockerException, OSError):
+        return False
