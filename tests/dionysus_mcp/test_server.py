@@ -93,6 +93,12 @@ async def test_a_memory_goes_in_and_comes_out(memory):
     assert (await memory.recall("tea", memory_types=["answer"])).hits == []
 
 
+async def test_any_number_of_memories_is_got_and_none_too(memory):
+    stored = await memory.create("one")
+    assert await memory.get([]) == []
+    assert await memory.get([stored.id] * 201) == [stored] * 201
+
+
 async def test_the_state_tells_what_is_in_mind(memory):
     await memory.create("one", memory_type="semantic")
     model = await memory.create_mental_model("world", "It rains.", concepts=["weather"])
