@@ -22,6 +22,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import yaml
 from smolagents import CodeAgent, Tool, ToolCallingAgent
 from smolagents.agents import PromptTemplates
 from smolagents.models import (
@@ -33,7 +34,6 @@ from smolagents.models import (
 )
 from smolagents.monitoring import LogLevel, TokenUsage
 
-import yaml
 from cognition import Mind
 from dionysus_mcp.client import MEMORY_TOOLS, McpClient, MemoryClient, memory_server
 from layers.run import Lifeline, LoopThread
