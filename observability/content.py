@@ -91,9 +91,7 @@ class Cleaning:
                 said.append((name, value))
             elif role is _Role.TRUSTED or value is None or isinstance(value, int):
                 clean[name] = value
-            elif (
-                role is _Role.FACT and isinstance(value, str) and value in harmless
-            ):  # the common case
+            elif role is _Role.FACT and isinstance(value, str) and value in harmless:  # the common case
                 clean[name] = value
                 self.size += len(value)
             else:
