@@ -25,7 +25,7 @@ You turn an answer into JSON that fits a schema. Change its form, never what it 
 give stays out, or is null where the schema allows it. Reply with the one JSON object in the key "answer"."""
 
 
-class Unfit(Exception):  # noqa: N818 - becomes OutputInvalid in mind.py
+class Unfit(Exception):
     """An answer does not fit the output model after one repair."""
 
     def __init__(self, message: str, raw: Any) -> None:

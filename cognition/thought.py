@@ -128,37 +128,37 @@ class ThinkingError(Exception):
         return next(kinds, ThinkingError)(stop.detail, partial)
 
 
-class BudgetExceeded(ThinkingError):  # noqa: N818 - the names of this family are the public face
+class BudgetExceeded(ThinkingError):
     """The budget was used up; raise a limit, or take what `.partial` has."""
 
     reasons = (StopReason.BUDGET,)
 
 
-class DeadlineExceeded(ThinkingError):  # noqa: N818
+class DeadlineExceeded(ThinkingError):
     """The deadline passed; give more time, or take what `.partial` has."""
 
     reasons = (StopReason.DEADLINE,)
 
 
-class Cancelled(ThinkingError):  # noqa: N818
+class Cancelled(ThinkingError):
     """Somebody cancelled the run."""
 
     reasons = (StopReason.CANCELLED,)
 
 
-class ModelUnavailable(ThinkingError):  # noqa: N818
+class ModelUnavailable(ThinkingError):
     """No deployment of a tier answered; the message has each one's reason. Try later, or add a deployment."""
 
     reasons = (StopReason.MODEL,)
 
 
-class MemoryUnavailable(ThinkingError):  # noqa: N818
+class MemoryUnavailable(ThinkingError):
     """The memory server could not be started or was lost."""
 
     reasons = (StopReason.MEMORY,)
 
 
-class SandboxUnavailable(ThinkingError):  # noqa: N818
+class SandboxUnavailable(ThinkingError):
     """No sandbox could be opened, or the engine was lost."""
 
     reasons = (StopReason.SANDBOX,)
@@ -170,7 +170,7 @@ class ConfigurationError(ThinkingError):
     reasons = (StopReason.CONFIGURATION,)
 
 
-class OutputInvalid(ThinkingError):  # noqa: N818
+class OutputInvalid(ThinkingError):
     """The answer does not fit the `output=` model, also after one repair.
 
     Attributes:

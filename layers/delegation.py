@@ -15,7 +15,7 @@ from layers.run.events import EventKind
 from layers.run.signals import RunStopped, StopReason
 from layers.spec import unknown_layer
 from layers.toolbox import ToolDefinition
-from sandbox import ExecutionStopped, SandboxUnavailable
+from sandbox import BackendLost, ExecutionStopped, SandboxUnavailable
 
 if TYPE_CHECKING:
     from layers.run.run import Node, Run
@@ -62,11 +62,11 @@ def delegate(
         node.span.set_attribute("input.value", message)
         try:
             output = agent.run(message, images=list(images) or None)
+        except BackendLost as lost:
+            raise RunStopped(StopReason.SANDBOX, str(lost)) from lost
         except ExecutionStopped:
             run.lifeline.check()  # the sandbox saw the lifeline's event first: say why the run stopped
             raise RunStopped(StopReason.CANCELLED, "The run was stopped while its code was running.") from None
-        except SandboxUnavailable as error:
-            raise RunStopped(StopReason.SANDBOX, str(error)) from error
         report = Report.parse(spec.name, output)
         run.trail.reports.append(report)
         node.span.set_attribute("output.value", report.model_dump_json())

@@ -7,9 +7,9 @@ class LayerError(Exception):
     """A layer, tier or tool can't be used as it is configured; the message says what to change."""
 
 
-class UnknownTool(LayerError):  # noqa: N818 - named for what the caller did
+class UnknownTool(LayerError):
     """A layer names a tool that is neither built in, nor an MCP server's, nor the user's own."""
 
 
-class UnknownTier(LayerError):  # noqa: N818 - named for what the caller did
+class UnknownTier(LayerError):
     """A layer names a tier that is not configured."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox.backend import Backend, select
 from sandbox.errors import (
+    BackendLost,
     CodeError,
     ExecutionStopped,
     FileRefused,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Backend",
+    "BackendLost",
     "CodeError",
     "ExecutionStopped",
     "FileRefused",

@@ -61,3 +61,10 @@ class ExecutionStopped(BaseException):
 
     Not an `Exception`, so that neither smolagents nor generated code can turn it into an observation.
     """
+
+
+class BackendLost(ExecutionStopped):
+    """The backend failed while a step was to run; its cause is the `SandboxUnavailable`. The session is closed.
+
+    A broken engine is no mistake of the code: as an observation it would only make the agent try again.
+    """

@@ -17,6 +17,7 @@ from smolagents.local_python_executor import CodeOutput, LocalPythonExecutor, Py
 
 from observability import Kind, conventions, span
 from sandbox.errors import (
+    BackendLost,
     CodeError,
     ExecutionStopped,
     LimitExceeded,
@@ -127,7 +128,7 @@ class Sandbox(PythonExecutor):
         Raises:
             CodeError: the code raised an error, or reached a limit.
             SandboxClosed: after `cleanup`.
-            SandboxUnavailable: the backend is gone.
+            BackendLost: the backend is gone.
             ExecutionStopped: `stop` was set or the deadline passed; the session is closed.
             BaseException: the very object that a host tool raised, unless it is an `Exception`; the session is closed.
         """
@@ -135,6 +136,9 @@ class Sandbox(PythonExecutor):
             raise SandboxError("this sandbox is running code already; open one sandbox for each agent")
         try:
             return self._recorded_step(code_action)
+        except SandboxUnavailable as gone:
+            self.cleanup()
+            raise BackendLost(str(gone)) from gone
         except Exception:
             raise
         except BaseException:
@@ -227,7 +231,11 @@ class Sandbox(PythonExecutor):
     def _call_tool(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Call a host tool, with the stop signal looked at before and after."""
         self._check_stop()
-        result = self._tools.call(name, args, kwargs)
+        try:
+            result = self._tools.call(name, args, kwargs)
+        except Exception:
+            self._check_stop()
+            raise
         self._check_stop()
         return result
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from layers.analysis.facts import is_calendar
-from layers.analysis.passages import Passage, Excerpt, coverage, typed
+from layers.analysis.passages import Excerpt, Passage, coverage, covers, typed
 from layers.analysis.questions import Kind, Question
 from layers.analysis.words import cover, terms
 
@@ -44,11 +44,13 @@ def answers(question: Question, chain: Sequence[Excerpt], weights: Mapping[str, 
     """Judge a chain of passages (one, or several that a shared name links) as the answer to one question."""
     if not chain:
         return Answerability(0.0, False, question.names, question.terms, "memory holds nothing near it")
-    quoted = frozenset(term for passage in chain for term in terms(passage.quote))
-    around = quoted | {t for p in chain for t in frozenset(terms(p.memory.content)) | p.memory.context_terms}
+    text = " ".join(excerpt.quote for excerpt in chain)
+    quoted = frozenset(terms(text))
+    around = quoted.union(*(excerpt.memory.all_terms for excerpt in chain))
     absent = _absent(question, around)
-    uncovered = tuple(t for t in question.subject_terms if cover(t, around) < _LITERAL)
-    kind = max(typed(question, passage.quote, passage.memory) for passage in chain)
+    uncovered = tuple(t for t in question.subject_terms if covers(t, around, text) < _LITERAL)
+    # The last of a chain brings the answer; those before it only lead there.
+    kind = typed(question, chain[-1].quote, chain[-1].memory)
     strength = _strength(question, quoted, around, chain, weights)
     reason = _reason(question, absent, kind, strength, uncovered)
     return Answerability(round(strength, 3), not reason, absent, uncovered, reason or "covered")
@@ -62,7 +64,8 @@ def _strength(
     weights: Mapping[str, float],
 ) -> float:
     asked = question.subject_terms or question.terms
-    near, wide = coverage(asked, quoted, weights), coverage(asked, around, weights)
+    text = " ".join(excerpt.quote for excerpt in chain)
+    near, wide = coverage(asked, quoted, weights, text), coverage(asked, around, weights, text)
     covered = near + 0.6 * (wide - near)
     similar = [p.memory.similarity for p in chain if p.memory.similarity is not None]
     if not similar:
@@ -79,13 +82,13 @@ def _absent(question: Question, around: frozenset[str]) -> tuple[str, ...]:
     return (*named, *(term for term in dates if dated and term not in around and question.kind is not Kind.TIME))
 
 
-def _reason(
-    question: Question, absent: Iterable[str], kind: float, strength: float, uncovered: Sequence[str]
-) -> str:
+def _reason(question: Question, absent: Iterable[str], kind: float, strength: float, uncovered: Sequence[str]) -> str:
     if names := list(absent):
         return f"the evidence doesn't name {', '.join(names)}"
     if kind < _TYPED.get(question.kind, 0.0):
         return f"the evidence has no {question.kind.value} that answers"
+    if question.counted and question.counted in uncovered:
+        return f"the evidence doesn't count {question.counted}"
     if strength < _ENOUGH:
         return f"the evidence says nothing on {', '.join(uncovered) or 'what is asked'}"
     return ""

@@ -8,9 +8,22 @@ from datetime import date
 
 from layers.analysis.words import STOPWORDS, stem, terms, tokens
 
-_MONTHS = "january february march april may june july august september october november december".split()
+_MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
 _MONTH = "(?:" + "|".join(f"{name}|{name[:3]}" for name in _MONTHS) + r"|sept)\.?"
-_DAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+_DAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 _ISO = re.compile(r"\b(\d{4})-(\d{2})(?:-(\d{2}))?(?=T|\b)")
 _DAY_MONTH = re.compile(rf"\b(\d{{1,2}})(?:st|nd|rd|th)?(?: of)? ({_MONTH})(?:,? (\d{{4}}))?\b", re.IGNORECASE)
 _MONTH_DAY = re.compile(rf"\b({_MONTH}) (\d{{1,2}})(?:st|nd|rd|th)?\b(?:,? (\d{{4}}))?", re.IGNORECASE)
@@ -27,8 +40,29 @@ _NUMBER = re.compile(r"(?<![\w.])([$€£]?)(\d[\d,]*(?:\.\d+)?)\s?(%|°[CF]?|[A
 _WORDED = {
     word: float(value)
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen twenty".split()
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
     )
 } | {"thirty": 30.0, "forty": 40.0, "fifty": 50.0, "sixty": 60.0, "ninety": 90.0, "hundred": 100.0, "dozen": 12.0}
 _WORDED |= {"once": 1.0, "twice": 2.0, "half": 0.5}
@@ -41,6 +75,32 @@ _CHANGE = re.compile(
     r"hand\w* over|postpon\w*|reschedul\w*|delay\w*|as of|from now on|new\w*|overturn\w*|withdr\w*|deprecat\w*)\b",
     re.IGNORECASE,
 )
+
+
+# Words of a question that a value of the right kind answers without repeating them: "what did it cost" – "for 20 euros".
+_ANSWERED_BY = {
+    "money": "cost price pay fee budget spend expense expensive worth charge earn salary money",
+    "length": "deep depth high height tall wide width long length far distance thick big large size",
+    "duration": "long duration time last take",
+    "mass": "heavy weight weigh",
+    "warmth": "hot cold warm temperature degree",
+    "speed": "fast speed quick",
+    "frequency": "often frequency frequently",
+    "age": "old age",
+    "share": "percent percentage share rate proportion",
+    "date": "date day month year time week weekday",
+}
+_UNITS = {
+    "money": r"[$€£]\s?\d|\d\s?[$€£]|\b(?:euros?|dollars?|pounds?|cents?|usd|eur|gbp|chf|francs?|crowns?|kr)\b",
+    "length": r"\d\s?(?:mm|cm|m|km|met(?:er|re)s?|feet|foot|ft|inch(?:es)?|miles?|yards?|kilomet\w+|centimet\w+|millimet\w+)\b",
+    "duration": r"\b(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?|overnight)\b|\d\s?(?:ms|s|min|h)\b",
+    "mass": r"\d\s?(?:g|kg|t|lb|oz|grams?|kilos?|tonnes?|tons?|pounds?|kilograms?)\b",
+    "warmth": r"\d\s?(?:°|degrees?|celsius|fahrenheit|kelvin|[CFK]\b)",
+    "speed": r"\b(?:knots?|mph|km/h|m/s|per second|per hour|an hour)\b",
+    "frequency": r"\b(?:every|each|per|daily|weekly|monthly|yearly|hourly|quarterly|annually|once|twice|times)\b",
+    "age": r"\b(?:years?|months?) old\b|\baged?\b",
+    "share": r"\d\s?%|\bpercent\b|\bper cent\b|\bhalf\b|\bthird\b|\bquarter\b",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +142,20 @@ def numbers(text: str) -> tuple[Number, ...]:
         if word.lower() in _WORDED and not (word.lower() == "one" and following.lower() in STOPWORDS | {""}):
             found.append(Number(_WORDED[word.lower()], "" if following.lower() in STOPWORDS else stem(following)))
     return tuple(found)
+
+
+def gives(term: str, text: str) -> bool:
+    """Whether a text holds a value that answers a question's word without repeating it, such as an amount for "cost"."""
+    for kind, words in _ANSWERED_BY.items():
+        if term in {stem(word) for word in words.split()} and _holds(kind, text):
+            return True
+    return False
+
+
+def _holds(kind: str, text: str) -> bool:
+    if kind == "date":
+        return says_when(text) or any(word in terms(text) for word in _CALENDAR)
+    return re.search(_UNITS[kind], text, re.IGNORECASE) is not None
 
 
 def is_negated(text: str) -> bool:
@@ -157,7 +231,9 @@ def _is_name(token: str, *, start: bool, opening: bool) -> bool:
     if bare.lower() in STOPWORDS or is_calendar(stem(bare)) or bare.lower() in _WORDED:
         return False
     if any(c.isdigit() for c in bare):
-        return any(c.isalpha() for c in bare) and not re.fullmatch(r"\d+(?:st|nd|rd|th|s|x|k|m|h|ms|gb|mb|kg|g|ml|l|cm|mm|km)", bare.lower())
+        return any(c.isalpha() for c in bare) and not re.fullmatch(
+            r"\d+(?:st|nd|rd|th|s|x|k|m|h|ms|gb|mb|kg|g|ml|l|cm|mm|km)", bare.lower()
+        )
     if len(bare) > 1 and (bare.isupper() or any(c.isupper() for c in bare[1:])):
         return True
     return bare[0].isupper() and (not start or (opening and bool(terms(bare))))

@@ -8,16 +8,22 @@ from dataclasses import dataclass
 from math import log
 from typing import Any, Protocol
 
-from layers.analysis.facts import calendar_terms, names, numbers, says_when
+from layers.analysis.facts import calendar_terms, dates, gives, names, numbers, says_when
 from layers.analysis.questions import Kind, Question
-from layers.analysis.words import STOPWORDS, cover, stem, terms, tokens
+from layers.analysis.words import STOPWORDS, cover, kinship, stem, terms, tokens
 
-_BREAK = re.compile(r"(?<=[.!?])[\"”’)]*\s+(?=[\"“(\[A-Z0-9À-Þ*`])|\n\s*(?:[-*+•>]\s+|\d+[.)]\s+|#+\s+|\|)|\n{2,}|\n(?=[A-Z#`*\[\d])")
+_BREAK = re.compile(
+    r"(?<=[.!?])[\"”’)]*\s+(?=[\"“(\[A-Z0-9À-Þ*`])|\n\s*(?:[-*+•>]\s+|\d+[.)]\s+|#+\s+|\|)|\n{2,}|\n(?=[A-Z#`*\[\d])"
+)
 _ABBREVIATION = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof|St|No|vs|etc|approx|e\.g|i\.e|[A-Z])\.[\"”’)]*$")
 _MARK = re.compile(r"^[\s\-*+•>#|]+(?=\S)")
 _REASON = re.compile(
     r"\b(?:because|since|due to|so that|in order to|reason|caused?|owing to|thanks to|therefore|as a result|to avoid|"
     r"avoids?|led to|after|so)\b",
+    re.IGNORECASE,
+)
+_POINTS_BACK = re.compile(
+    r"(?:it|its|she|her|he|his|they|their|this|that|these|those|instead|therefore|so|but|however|then|there|since|both|also)\b",
     re.IGNORECASE,
 )
 _PLACE = re.compile(r"\b(?:in|at|to|from|near|on|outside|behind|under)\s+(?:the\s+)?(?:[A-Z]\w+|\w+)")
@@ -71,7 +77,7 @@ class Passage:
         cls, id: str, content: str, source: str | None, when: str | None, metadata: Mapping[str, Any], similarity: Any
     ) -> Passage:
         """Put together what a recall's hit or a record says of a memory."""
-        shown = [str(value) for key, value in sorted(metadata.items()) if isinstance(value, str) and key != "speaker"]
+        shown = [text for key, value in sorted(metadata.items()) if key != "speaker" for text in _texts(value)]
         named = re.sub(r":[\d-]+$", "", source or "")
         return cls(
             id,
@@ -86,7 +92,14 @@ class Passage:
     @property
     def context_terms(self) -> frozenset[str]:
         """Stems that the memory carries beside its words: speaker, headings, source, and its day."""
-        return frozenset(terms(f"{self.speaker} {self.context}")) | calendar_terms(self.when)
+        days = (self.when, *dates(f"{self.content} {self.context}"))
+        named = frozenset(term for day in days for term in calendar_terms(day))
+        return frozenset(terms(f"{self.speaker} {self.context}")) | named
+
+    @property
+    def all_terms(self) -> frozenset[str]:
+        """Stems of its words and of what it carries beside them."""
+        return frozenset(terms(self.content)) | self.context_terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,35 +151,48 @@ def stands_in(quote: str, content: str) -> bool:
     return bool(wanted) and wanted in " ".join(content.split())
 
 
-def rarity(asked: Iterable[str], memories: Collection[Passage]) -> dict[str, float]:
-    """Return a weight per term: the rarer among the memories at hand, the heavier (smoothed inverse frequency)."""
-    held = [frozenset(terms(memory.content)) | memory.context_terms for memory in memories]
-    return {term: 1.0 + log((len(held) + 1) / (1 + sum(term in words for words in held))) for term in asked}
+def rarity(question: Question, memories: Collection[Passage]) -> dict[str, float]:
+    """Return a weight per term of a question: the rarer among the memories at hand, the heavier (smoothed inverse
+    frequency); words that only lead up to the question weigh less.
+    """
+    held = [memory.all_terms for memory in memories]
+    return {
+        term: (0.3 if term in question.aside else 1.0)
+        * (1.0 + log((len(held) + 1) / (1 + sum(term in words for words in held))))
+        for term in question.terms
+    }
 
 
 def best_excerpt(question: Question, memory: Passage, weights: Mapping[str, float]) -> Excerpt | None:
     """Return the piece of one memory that answers best: a sentence, or two neighbours where that tells clearly more."""
     places = spans(memory.content)
-    whole = frozenset(terms(memory.content)) | memory.context_terms
+    whole = memory.all_terms
     found = [_judge(question, memory, memory.content[a:b], whole, weights) for a, b in places]
-    for (start, _), (_, end) in zip(places, places[1:], strict=False):
+    for (start, middle), (following, end) in zip(places, places[1:], strict=False):
         if end - start <= _LONGEST:
             pair = _judge(question, memory, memory.content[start:end], whole, weights)
-            found.append(Excerpt(pair.memory, pair.quote, pair.coverage, pair.typed, pair.score - 0.08))
+            # A second sentence that points back belongs to the first; other neighbours must tell clearly more.
+            less = -0.04 if _POINTS_BACK.match(memory.content[following:end]) and middle > start else 0.05
+            found.append(Excerpt(pair.memory, pair.quote, pair.coverage, pair.typed, pair.score - less))
     return max(found, key=lambda passage: (passage.score, -len(passage.quote)), default=None)
 
 
 def rank(question: Question, memories: Collection[Passage]) -> list[Excerpt]:
     """Return the best passage of every memory, the best memory first."""
-    weights = rarity(question.terms, memories)
+    weights = rarity(question, memories)
     found = [best_excerpt(question, memory, weights) for memory in memories]
     return sorted((p for p in found if p), key=lambda p: (-p.score, p.memory.id))
 
 
-def coverage(asked: Iterable[str], words: frozenset[str], weights: Mapping[str, float]) -> float:
-    """Return the weighted share of terms that some words cover, in [0, 1]."""
+def covers(term: str, words: frozenset[str], text: str) -> float:
+    """Return how well a text with these stems covers a term, in [0, 1]: by a word, or by a value of the kind it asks for."""
+    return max(cover(term, words), 0.9 if gives(term, text) else 0.0)
+
+
+def coverage(asked: Iterable[str], words: frozenset[str], weights: Mapping[str, float], text: str) -> float:
+    """Return the weighted share of terms that a text covers, in [0, 1]."""
     total = {term: weights.get(term, 1.0) for term in asked}
-    return sum(weight * cover(term, words) for term, weight in total.items()) / (sum(total.values()) or 1.0)
+    return sum(weight * covers(term, words, text) for term, weight in total.items()) / (sum(total.values()) or 1.0)
 
 
 def typed(question: Question, quote: str, memory: Passage) -> float:
@@ -175,7 +201,7 @@ def typed(question: Question, quote: str, memory: Passage) -> float:
     if question.kind is Kind.TIME:
         return 1.0 if says_when(quote) else 0.6 if memory.when else 0.0
     if question.kind is Kind.QUANTITY:
-        return 1.0 if any(str(int(n.value)) not in asked for n in numbers(quote)) else 0.5 if re.search(r"\d", quote) else 0.0
+        return _quantity(question, quote)
     if question.kind is Kind.PERSON:
         return _has_new_name(quote, asked) or (0.8 if memory.speaker and stem(memory.speaker) not in asked else 0.0)
     if question.kind is Kind.REASON:
@@ -185,6 +211,18 @@ def typed(question: Question, quote: str, memory: Passage) -> float:
     # A thing: the piece must say something beyond what was asked.
     new = [term for term in terms(quote) if term not in asked]
     return 1.0 if len(new) >= 2 or question.kind is Kind.CHOICE else 0.5 if new else 0.0
+
+
+def _texts(value: Any) -> list[str]:
+    """Return the texts of a metadata value: a title, a list of headings."""
+    return [each for each in (value if isinstance(value, list | tuple) else [value]) if isinstance(each, str)]
+
+
+def _quantity(question: Question, quote: str) -> float:
+    fresh = [number for number in numbers(quote) if f"{number.value:g}" not in question.terms]
+    if question.counted and fresh:
+        return 1.0 if any(kinship(question.counted, number.unit) for number in fresh) else 0.5
+    return 1.0 if fresh else 0.5 if re.search(r"\d", quote) else 0.0
 
 
 def _has_new_name(quote: str, asked: frozenset[str]) -> float:
@@ -198,12 +236,13 @@ def _judge(
     question: Question, memory: Passage, quote: str, whole: frozenset[str], weights: Mapping[str, float]
 ) -> Excerpt:
     words = frozenset(terms(quote))
-    near = coverage(question.terms, words, weights)
-    around = coverage(question.terms, words | whole, weights)
-    covered = near + 0.6 * (around - near)
+    near = coverage(question.terms, words, weights, quote)
+    around = coverage(question.terms, words | whole, weights, quote)
+    covered = near + 0.5 * (around - near)
     kind = typed(question, quote, memory)
-    similar = 0.5 if memory.similarity is None else max(0.0, min(1.0, memory.similarity))
+    similar = 0.35 if memory.similarity is None else max(0.0, min(1.0, memory.similarity))
     brief = 1.0 - min(len(tokens(quote)), 60) / 60
     heading = len([token for token in tokens(quote) if token.lower() not in STOPWORDS]) < 3
-    score = 0.55 * covered + 0.2 * kind + 0.22 * similar + 0.03 * brief - (0.15 if heading else 0.0)
+    unnamed = sum(cover(term, words | whole) < 0.7 for term in question.name_terms) / (len(question.name_terms) or 1)
+    score = 0.55 * covered + 0.2 * kind + 0.22 * similar + 0.03 * brief - (0.15 if heading else 0.0) - 0.2 * unnamed
     return Excerpt(memory, quote, covered, kind, score)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -16,6 +17,9 @@ _SPLIT = re.compile(
     re.IGNORECASE,
 )
 _CLAUSES = re.compile(rf"\s+and\s+(?={_AUXILIARY}\b)", re.IGNORECASE)
+_POINTING = re.compile(
+    r"\b(?:it|its|she|her|he|him|his|they|them|their|this|that|these|those|there|then)\b", re.IGNORECASE
+)
 _BARE = re.compile(rf"^(?:and\s+)?(?:{_ASK})\??$", re.IGNORECASE)
 _MANY = re.compile(
     r"^(?:list|summari[sz]e|describe|tell me|give me|what do (?:we|you|i) know|what happened|what is known|overview)\b"
@@ -24,7 +28,10 @@ _MANY = re.compile(
 )
 _KINDS = (
     ("quantity", r"\bhow (?:many|much|long|old|often|far|big|large|tall|fast|high|hot|heavy|wide|deep|late)\b"),
-    ("quantity", r"\b(?:what|which) (?:\w+ ){0,2}(?:number|percentage|percent|price|cost|amount|limit|rate|size|temperature|version)\b"),
+    (
+        "quantity",
+        r"\b(?:what|which) (?:\w+ ){0,2}(?:number|percentage|percent|price|cost|amount|limit|rate|size|temperature|version)\b",
+    ),
     ("time", r"\bwhen\b|\b(?:what|which) (?:\w+ )?(?:date|day|month|year|time|week|weekday)\b|\bhow long ago\b"),
     ("person", r"\bwh(?:o|om|ose)\b|\bwhich (?:person|people|colleague|engineer|member)\b"),
     ("reason", r"\bwhy\b|\bwhat (?:\w+ )?(?:reason|caused|causes|cause|led to)\b|\bhow come\b"),
@@ -34,8 +41,33 @@ _LEAD = re.compile(rf"^(?:(?:in|on|at|for|by|from|to|since|until)\s+)?(?:{_ASK}|
 # What a question says about asking, not about its subject.
 _ASKING = frozenset(
     stem(word)
-    for word in "tell give list describe explain summarise summarize know find recall remember memory note notes say "
-    "exactly currently actually please according happen kind sort type thing".split()
+    for word in [
+        "tell",
+        "give",
+        "list",
+        "describe",
+        "explain",
+        "summarise",
+        "summarize",
+        "know",
+        "find",
+        "recall",
+        "remember",
+        "memory",
+        "note",
+        "notes",
+        "say",
+        "exactly",
+        "currently",
+        "actually",
+        "please",
+        "according",
+        "happen",
+        "kind",
+        "sort",
+        "type",
+        "thing",
+    ]
 )
 
 
@@ -61,6 +93,7 @@ class Question:
         names: what it names: people, projects, codes, quoted words.
         terms: stems of its content words, names included, words of asking left out.
         wants_many: whether it asks for a list or an overview.
+        aside: stems of what only leads up to the question, "Among the people on the boat, who …".
     """
 
     text: str
@@ -68,6 +101,13 @@ class Question:
     names: tuple[str, ...]
     terms: tuple[str, ...]
     wants_many: bool
+    aside: frozenset[str] = frozenset()
+
+    @property
+    def counted(self) -> str:
+        """The stem of what a "how many" question counts, `""` for other questions."""
+        found = re.search(r"\bhow many ((?:\w+ )?\w+)", self.text, re.IGNORECASE)
+        return next((term for term in terms(found.group(1)) if term in self.terms), "") if found else ""
 
     @property
     def name_terms(self) -> frozenset[str]:
@@ -84,15 +124,17 @@ class Question:
 def ask(text: str) -> Question:
     """Read one question."""
     flat = " ".join(text.split())
-    named = tuple(name for name in names(_without_lead(flat)) if stem(name) not in _ASKING)
+    named = tuple(
+        name for name in names(_without_lead(flat), opening=_LEAD.match(flat) is None) if stem(name) not in _ASKING
+    )
     words = tuple(term for term in terms(flat) if term not in _ASKING)
-    return Question(flat, _kind(flat), named, words or terms(flat), bool(_MANY.search(flat)))
+    return Question(flat, _kind(flat), named, words or terms(flat), bool(_MANY.search(flat)), _aside(flat))
 
 
 def parts(text: str) -> tuple[Question, ...]:
     """Split a question into its parts, each readable alone; a question about one thing is its own only part.
 
-    A part without a name of its own gets the names of the part before it, since "it" or "she" would say nothing.
+    A part that points back ("it", "she") and names nothing gets the names of the part before it.
     """
     flat = " ".join(text.split())
     pieces = [piece.strip(" ,?") for chunk in _SPLIT.split(flat) for piece in _clauses(chunk)]
@@ -100,13 +142,20 @@ def parts(text: str) -> tuple[Question, ...]:
     if len(pieces) < 2:
         return (ask(flat),)
     found: list[Question] = []
-    for piece in pieces:
-        if not _LEAD.search(piece) and found:
-            # Not a question of its own: it belongs to the part before it.
-            found[-1] = ask(f"{found[-1].text}, {piece}")
-        else:
-            found.append(_filled(piece, found, flat))
+    for piece in _joined(pieces):
+        found.append(_filled(piece, found, flat))
     return tuple(found)
+
+
+def _joined(pieces: Sequence[str]) -> list[str]:
+    """Join a piece that asks nothing to the one before it, the first one to the one after it."""
+    joined: list[str] = []
+    for piece in pieces:
+        if joined and not (_LEAD.search(piece) and _LEAD.search(joined[-1])):
+            joined[-1] = f"{joined[-1]}, {piece}"
+        else:
+            joined.append(piece)
+    return joined
 
 
 def _clauses(chunk: str) -> list[str]:
@@ -119,7 +168,7 @@ def _filled(piece: str, before: list[Question], whole: str) -> Question:
         # "who decided it, and why?": the second part asks about the first one's subject.
         subject = _LEAD.sub("", before[0].text if before else whole).strip(" ,?")
         return ask(f"{piece} {subject}".strip())
-    if question.names or not before or not before[0].names:
+    if question.names or not before or not before[0].names or not _POINTING.search(piece):
         return question
     return ask(f"{piece} ({', '.join(before[0].names)})")
 
@@ -129,6 +178,14 @@ def _kind(text: str) -> Kind:
         if re.search(pattern, text, re.IGNORECASE):
             return Kind(kind)
     return Kind.CHOICE if re.match(rf"^{_AUXILIARY}\b", text, re.IGNORECASE) else Kind.THING
+
+
+def _aside(text: str) -> frozenset[str]:
+    lead, comma, rest = text.partition(", ")
+    while comma and not _LEAD.match(rest):
+        more, comma, rest = rest.partition(", ")
+        lead = f"{lead}, {more}"
+    return frozenset(terms(lead)) - frozenset(terms(rest)) if comma and not _LEAD.match(text) else frozenset()
 
 
 def _without_lead(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from layers.analysis.facts import dates, is_negated, names, numbers, sortable, tells_change
-from layers.analysis.passages import Passage, Excerpt, Remembered, rank, rarity
+from layers.analysis.passages import Excerpt, Passage, Remembered, rank
 from layers.analysis.questions import Kind, Question, parts
 from layers.analysis.words import cover, kinship, terms
 
@@ -49,10 +49,9 @@ def synthesize(memories: Sequence[Remembered], question: str) -> dict[str, Any]:
         _conflict(kind, i, j, claims)
         for i, one in enumerate(claims)
         for j in range(i + 1, len(claims))
-        if one.part == claims[j].part
-        and (kind := disagreement(asked[one.part], one.passage, claims[j].passage))
+        if one.part == claims[j].part and (kind := disagreement(asked[one.part], one.passage, claims[j].passage))
     ]
-    held = frozenset(t for memory in pool for t in frozenset(terms(memory.content)) | memory.context_terms)
+    held = frozenset(term for memory in pool for term in memory.all_terms)
     missing = [term for part in asked for term in part.terms if cover(term, held) < 0.7]
     return {"claims": [_shown(c) for c in claims], "conflicts": conflicts, "missing": list(dict.fromkeys(missing))}
 
@@ -73,6 +72,7 @@ def disagreement(question: Question, one: Excerpt, other: Excerpt) -> str:
     if one.memory.id == other.memory.id or not _about_the_same(question, one, other):
         return ""
     change = tells_change(one.quote) or tells_change(other.quote)
+    full = min(one.coverage, other.coverage) >= 0.9
     alike = _likeness(_frame(one.quote), _frame(other.quote))
     if alike < (0.3 if change else 0.5):
         return ""
@@ -82,12 +82,14 @@ def disagreement(question: Question, one: Excerpt, other: Excerpt) -> str:
         return "date"
     if is_negated(one.quote) != is_negated(other.quote) and alike >= 0.5:
         return "negation"
-    return "value" if _values_differ(question, one.quote, other.quote, alike, change=change) else ""
+    return "value" if _values_differ(question, one.quote, other.quote, alike, sure=change or full) else ""
 
 
 def independent(passages: Sequence[Excerpt]) -> int:
     """Return from how many independent places passages come: files, speakers, or single memories."""
-    return len({(p.memory.source.split(":")[0], p.memory.speaker) if p.memory.source else p.memory.id for p in passages})
+    return len(
+        {(p.memory.source.split(":")[0], p.memory.speaker) if p.memory.source else p.memory.id for p in passages}
+    )
 
 
 def _claims(question: Question, number: int, pool: Sequence[Passage]) -> list[_Claim]:
@@ -117,11 +119,10 @@ def _says_the_same(one: Excerpt, other: Excerpt) -> bool:
 
 
 def _about_the_same(question: Question, one: Excerpt, other: Excerpt) -> bool:
-    asked = rarity(question.terms, ())
 
     def covered(passage: Excerpt) -> set[str]:
         words = frozenset(terms(passage.quote)) | passage.memory.context_terms
-        return {term for term in asked if cover(term, words) >= 0.7}
+        return {term for term in question.terms if cover(term, words) >= 0.7}
 
     first, second = covered(one), covered(other)
     subject = set(question.subject_terms)
@@ -159,12 +160,12 @@ def _by_unit(text: str) -> dict[str, set[float]]:
     return found
 
 
-def _values_differ(question: Question, one: str, other: str, alike: float, *, change: bool) -> bool:
+def _values_differ(question: Question, one: str, other: str, alike: float, *, sure: bool) -> bool:
     if question.wants_many or question.kind in (Kind.QUANTITY, Kind.TIME, Kind.REASON, Kind.CHOICE):
         return False
     first, second = _new_names(question, one), _new_names(question, other)
     if first and second:
-        return _disjoint(first, second) and (change or alike >= 0.7)
+        return _disjoint(first, second) and (sure or alike >= 0.7)
     # Without names on both sides only a very like sentence with another word in the same place disagrees.
     ours, theirs = frozenset(terms(one)), frozenset(terms(other))
     return 0 < len(ours - theirs) <= 3 and 0 < len(theirs - ours) <= 3 and alike >= 0.6

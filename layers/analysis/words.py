@@ -6,41 +6,377 @@ Pure functions; no model, no network, nothing that belongs to one corpus. Stems 
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Iterable
+from functools import cache, lru_cache
 
 _TOKEN = re.compile(r"[A-Za-z0-9À-ɏ]+(?:[._'’/-][A-Za-z0-9À-ɏ]+)*")
 
 STOPWORDS = frozenset(
-    """a about above after again all also although am an and any anyone are aren't around as at be because been before
-    being below between both but by can cannot can't could couldn't did didn't do does doesn't doing don't down during
-    each either else ever every few for from further get gets got had hadn't has hasn't have haven't having he her here
-    hers herself him himself his how however i if in into is isn't it its it's itself just let's may me might more most
-    much must my myself neither no nor not of off on once one ones only onto or other our ours ourselves out over own per
-    please shall she should shouldn't since so some still such than that that's the their theirs them themselves then
-    there there's these they they're this those though through to too toward towards under until up upon us very via was
-    wasn't we we're were weren't what what's whatever when where whether which while who who's whom whose why will with
-    within without won't would wouldn't yes yet you your yours yourself s t re ve ll d m""".split()
+    [
+        "a",
+        "about",
+        "above",
+        "after",
+        "again",
+        "all",
+        "also",
+        "although",
+        "am",
+        "an",
+        "and",
+        "any",
+        "anyone",
+        "are",
+        "aren't",
+        "around",
+        "as",
+        "at",
+        "be",
+        "because",
+        "been",
+        "before",
+        "being",
+        "below",
+        "between",
+        "both",
+        "but",
+        "by",
+        "can",
+        "cannot",
+        "can't",
+        "could",
+        "couldn't",
+        "did",
+        "didn't",
+        "do",
+        "does",
+        "doesn't",
+        "doing",
+        "don't",
+        "down",
+        "during",
+        "each",
+        "either",
+        "else",
+        "ever",
+        "every",
+        "few",
+        "for",
+        "from",
+        "further",
+        "get",
+        "gets",
+        "got",
+        "had",
+        "hadn't",
+        "has",
+        "hasn't",
+        "have",
+        "haven't",
+        "having",
+        "he",
+        "her",
+        "here",
+        "hers",
+        "herself",
+        "him",
+        "himself",
+        "his",
+        "how",
+        "however",
+        "i",
+        "if",
+        "in",
+        "into",
+        "is",
+        "isn't",
+        "it",
+        "its",
+        "it's",
+        "itself",
+        "just",
+        "let's",
+        "may",
+        "me",
+        "might",
+        "more",
+        "most",
+        "much",
+        "must",
+        "my",
+        "myself",
+        "neither",
+        "no",
+        "nor",
+        "not",
+        "of",
+        "off",
+        "on",
+        "once",
+        "one",
+        "ones",
+        "only",
+        "onto",
+        "or",
+        "other",
+        "our",
+        "ours",
+        "ourselves",
+        "out",
+        "over",
+        "own",
+        "per",
+        "please",
+        "shall",
+        "she",
+        "should",
+        "shouldn't",
+        "since",
+        "so",
+        "some",
+        "still",
+        "such",
+        "than",
+        "that",
+        "that's",
+        "the",
+        "their",
+        "theirs",
+        "them",
+        "themselves",
+        "then",
+        "there",
+        "there's",
+        "these",
+        "they",
+        "they're",
+        "this",
+        "those",
+        "though",
+        "through",
+        "to",
+        "too",
+        "toward",
+        "towards",
+        "under",
+        "until",
+        "up",
+        "upon",
+        "us",
+        "very",
+        "via",
+        "was",
+        "among",
+        "amongst",
+        "across",
+        "along",
+        "beside",
+        "besides",
+        "beyond",
+        "behind",
+        "inside",
+        "outside",
+        "despite",
+        "except",
+        "regarding",
+        "concerning",
+        "apart",
+        "throughout",
+        "towards",
+        "versus",
+        "already",
+        "always",
+        "often",
+        "usually",
+        "really",
+        "quite",
+        "rather",
+        "instead",
+        "perhaps",
+        "maybe",
+        "anything",
+        "something",
+        "everything",
+        "nothing",
+        "someone",
+        "somebody",
+        "everyone",
+        "everybody",
+        "nobody",
+        "first",
+        "wasn't",
+        "we",
+        "we're",
+        "were",
+        "weren't",
+        "what",
+        "what's",
+        "whatever",
+        "when",
+        "where",
+        "whether",
+        "which",
+        "while",
+        "who",
+        "who's",
+        "whom",
+        "whose",
+        "why",
+        "will",
+        "with",
+        "within",
+        "without",
+        "won't",
+        "would",
+        "wouldn't",
+        "yes",
+        "yet",
+        "you",
+        "your",
+        "yours",
+        "yourself",
+        "s",
+        "t",
+        "re",
+        "ve",
+        "ll",
+        "d",
+        "m",
+    ]
 )
 
 _IRREGULAR = dict(
     pair.split(":")
-    for pair in """ate:eat eaten:eat began:begin begun:begin bought:buy broke:break broken:break brought:bring built:build
-    came:come caught:catch chose:choose chosen:choose cost:cost cut:cut dealt:deal drank:drink drew:draw drawn:draw
-    drove:drive driven:drive fell:fall fallen:fall felt:feel fed:feed fled:flee flew:fly flown:fly forgot:forget
-    forgotten:forget fought:fight found:find froze:freeze frozen:freeze gave:give given:give gone:go grew:grow grown:grow
-    heard:hear held:hold hid:hide hidden:hide kept:keep knew:know known:know laid:lay leapt:leap learnt:learn led:lead
-    left:leave lent:lend lit:light lost:lose made:make meant:mean met:meet paid:pay ran:run rang:ring read:read rode:ride
-    rose:rise risen:rise said:say sang:sing sank:sink sat:sit saw:see seen:see sent:send set:set shook:shake shot:shoot
-    shown:show shut:shut slept:sleep sold:sell spent:spend spoke:speak spoken:speak spread:spread stole:steal
-    stolen:steal stood:stand stuck:stick struck:strike swam:swim swore:swear taught:teach thought:think threw:throw
-    thrown:throw told:tell took:take taken:take understood:understand went:go won:win wore:wear worn:wear woke:wake
-    written:write wrote:write people:person children:child men:man women:woman feet:foot teeth:tooth mice:mouse
-    bigger:big biggest:big better:good best:good worse:bad worst:bad later:late latest:late lower:low higher:high
-    highest:high data:data""".split()
+    for pair in [
+        "ate:eat",
+        "eaten:eat",
+        "began:begin",
+        "begun:begin",
+        "bought:buy",
+        "broke:break",
+        "broken:break",
+        "brought:bring",
+        "built:build",
+        "came:come",
+        "caught:catch",
+        "chose:choose",
+        "chosen:choose",
+        "cost:cost",
+        "cut:cut",
+        "dealt:deal",
+        "drank:drink",
+        "drew:draw",
+        "drawn:draw",
+        "drove:drive",
+        "driven:drive",
+        "fell:fall",
+        "fallen:fall",
+        "felt:feel",
+        "fed:feed",
+        "fled:flee",
+        "flew:fly",
+        "flown:fly",
+        "forgot:forget",
+        "forgotten:forget",
+        "fought:fight",
+        "found:find",
+        "froze:freeze",
+        "frozen:freeze",
+        "gave:give",
+        "given:give",
+        "gone:go",
+        "grew:grow",
+        "grown:grow",
+        "heard:hear",
+        "held:hold",
+        "hid:hide",
+        "hidden:hide",
+        "kept:keep",
+        "knew:know",
+        "known:know",
+        "laid:lay",
+        "leapt:leap",
+        "learnt:learn",
+        "led:lead",
+        "left:leave",
+        "lent:lend",
+        "lit:light",
+        "lost:lose",
+        "made:make",
+        "meant:mean",
+        "met:meet",
+        "paid:pay",
+        "ran:run",
+        "rang:ring",
+        "read:read",
+        "rode:ride",
+        "rose:rise",
+        "risen:rise",
+        "said:say",
+        "sang:sing",
+        "sank:sink",
+        "sat:sit",
+        "saw:see",
+        "seen:see",
+        "sent:send",
+        "set:set",
+        "shook:shake",
+        "shot:shoot",
+        "shown:show",
+        "shut:shut",
+        "slept:sleep",
+        "sold:sell",
+        "spent:spend",
+        "spoke:speak",
+        "spoken:speak",
+        "spread:spread",
+        "stole:steal",
+        "stolen:steal",
+        "stood:stand",
+        "stuck:stick",
+        "struck:strike",
+        "swam:swim",
+        "swore:swear",
+        "taught:teach",
+        "thought:think",
+        "threw:throw",
+        "thrown:throw",
+        "told:tell",
+        "took:take",
+        "taken:take",
+        "understood:understand",
+        "went:go",
+        "won:win",
+        "wore:wear",
+        "worn:wear",
+        "woke:wake",
+        "written:write",
+        "wrote:write",
+        "people:person",
+        "children:child",
+        "men:man",
+        "women:woman",
+        "feet:foot",
+        "teeth:tooth",
+        "mice:mouse",
+        "bigger:big",
+        "biggest:big",
+        "better:good",
+        "best:good",
+        "worse:bad",
+        "worst:bad",
+        "later:late",
+        "latest:late",
+        "lower:low",
+        "higher:high",
+        "highest:high",
+        "data:data",
+    ]
 )
 
 # Groups of common English words that stand for one another between a question and a note. Everyday relations only.
 _GROUPS = """
+own belong possess property
 lead leader head chief charge manage manager run own owner responsible responsibility direct director oversee supervise
 decide decision choose choice pick select settle agree opt conclude resolve adopt
 cause reason motive trigger due root because explain
@@ -101,7 +437,7 @@ birthday born birth
 """.strip()
 
 
-@cache
+@lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """Return a light stem: lower case, without possessive, plural and the common verb endings."""
     lowered = word.lower().replace("’", "'")
@@ -118,7 +454,7 @@ def tokens(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
-@cache
+@lru_cache(maxsize=16_384)
 def terms(text: str) -> tuple[str, ...]:
     """Return the stems of the content words of a text in order, each once; compounds also give their pieces."""
     found: dict[str, None] = {}
@@ -132,10 +468,13 @@ def terms(text: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=262_144)
 def kinship(term: str, other: str) -> float:
-    """Return how nearly two stems mean the same, in [0, 1]: same 1, same group .8, a long common beginning .7."""
+    """Return how nearly two stems mean the same, in [0, 1]: same 1, same group or ending .8, a long common beginning .7."""
     if term == other:
         return 1.0
+    if min(len(term), len(other)) >= 4 and (term.endswith(other) or other.endswith(term)):
+        return 0.8  # shipyard, yard
     if _groups().get(term, frozenset()) & _groups().get(other, frozenset()):
         return 0.8
     shared = _common_prefix(term, other)
@@ -144,11 +483,18 @@ def kinship(term: str, other: str) -> float:
     return 0.0
 
 
+@lru_cache(maxsize=65_536)
 def cover(term: str, text_terms: frozenset[str]) -> float:
     """Return how well a text with these stems covers a term, in [0, 1]."""
     if term in text_terms:
         return 1.0
     return max((kinship(term, other) for other in text_terms), default=0.0)
+
+
+def spelled(stems: Iterable[str], text: str) -> list[str]:
+    """Return stems as words the way a text spells them, for people to read; a stem that isn't in it stays out."""
+    words = {stem(token): token for token in reversed(tokens(text))}
+    return list(dict.fromkeys(words[each] for each in stems if each in words))
 
 
 def _without_plural(word: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import CodeError, FileRefused, SandboxError
+from sandbox import BackendLost, CodeError, FileRefused
 from tests.sandbox.leaks import assert_settled, usage
 
 
@@ -44,7 +44,7 @@ def test_no_more_sandboxes_run_than_the_backend_may_have(make_backend):
     backend = make_backend(max_sessions=1, open_timeout=0.3)
     with backend.open() as one:
         one("1")
-        with backend.open() as other, pytest.raises(SandboxError, match="max_sessions"):
+        with backend.open() as other, pytest.raises(BackendLost, match="max_sessions"):
             other("1")
 
 

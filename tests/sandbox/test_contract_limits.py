@@ -189,6 +189,18 @@ def test_a_stop_during_a_tool_ends_the_step_when_the_tool_returns(open_box):
     assert after == []
 
 
+@pytest.mark.parametrize("code", ["tool()", "try:\n    broken()\nexcept Exception:\n    pass", "final_answer(tool())"])
+def test_a_stop_during_the_last_tool_of_a_step_is_not_missed(open_box, code):
+    stop = threading.Event()
+
+    def broken():
+        stop.set()
+        raise ValueError
+
+    with pytest.raises(ExecutionStopped):
+        open_box({"tool": stop.set, "broken": broken}, stop=stop)(code)
+
+
 def test_a_stop_leaves_no_generated_code_a_chance_to_catch_it(open_box):
     stop, after = threading.Event(), []
     box = open_box({"after": lambda: after.append(1)}, stop=stop)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from sandbox import CodeError, Limits, SandboxClosed, SandboxSettings, SandboxUnavailable, SessionLost
+from sandbox import BackendLost, CodeError, Limits, SandboxClosed, SandboxSettings, SandboxUnavailable, SessionLost
 from sandbox.monty import MontyBackend, MontySandbox
 from sandbox.monty.subset import ABSENT_MODULES, GUIDANCE, MISSING, MODULES, WORKS
 from tests.sandbox.leaks import children, is_running
@@ -133,8 +133,11 @@ def test_a_sandbox_alone_ends_its_own_pool():
 
 def test_an_interpreter_that_cannot_be_started_is_unavailable(monkeypatch):
     monkeypatch.setenv("MONTY_BIN", "/nowhere/monty")
-    with MontySandbox() as box, pytest.raises(SandboxUnavailable, match="monty"):
-        box("1")
+    with MontySandbox() as box:
+        with pytest.raises(BackendLost, match="monty") as caught:
+            box("1")
+        assert isinstance(caught.value.__cause__, SandboxUnavailable)
+        assert not isinstance(caught.value, Exception)
 
 
 def test_a_killed_host_leaves_no_interpreter_running():

@@ -10,7 +10,7 @@ from smolagents import CodeAgent, Model, Tool, tool
 from smolagents.models import ChatMessage, MessageRole
 from smolagents.monitoring import LogLevel
 
-from sandbox import ExecutionStopped, Limits, MontySandbox
+from sandbox import BackendLost, ExecutionStopped, Limits, MontySandbox
 
 
 class Script(Model):
@@ -149,6 +149,14 @@ def test_a_stop_event_leaves_the_agent(open_box):
     with pytest.raises(ExecutionStopped):
         agent(open_box(stop=stop), Script("while True: pass", "final_answer(1)")).run("loop")
     timer.join()
+
+
+def test_a_backend_that_fails_ends_the_agent_instead_of_becoming_an_observation(monkeypatch):
+    monkeypatch.setenv("MONTY_BIN", "/nowhere/monty")
+    model = Script("1", "final_answer(1)")
+    with MontySandbox() as box, pytest.raises(BackendLost):
+        agent(box, model).run("try")
+    assert len(model.asked) == 1
 
 
 def test_monty_works_alone_as_the_executor_of_an_agent():

@@ -10,12 +10,25 @@ from typing import Any
 
 from layers.analysis import Passage, Question, answers, ask, rank, rarity, settle, terms
 from layers.analysis.facts import names
+from layers.analysis.passages import coverage, covers
 from layers.tiers.offline.conversation import Conversation
 from layers.tiers.offline.moves import NOTE, Act, Call, Policy, Report, recall, report
-from layers.tiers.offline.statements import Statement, flat, hits_of, listed, pool_of, question_of, state, stated
+from layers.tiers.offline.statements import (
+    Statement,
+    excerpt_of,
+    flat,
+    hits_of,
+    listed,
+    pool_of,
+    question_of,
+    state,
+    stated,
+)
 
 _WIDE = 12
+_COVERED = 0.7
 _MOST_LINKS = 3
+_BRINGS = 0.5  # share of what was lacking that a second memory must bring
 Findings = dict[str, Any]
 Steps = Generator[Act, list[Any], Findings]
 
@@ -55,19 +68,25 @@ def _settling(conversation: Conversation, task: str) -> Steps:
 def _linking(conversation: Conversation, task: str) -> Steps:
     """No single memory suffices: ask memory for what is lacking about the names that the nearest memories bring in."""
     question = ask(task)
-    found = yield Act("No single memory answers. I look at the nearest ones again.", [recall(task)], "found")
+    number = int(conversation.context.get("part") or 0)
+    found = yield Act("No single memory answers. I look at the nearest ones again.", [recall(task, 5)], "found")
     pool = pool_of(found)
-    near = rank(question, pool)[:_MOST_LINKS]
+    held = {memory.id: memory for memory in pool}
+    known = [excerpt_of(statement, held) for statement in listed(conversation.context)]
+    near = list({excerpt.memory.id: excerpt for excerpt in (*rank(question, pool), *known)}.values())[:_MOST_LINKS]
     queries = {query: excerpt for excerpt in near for query in _queries(question, excerpt.quote, excerpt.memory)}
     if not queries:
-        return {"settled": [], "statements": state(question, pool), "links": []}
+        return {"settled": [], "statements": state(question, pool, number), "links": []}
     asked = list(queries)[: 2 * _MOST_LINKS]
     more = yield Act("I follow the names in them to what is still lacking.", [recall(q, 5) for q in asked], "linked")
     wide = pool_of(found, more)
-    weights = rarity(question.terms, wide)
-    chains = [_chain(question, queries[q], q, pool_of([result]), weights) for q, result in zip(asked, more, strict=True)]
+    weights = rarity(question, wide)
+    chains = [
+        _chain(question, queries[q], q, pool_of([result]), weights, number)
+        for q, result in zip(asked, more, strict=True)
+    ]
     best = max((c for c in chains if c), key=lambda c: c["strength"], default=None)
-    single = state(question, wide)
+    single = state(question, wide, number)
     if best is None or (single and single[0]["answered"] and single[0]["strength"] >= best["strength"]):
         return {"settled": [], "statements": single, "links": []}
     return {"settled": [], "statements": best["statements"], "links": [best["name"]]}
@@ -76,21 +95,24 @@ def _linking(conversation: Conversation, task: str) -> Steps:
 def _queries(question: Question, quote: str, memory: Passage) -> list[str]:
     asked = frozenset(question.terms)
     words = frozenset(terms(quote)) | memory.context_terms
-    lacking = [term for term in question.terms if term not in words]
+    lacking = [term for term in question.terms if covers(term, words, quote) < _COVERED]
     fresh = [name for name in (*names(quote), memory.speaker) if name and not frozenset(terms(name)) & asked]
     return [f"{name} {' '.join(lacking)}".strip() for name in fresh[:_MOST_LINKS]] if lacking else []
 
 
 def _chain(
-    question: Question, first: Any, query: str, pool: Sequence[Passage], weights: Mapping[str, float]
+    question: Question, first: Any, query: str, pool: Sequence[Passage], weights: Mapping[str, float], part: int
 ) -> Findings | None:
     """Return the chain from a first memory over a name to a second one that has the name and what was lacking."""
     rest = ask(query)
     link = frozenset(terms(query)[:1])
-    held = [m for m in pool if m.id != first.memory.id and link & (frozenset(terms(m.content)) | m.context_terms)]
+    lacking = frozenset(terms(query)[1:])
+    held = [memory for memory in pool if memory.id != first.memory.id and link & memory.all_terms]
     for second in rank(rest, held)[:1]:
+        if coverage(lacking, second.memory.all_terms, weights, second.quote) < _BRINGS:
+            return None
         judged = answers(question, [first, second], weights)
-        statements = [stated(question, excerpt, weights, 0) for excerpt in (first, second)]
+        statements = [stated(question, excerpt, weights, part) for excerpt in (first, second)]
         together = {"answered": judged.answered, "strength": judged.strength, "linked": True}
         return {
             "statements": [{**statement, **together} for statement in statements],

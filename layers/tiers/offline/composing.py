@@ -42,7 +42,7 @@ def compose(
         quoted += pair
         done |= {int(claim.get("part", 0)) for claim in pair}
     for number, part in enumerate(asked):
-        if number in done and len(asked) > 1 or (done and len(asked) == 1):
+        if (number in done and len(asked) > 1) or (done and len(asked) == 1):
             continue
         if number in dropped:
             lines.append(f"Memory holds nothing on: {part.text.rstrip('?')}.")
@@ -64,7 +64,9 @@ def abstention(asked: Sequence[Question], missing: Sequence[str]) -> str:
 def _of_settled(each: Mapping[str, Any]) -> tuple[str, list[Mapping[str, Any]]]:
     others = [_stated(claim) for claim in each.get("others") or ()]
     if not each.get("holds"):
-        return "\n".join(["Memory disagrees, and nothing tells which holds:", *(f"- {_cited(o)}" for o in others)]), others
+        return "\n".join(
+            ["Memory disagrees, and nothing tells which holds:", *(f"- {_cited(o)}" for o in others)]
+        ), others
     holds = _stated(each["holds"])
     verb = "outweighs" if "sources" in str(each.get("why")) else "supersedes"
     text = "\n".join([f"{_cited(holds)}", *(f"This {verb}: {_cited(other)}" for other in others[:3])])
@@ -77,7 +79,11 @@ def _stated(claim: Mapping[str, Any]) -> dict[str, Any]:
 
 def _said(part: Question, statement: Mapping[str, Any]) -> str:
     """Return one quote, with who said it, and with its day where time was asked and the words don't have it."""
-    quote, speaker, day = flat(str(statement.get("quote", ""))), str(statement.get("speaker") or ""), str(statement.get("when") or "")[:10]
+    quote, speaker, day = (
+        flat(str(statement.get("quote", ""))),
+        str(statement.get("speaker") or ""),
+        str(statement.get("when") or "")[:10],
+    )
     dated = bool(day) and (bool(speaker) or (part.kind is Kind.TIME and not dates(quote)))
     head = ", ".join(filter(None, [speaker, day if dated else ""]))
     return f"{head}: {quote}" if head else quote

@@ -11,7 +11,7 @@ from layers.tiers.offline.moves import NOTE, Act, Call, Policy, recall, report
 from layers.tiers.offline.statements import Statement, distinct, flat, listed, pool_of, question_of, state, words_of
 
 _MOST_PARTS = 4
-_TOP = 6
+_TOP = 5
 _MOST_LISTED = 4
 
 
@@ -20,11 +20,15 @@ def think(conversation: Conversation) -> Policy:
     task = question_of(conversation.task, conversation.context)
     asked = parts(task)[:_MOST_PARTS]
     if "recall" not in conversation.may_call:
-        return report("", open_questions=["This layer has no tool to recall with."], statements=[], claims=[], note=NOTE)
+        return report(
+            "", open_questions=["This layer has no tool to recall with."], statements=[], claims=[], note=NOTE
+        )
     queries = [part.text for part in asked]
     if len(asked) == 1:
         queries += [name for name in asked[0].names if name != asked[0].text][:2]
-    found = yield Act(f"The question has {len(asked)} part(s); I recall each.", [recall(q, _TOP) for q in queries], "found")
+    found = yield Act(
+        f"The question has {len(asked)} part(s); I recall each.", [recall(q, _TOP) for q in queries], "found"
+    )
     statements = _statements(asked, found)
     joined: Mapping[str, Any] = {}
     ids = _ids(found, conversation.context)

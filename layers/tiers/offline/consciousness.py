@@ -24,8 +24,11 @@ _NAMES = {
     "abstract": ("abstraction", "abstract"),
     "metacognitive": ("metacognition", "metacognitive"),
 }
-_RIVAL = 0.15  # how near behind the best another memory's statement counts as a claim of its own
-_ORDER = re.compile(r"^(?:please\s+)?(?:remember|note|keep in mind|memori[sz]e)(?:\s+that|:)\s+(.+)$", re.IGNORECASE | re.DOTALL)
+_MOST_OPEN = 3
+_RIVAL = 0.1  # how near behind the best another memory's statement counts as a claim of its own
+_ORDER = re.compile(
+    r"^(?:please\s+)?(?:remember|note|keep in mind|memori[sz]e)(?:\s+that|:)\s+(.+)$", re.IGNORECASE | re.DOTALL
+)
 
 Steps = Generator[Act, list[Any], None]
 
@@ -36,6 +39,7 @@ class Draft:
 
     Attributes:
         statements: quotes to answer with, the best first.
+        perceived: all that perception found.
         settled: conflicts as the abstract layer settled them.
         conflicts: conflicts that conception found and nobody settled.
         claims: what the conflicts refer to.
@@ -46,6 +50,7 @@ class Draft:
     """
 
     statements: list[Statement] = field(default_factory=list[Statement])
+    perceived: list[Statement] = field(default_factory=list[Statement])
     settled: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     conflicts: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     claims: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -73,10 +78,11 @@ def think(conversation: Conversation) -> Policy:
 
 def _take_perception(draft: Draft, perceived: Mapping[str, Any], asked: Sequence[Question]) -> None:
     found = listed(perceived)
-    rivals = [s for s in found if s.get("score", 0.0) >= found[0].get("score", 0.0) - _RIVAL]
+    rivals = [s for s in found if s.get("answered") or s.get("score", 0.0) >= found[0].get("score", 0.0) - _RIVAL]
     # Without conception, the nearest quote is all that perception can say, unless a list was asked for.
     draft.statements = found[:4] if asked[0].wants_many else found[:1]
     draft.claims = rivals
+    draft.perceived = found
     draft.missing = words_of(perceived, "missing")
 
 
@@ -84,20 +90,42 @@ def _work_out(conversation: Conversation, task: str, asked: Sequence[Question], 
     """Call conception, abstraction and the user's own layers as far as the question needs them."""
     conception, abstraction = _find(conversation, "conceptual"), _find(conversation, "abstract")
     calls: list[Call] = []
-    if conception and (len(asked) > 1 or len(draft.claims) > 1 or not draft.statements):
-        calls.append(_order(conception, task, {"statements": _brief(draft.claims), "missing": draft.missing}))
-    calls += [_order(name, task, {"statements": _brief(draft.claims)}) for name in _others(conversation, task, draft)]
+    several = len(asked) > 1 or len(draft.claims) > 1
+    if conception and (several or not (draft.statements or abstraction)):
+        calls.append(_order(conception, task, {"statements": _brief(draft.perceived), "missing": draft.missing}))
+    calls += [
+        _order(name, task, {"statements": _brief(draft.perceived)}) for name in _others(conversation, task, draft)
+    ]
     if calls:
         why = f"The question has {len(asked)} part(s) and {len(draft.claims)} rival quote(s): I ask {_named(calls)}."
         reports = yield Act(why, calls, "reports")
         for found in reports:
             _take(draft, found)
-    if abstraction and (draft.conflicts or not _suffices(draft, asked)):
-        context = {"conflicts": draft.conflicts, "claims": draft.claims if draft.conflicts else []}
-        known = {**context, "statements": _brief(draft.statements)}
-        why = "Claims disagree" if draft.conflicts else "No single memory suffices"
-        (found,) = yield Act(f"{why}: I ask {abstraction}.", [_order(abstraction, task, known)], "abstracted")
-        _take_abstraction(draft, found, asked)
+    if abstraction:
+        yield from _abstract(abstraction, task, asked, draft)
+
+
+def _abstract(abstraction: str, task: str, asked: Sequence[Question], draft: Draft) -> Steps:
+    """Have conflicts settled, and every part that no single memory answers looked up over two."""
+    calls: list[Call] = []
+    if draft.conflicts:
+        calls.append(_order(abstraction, task, {"conflicts": draft.conflicts, "claims": draft.claims}))
+    disputed = {
+        int(draft.claims[i].get("part", 0)) for c in draft.conflicts for i in c["claims"] if i < len(draft.claims)
+    }
+    open_parts = [n for n in range(len(asked)) if n not in disputed and not _suffices(draft, n)]
+    whole = len(asked) == 1
+    calls += [
+        _order(abstraction, task if whole else asked[n].text, {"part": n, "statements": draft.perceived})
+        for n in open_parts[:_MOST_OPEN]
+    ]
+    if not calls:
+        return
+    reasons = ["claims disagree" if draft.conflicts else "", "no single memory suffices" if open_parts else ""]
+    why = " and ".join(filter(None, reasons)).capitalize()
+    reports = yield Act(f"{why}: I ask {abstraction}.", calls, "abstracted")
+    for found in reports:
+        _take_abstraction(draft, found)
 
 
 def _check(
@@ -146,10 +174,10 @@ def _remember(conversation: Conversation, fact: str) -> Policy:
     return report(f"Remembered: {fact}" if kept[0].get("id") else "That could not be remembered.", [], [], note=NOTE)
 
 
-def _suffices(draft: Draft, asked: Sequence[Question]) -> bool:
-    # Each part needs one memory that answers it alone. Reports say so per statement (`answered`, `uncovered`).
-    answered = {int(s.get("part", 0)) for s in draft.statements if s.get("answered") and not s.get("uncovered")}
-    return all(number in answered for number in range(len(asked)))
+def _suffices(draft: Draft, number: int) -> bool:
+    """Whether one memory alone answers a part: its statement is judged an answer and leaves no word of it uncovered."""
+    mine = [statement for statement in draft.statements if int(statement.get("part", 0)) == number]
+    return any(statement.get("answered") and not statement.get("uncovered") for statement in mine)
 
 
 def _take(draft: Draft, found: Mapping[str, Any]) -> None:
@@ -162,17 +190,17 @@ def _take(draft: Draft, found: Mapping[str, Any]) -> None:
         draft.conflicts, draft.claims = conflicts, listed(found, "claims")
 
 
-def _take_abstraction(draft: Draft, found: Mapping[str, Any], asked: Sequence[Question]) -> None:
-    draft.settled = listed(found, "settled")
+def _take_abstraction(draft: Draft, found: Mapping[str, Any]) -> None:
+    """Take what was settled, and a chain over several memories; a part that has one needs its old statements no more."""
     draft.said += words_of(found, "open_questions")
-    settled_parts = {int(s.get("part", 0)) for s in listed(found)}
-    if draft.settled:
+    if settled := listed(found, "settled"):
+        draft.settled += settled
         draft.conflicts = []
-        kept = [s for s in draft.statements if int(s.get("part", 0)) not in settled_parts]
+    if settled or words_of(found, "links"):
+        done = {int(statement.get("part", 0)) for statement in listed(found)}
+        kept = [statement for statement in draft.statements if int(statement.get("part", 0)) not in done]
         draft.statements = distinct([*listed(found), *kept])
-    elif words_of(found, "links"):
-        draft.statements = listed(found)
-    elif len(asked) == 1:
+    else:
         draft.statements = distinct([*draft.statements, *listed(found)])
 
 

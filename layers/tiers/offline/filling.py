@@ -11,7 +11,9 @@ from layers.analysis.words import cover
 from layers.tiers.offline.statements import flat
 
 
-def filled(schema: Mapping[str, Any], asked: Sequence[Question], statements: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def filled(
+    schema: Mapping[str, Any], asked: Sequence[Question], statements: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """Return an object for a JSON schema's properties.
 
     Args:

@@ -12,7 +12,9 @@ def think(conversation: Conversation) -> Policy:
     """Recall the task and quote what answers it."""
     task = question_of(conversation.task, conversation.context)
     if "recall" not in conversation.may_call:
-        return report("", open_questions=["Without a tool to recall with, the offline tier has nothing to say."], note=NOTE)
+        return report(
+            "", open_questions=["Without a tool to recall with, the offline tier has nothing to say."], note=NOTE
+        )
     found = yield Act("I recall the task.", [recall(task)], "found")
     statements = [s for s in state(ask(task), pool_of(found), most=3) if s["answered"]]
     if not statements:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from layers.analysis import Answerability, Question, answers, parts, rarity
+from layers.analysis.words import spelled
 from layers.tiers.offline.conversation import Conversation
 from layers.tiers.offline.moves import NOTE, Act, Call, Policy, recall, report
 from layers.tiers.offline.statements import Statement, excerpt_of, hits_of, listed, pool_of, question_of
@@ -22,7 +23,11 @@ def think(conversation: Conversation) -> Policy:
     reflecting = drafted and "reflect" in conversation.may_call
     if reflecting:
         calls.append(Call("reflect", {"claims": [statement["quote"] for statement in drafted]}))
-    seen = (yield Act("I hold every quote against memory, and the question against the quotes.", calls, "seen")) if calls else []
+    seen = (
+        (yield Act("I hold every quote against memory, and the question against the quotes.", calls, "seen"))
+        if calls
+        else []
+    )
     verdicts = listed(seen[-1], "verdicts") if reflecting else []
     standing = _standing(drafted, verdicts)
     judged = [_judge(number, part, asked, standing, seen) for number, part in enumerate(asked)]
@@ -38,12 +43,16 @@ def _standing(drafted: Sequence[Statement], verdicts: Sequence[Mapping[str, Any]
 
 
 def _judge(
-    number: int, part: Question, asked: Sequence[Question], standing: Sequence[Statement], seen: Sequence[Mapping[str, Any]]
+    number: int,
+    part: Question,
+    asked: Sequence[Question],
+    standing: Sequence[Statement],
+    seen: Sequence[Mapping[str, Any]],
 ) -> Answerability:
     # The recall of this very part comes first, so that its similarity to the memory is the one that counts.
     pool = {memory.id: memory for memory in pool_of(seen[number : number + 1], seen)}
     mine = [s for s in standing if len(asked) == 1 or s.get("part", 0) == number or s.get("linked")]
-    weights = rarity(part.terms, list(pool.values()))
+    weights = rarity(part, list(pool.values()))
     singles = [answers(part, [excerpt_of(statement, pool)], weights) for statement in mine or standing]
     linked = [excerpt_of(statement, pool) for statement in mine if statement.get("linked")]
     if linked:
@@ -60,7 +69,8 @@ def _verdict(
     context: Mapping[str, Any],
 ) -> dict[str, Any]:
     failing = [(part, judgement) for part, judgement in zip(asked, judged, strict=True) if not judgement.answered]
-    lacking = list(dict.fromkeys(term for _, j in failing for term in (*j.absent, *j.uncovered)))
+    lacking = [w for part, j in failing for w in (*j.absent, *spelled(j.uncovered, part.text))]
+    lacking = list(dict.fromkeys(lacking))
     again = bool(failing and lacking and not context.get("looked_again") and hits_of(seen))
     accepted = len(failing) < len(asked)
     verdict = "look again" if again else "accept" if accepted else "abstain"

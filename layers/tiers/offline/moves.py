@@ -60,7 +60,9 @@ def recall(query: str, top_k: int = 8) -> Call:
     return Call("recall", {"query": query, "top_k": top_k})
 
 
-def report(answer: Any, evidence: Sequence[Mapping[str, Any]] = (), open_questions: Sequence[str] = (), **rest: Any) -> Report:
+def report(
+    answer: Any, evidence: Sequence[Mapping[str, Any]] = (), open_questions: Sequence[str] = (), **rest: Any
+) -> Report:
     """Return a layer's report; `evidence` are statements or anything else with an id and a quote."""
     quoted = {(str(e["id"]), str(e["quote"])): None for e in evidence if e.get("id") and e.get("quote")}
     cited = [{"id": id, "quote": quote} for id, quote in quoted]

@@ -9,14 +9,16 @@ from layers.tiers.offline.moves import NOTE, Act, Policy, recall, report
 from layers.tiers.offline.statements import flat, pool_of, question_of, state, words_of
 
 _MOST_TERMS = 4
-_MOST_QUOTES = 5
+_MOST_QUOTES = 8
 
 
 def think(conversation: Conversation) -> Policy:
     """Find what memory holds on a task."""
     task = question_of(conversation.task, conversation.context)
     if "recall" not in conversation.may_call:
-        return report("", open_questions=["This layer has no tool to recall with."], statements=[], missing=[], note=NOTE)
+        return report(
+            "", open_questions=["This layer has no tool to recall with."], statements=[], missing=[], note=NOTE
+        )
     found = yield Act("I recall the task as it was asked.", [recall(task)], "found")
     missing = words_of(found[0], "missing_terms")
     aside: list[dict[str, object]] = []
@@ -26,7 +28,7 @@ def think(conversation: Conversation) -> Policy:
     pool = pool_of(found, aside)
     question = ask(task)
     statements = state(question, pool, most=_MOST_QUOTES)
-    held = frozenset(term for memory in pool for term in (*terms(memory.content), *memory.context_terms))
+    held = frozenset(term for memory in pool for term in memory.all_terms)
     lacking = [term for term in missing if all(cover(stem, held) < 0.7 for stem in terms(term))]
     best = statements[0] if statements else {}
     return report(

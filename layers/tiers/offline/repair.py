@@ -14,7 +14,9 @@ from layers.tiers.offline.moves import NOTE, Act, Report, report
 def think(conversation: Conversation) -> Generator[Act, list[Any], Report]:
     """Return the answer under `answer` in the context as an object for the `schema` beside it."""
     answer, schema = conversation.context.get("answer"), conversation.context.get("schema")
-    text = answer if isinstance(answer, str) else " ".join(map(str, answer.values())) if isinstance(answer, dict) else ""
+    text = (
+        answer if isinstance(answer, str) else " ".join(map(str, answer.values())) if isinstance(answer, dict) else ""
+    )
     quotes = [{"quote": sentence} for sentence in sentences(text)]
     value = filled(schema, parts(conversation.task), quotes) if isinstance(schema, dict) else answer
     return report(value, note=NOTE)

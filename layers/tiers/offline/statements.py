@@ -14,7 +14,9 @@ from layers.analysis import Excerpt, Passage, Question, answers, evidence_of, pa
 from layers.analysis.facts import names
 
 Statement = dict[str, Any]
-_POINTING = re.compile(r"\b(?:it|its|she|her|he|him|his|they|them|their|this|that|these|those|there|then)\b", re.IGNORECASE)
+_POINTING = re.compile(
+    r"\b(?:it|its|she|her|he|him|his|they|them|their|this|that|these|those|there|then)\b", re.IGNORECASE
+)
 _FOLLOWING = re.compile(r"^(?:and|but|so|also|what about|how about|why|when|who|where)\b[^?]{0,25}\??$", re.IGNORECASE)
 
 
@@ -37,7 +39,7 @@ def pool_of(asked: Iterable[Mapping[str, Any]], aside: Iterable[Mapping[str, Any
 def state(question: Question, pool: Sequence[Passage], part: int = 0, most: int = 1) -> list[Statement]:
     """Return the best statements on a question out of memories, the best first."""
     ranked = rank(question, pool)
-    weights = rarity(question.terms, pool)
+    weights = rarity(question, pool)
     return [stated(question, excerpt, weights, part) for excerpt in ranked[:most]]
 
 

@@ -100,10 +100,13 @@ def _singular(argument: str) -> str:
 def _call(call: Call) -> str:
     arguments = [f"{key}={literal(value, 8)}" for key, value in call.arguments.items()]
     line = f"{call.name}({', '.join(arguments)})"
-    return line if len(line) < _WIDTH and "\n" not in line else f"{call.name}(\n        " + ",\n        ".join(arguments) + ",\n    )"
+    return (
+        line
+        if len(line) < _WIDTH and "\n" not in line
+        else f"{call.name}(\n        " + ",\n        ".join(arguments) + ",\n    )"
+    )
 
 
 def _plain(thought: str) -> str:
     # A line of thought must not open the code's tags, nor hold what ends a completion.
     return thought.replace("<", "‹").replace("Observation:", "Observation").replace("\n", " ")
-
