@@ -91,8 +91,8 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     try:
         # One statement, so one snapshot: between two, another process may make the tables.
         application, version, tables = connection.execute(
-            "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version), "
-            "(SELECT count(*) FROM sqlite_master)"
+            "SELECT (SELECT application_id FROM pragma_application_id), "
+            "(SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_master)"
         ).fetchone()
     except sqlite3.DatabaseError as error:
         raise TelemetryError(f"{path} is not a trace store ({error}); set another [trace] path") from error
