@@ -24,7 +24,6 @@ from typing import Any
 
 import yaml
 from smolagents import CodeAgent, Tool, ToolCallingAgent
-from smolagents.agents import PromptTemplates
 from smolagents.models import (
     ChatMessage,
     ChatMessageToolCall,
@@ -117,7 +116,7 @@ class Recall(Tool):
 
 
 @cache
-def templates(name: str) -> PromptTemplates:
+def templates(name: str) -> dict[str, Any]:
     """Return smolagents' own prompts, read once: it parses their YAML for every agent, which isn't what we measure."""
     return yaml.safe_load((files("smolagents.prompts") / f"{name}.yaml").read_text())
 

@@ -178,7 +178,7 @@ async def test_one_reconnect_is_all():
 
 async def test_required_tools_are_checked_again_after_a_reconnect(tmp_path):
     script = tmp_path / "changing.py"
-    source = Path(SMALL).read_text()  # noqa: ASYNC240
+    source = Path(SMALL).read_text()
     script.write_text(source)
     client = McpClient("small", StdioServer(command=sys.executable, args=(str(script), "stdio")))
     await client.connect({"echo"})
@@ -211,7 +211,7 @@ async def test_an_address_where_nobody_listens_is_unavailable():
 
 @contextlib.asynccontextmanager
 async def _http_server(port: int):
-    process = subprocess.Popen([sys.executable, SMALL, "http", str(port)], stderr=subprocess.DEVNULL)  # noqa: ASYNC220
+    process = subprocess.Popen([sys.executable, SMALL, "http", str(port)], stderr=subprocess.DEVNULL)
     try:
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.1):

@@ -151,7 +151,7 @@ async def test_keyword_recall_serves_before_the_embedder_is_ready_and_meaning_af
             assert "still loading" in early.notice
         health = await memory.ready(60)
         assert (health.embedder, health.detail) == ("ready", None)
-        while (await memory.ready(0)).pending:  # noqa: ASYNC110 -- the other process has no event for us
+        while (await memory.ready(0)).pending:
             await asyncio.sleep(0.05)
         late = await memory.recall("where was the feline napping")
         assert (late.mode, late.notice) == ("hybrid", None)

@@ -233,7 +233,7 @@ def test_bars_lie_within_the_picture_and_within_their_parents(trace, axis):
                 assert parent.x - 0.001 <= bar.x
                 assert bar.x + bar.width <= parent.x + parent.width + 0.3
     assert picture.ticks[0][0] == 0
-    assert picture.ticks[-1] == (100, picture.total)
+    assert picture.ticks[-1] == pytest.approx((100, picture.total))
 
 
 def test_widths_stand_for_what_was_used(trace):
