@@ -125,7 +125,7 @@ def dates(text: str) -> tuple[str, ...]:
 
 def says_when(text: str) -> bool:
     """Whether a text has a date or a time of day, absolute or relative."""
-    return bool(dates(text) or _RELATIVE.search(text))
+    return bool(dates(text) or _RELATIVE.search(text) or _CALENDAR & frozenset(terms(text)))
 
 
 def numbers(text: str) -> tuple[Number, ...]:
@@ -154,7 +154,7 @@ def gives(term: str, text: str) -> bool:
 
 def _holds(kind: str, text: str) -> bool:
     if kind == "date":
-        return says_when(text) or any(word in terms(text) for word in _CALENDAR)
+        return says_when(text)
     return re.search(_UNITS[kind], text, re.IGNORECASE) is not None
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from layers.analysis.facts import calendar_terms, dates, gives, names, numbers, says_when
 from layers.analysis.questions import Kind, Question
-from layers.analysis.words import STOPWORDS, cover, kinship, stem, terms, tokens
+from layers.analysis.words import LIGHT, STOPWORDS, cover, kinship, stem, terms, tokens
 
 _BREAK = re.compile(
     r"(?<=[.!?])[\"”’)]*\s+(?=[\"“(\[A-Z0-9À-Þ*`])|\n\s*(?:[-*+•>]\s+|\d+[.)]\s+|#+\s+|\|)|\n{2,}|\n(?=[A-Z#`*\[\d])"
@@ -157,7 +157,7 @@ def rarity(question: Question, memories: Collection[Passage]) -> dict[str, float
     """
     held = [memory.all_terms for memory in memories]
     return {
-        term: (0.3 if term in question.aside else 1.0)
+        term: (0.3 if term in question.aside else 0.5 if term in LIGHT else 1.0)
         * (1.0 + log((len(held) + 1) / (1 + sum(term in words for words in held))))
         for term in question.terms
     }
