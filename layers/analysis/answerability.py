@@ -52,6 +52,10 @@ def answers(question: Question, chain: Sequence[Excerpt], weights: Mapping[str, 
     # The last of a chain brings the answer; those before it only lead there.
     kind = typed(question, chain[-1].quote, chain[-1].memory)
     strength = _strength(question, quoted, around, chain, weights)
+    # A heading may hold what is to be counted ("People") without any number of it being told: the words themselves must.
+    told = frozenset(terms(" ".join(excerpt.memory.content for excerpt in chain)))
+    if question.counted and cover(question.counted, told | quoted) < _LITERAL:
+        uncovered = tuple(dict.fromkeys((*uncovered, question.counted)))
     reason = _reason(question, absent, kind, strength, uncovered)
     return Answerability(round(strength, 3), not reason, absent, uncovered, reason or "covered")
 

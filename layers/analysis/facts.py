@@ -72,7 +72,7 @@ _NEGATION = re.compile(
 _CHANGE = re.compile(
     r"\b(?:now|instead|no longer|anymore|any more|switch\w*|replac\w*|supersed\w*|chang\w*|mov(?:e|es|ed) (?:to|from|away)|"
     r"rais\w* (?:to|from)|lower\w* (?:to|from)|revis\w*|correct\w*|updat\w*|revert\w*|took over|takes over|"
-    r"hand\w* over|postpon\w*|reschedul\w*|delay\w*|as of|from now on|new\w*|overturn\w*|withdr\w*|deprecat\w*)\b",
+    r"hand\w* over|successor|succeed\w*|after (?:me|him|her|them)|leav(?:e|es|ing)|left|resign\w*|step\w* down|postpon\w*|reschedul\w*|delay\w*|as of|from now on|new\w*|overturn\w*|withdr\w*|deprecat\w*)\b",
     re.IGNORECASE,
 )
 
@@ -88,9 +88,13 @@ _ANSWERED_BY = {
     "frequency": "often frequency frequently",
     "age": "old age",
     "share": "percent percentage share rate proportion",
-    "date": "date day month year time week weekday",
+    "date": "date day month time week",
+    "year": "year",
+    "weekday": "weekday",
 }
 _UNITS = {
+    "year": r"\b(?:19|20)\d{2}\b",
+    "weekday": rf"\b(?:{'|'.join(_DAYS)})s?\b",
     "money": r"[$€£]\s?\d|\d\s?[$€£]|\b(?:euros?|dollars?|pounds?|cents?|usd|eur|gbp|chf|francs?|crowns?|kr)\b",
     "length": r"\d\s?(?:mm|cm|m|km|met(?:er|re)s?|feet|foot|ft|inch(?:es)?|miles?|yards?|kilomet\w+|centimet\w+|millimet\w+)\b",
     "duration": r"\b(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?|overnight)\b|\d\s?(?:ms|s|min|h)\b",
@@ -150,6 +154,11 @@ def gives(term: str, text: str) -> bool:
         if term in {stem(word) for word in words.split()} and _holds(kind, text):
             return True
     return False
+
+
+def asks_time(term: str) -> bool:
+    """Whether a stem asks for a point in time: date, month, weekday, …"""
+    return any(term == stem(word) for kind in ("date", "year", "weekday") for word in _ANSWERED_BY[kind].split())
 
 
 def _holds(kind: str, text: str) -> bool:

@@ -17,7 +17,7 @@ STOPWORDS = frozenset(
     being below between both but by can cannot can't could couldn't did didn't do does doesn't doing don't down
     during each either else ever every few for from further get gets got had hadn't has hasn't have haven't having
     he her here hers herself him himself his how however i if in into is isn't it its it's itself just let's may me
-    might more most much must my myself neither no nor not of off on once one ones only onto or other our ours
+    might more most many much must my myself neither no nor not of off on once one ones only onto or other our ours
     ourselves out over own per please shall she should shouldn't since so some still such than that that's the their
     theirs them themselves then there there's these they they're this those though through to too toward towards
     under until up upon us very via was among amongst across along beside besides beyond behind inside outside
@@ -106,6 +106,38 @@ limit maximum cap most threshold bound ceiling
 minimum least floor
 time hour duration
 temperature hot cold warm heat degree
+fund finance sponsor subsidise support pay
+throw discard dump waste trash away
+try attempt test experiment trial
+enable activate flag option switch setting
+disable deactivate switch
+wish want hope desire like request ask
+holiday vacation trip travel tour
+plan intend schedule intention
+build builder construct erect
+own owner belong possess
+teach teacher instruct train lesson course
+marry wife husband spouse wedding
+study research investigate investigation
+measure measurement reading gauge
+begin origin originally start
+forecast prediction predict
+guard protect secure security safe safety
+hole vulnerability weakness flaw
+damage harm loss injury hurt
+win victory award prize
+shop store buy purchase
+road street way path route
+noise sound loud
+speed fast quick velocity
+gather collect harvest pick
+clean wash rinse
+paint colour color dye
+old age aged
+rent lease
+cure heal treat treatment therapy
+crisp crunchy crackling
+photo camera lens picture
 eat food meal dish
 bake cook oven
 travel trip journey visit
