@@ -24,8 +24,8 @@ fast: venv-dev ## The tests that need no provisioned part
 	@$(PY) -m pytest -n 2 --dist loadfile -m "not ($(PARTS_EXPRESSION))" $(ARGS)
 
 lint: venv-dev ## Formatting and lint
-	@$(BIN)/ruff format --check --quiet . || { echo "Run 'make format'."; exit 1; }
-	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "Run 'make format'."; exit 1; }
+	@$(BIN)/ruff check --quiet --output-format concise .
 
 types: venv-dev ## Static types, strict
 	@$(BIN)/pyright --pythonpath $(PY)

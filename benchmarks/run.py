@@ -22,8 +22,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import yaml
 from smolagents import CodeAgent, Tool, ToolCallingAgent
-from smolagents.agents import PromptTemplates
 from smolagents.models import (
     ChatMessage,
     ChatMessageToolCall,
@@ -33,7 +33,6 @@ from smolagents.models import (
 )
 from smolagents.monitoring import LogLevel, TokenUsage
 
-import yaml
 from cognition import Mind
 from dionysus_mcp.client import MEMORY_TOOLS, McpClient, MemoryClient, memory_server
 from layers.run import Lifeline, LoopThread
@@ -117,7 +116,7 @@ class Recall(Tool):
 
 
 @cache
-def templates(name: str) -> PromptTemplates:
+def templates(name: str) -> dict[str, Any]:
     """Return smolagents' own prompts, read once: it parses their YAML for every agent, which isn't what we measure."""
     return yaml.safe_load((files("smolagents.prompts") / f"{name}.yaml").read_text())
 

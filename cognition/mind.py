@@ -24,12 +24,12 @@ from layers.run import Budget, Event, EventKind, Lifeline, Run, RunStopped, Stop
 from layers.spec import MANAGER
 
 if TYPE_CHECKING:
-    from dionysus_mcp.admin import IngestSummary, Progress
     from opentelemetry.trace import Span
     from pydantic import BaseModel
 
     from cognition.parts import Parts
     from cognition.settings import Settings
+    from dionysus_mcp.admin import IngestSummary, Progress
     from layers.spec import LayerSpec
     from observability import RunTrace
 

@@ -85,6 +85,7 @@ def _bench(settings: Settings, tools: Iterable[Any], servers: _Servers, stack: E
         layers = resolve_layers(settings.layers)
         tiers = Tiers(settings.tiers, servers.loop)
         stack.callback(tiers.close)
+        tiers.warm()
         backend = select(settings.sandbox)
         stack.callback(backend.close)
         bench = Workbench(layers, tiers, servers.toolbox(tools), backend)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dionysus_mcp.admin import IngestSummary, Progress
-
     from dionysus_mcp.settings import MemorySettings
 
 

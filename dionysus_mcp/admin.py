@@ -4,14 +4,14 @@ Works on the store itself, not over MCP, and is safe beside running servers. Imp
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.ingest.folders import files_under
+from dionysus_mcp.ingest.summary import IngestSummary, Progress
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.preflight import SCHEMA_VERSION, database_path, is_new
 
@@ -19,43 +19,6 @@ if TYPE_CHECKING:
     from dionysus_mcp.ingest.writer import Writer
 
 __all__ = ["IngestSummary", "Progress", "StoreStats", "ingest", "ingest_git", "ingest_text", "stats"]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an ingest has come; reported after every file and every batch.
-
-    Attributes:
-        stage: "reading" while texts are stored, "embedding" while vectors are made for them.
-        done: Files (or commits) read, or memories embedded, so far.
-        total: Of how many; None while that isn't known.
-        path: What is being read.
-    """
-
-    stage: Literal["reading", "embedding"]
-    done: int
-    total: int | None
-    path: str | None = None
-
-
-class IngestSummary(BaseModel):
-    """What an ingest did, in pieces (memories).
-
-    Attributes:
-        added: Pieces that are new.
-        unchanged: Pieces that were there already.
-        superseded: Pieces of changed files that are no longer there; they stay readable by id.
-        skipped: Files, or lines of JSONL as `file:line`, that were not taken in, and why.
-        notice: What the user should know, such as a missing embedding model.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    added: int = 0
-    unchanged: int = 0
-    superseded: int = 0
-    skipped: list[tuple[str, str]] = []
-    notice: str | None = None
 
 
 class StoreStats(BaseModel):

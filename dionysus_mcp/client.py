@@ -18,7 +18,15 @@ from dionysus_mcp.errors import (
     MemoryStoreError,
 )
 from dionysus_mcp.mcp_client import McpClient, ToolInfo
-from dionysus_mcp.records import ConsciousnessState, Memory, MemoryHealth, MentalModel, Prediction, Recall
+from dionysus_mcp.records import (
+    IDS_PER_CALL,
+    ConsciousnessState,
+    Memory,
+    MemoryHealth,
+    MentalModel,
+    Prediction,
+    Recall,
+)
 from dionysus_mcp.settings import MemorySettings, as_environment, inherited_python_environment
 from dionysus_mcp.targets import HttpServer, StdioServer, Target
 
@@ -135,8 +143,11 @@ class MemoryClient:
 
     async def get(self, ids: Sequence[str]) -> list[Memory]:
         """The memories with these ids, whole, in this order, superseded ones too; an unknown id is a McpToolError."""
-        answer = await self._client.call("get_memories", {"ids": list(ids)})
-        return [Memory.model_validate(memory) for memory in answer["memories"]]
+        memories: list[Memory] = []
+        for start in range(0, len(ids), IDS_PER_CALL):
+            answer = await self._client.call("get_memories", {"ids": list(ids[start : start + IDS_PER_CALL])})
+            memories.extend(Memory.model_validate(memory) for memory in answer["memories"])
+        return memories
 
     async def state(
         self, *, session_id: str | None = None, memory_types: Sequence[str] | None = None, recent: int = 10

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STDERR_KEPT = 4096
 
 
-class ConnectionLost(DionysusMcpError):  # noqa: N818 -- a state to act on, as McpUnavailable
+class ConnectionLost(DionysusMcpError):
     """The other side is gone; the client decides whether to connect anew."""
 
 

@@ -13,7 +13,7 @@ class EmbedderError(MemoryStoreError):
     """The embedding model is missing or altered; recall by keywords still works."""
 
 
-class McpUnavailable(DionysusMcpError):  # noqa: N818 -- named for the state that the caller meets
+class McpUnavailable(DionysusMcpError):
     """A server could not be started or reached, or is gone and did not come back after one reconnect."""
 
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Domain = Literal["user", "self", "world", "task"]
+IDS_PER_CALL = 200
+"""Memories that one call of `get_memories` gives at most."""
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 

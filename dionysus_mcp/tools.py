@@ -12,6 +12,7 @@ from pydantic import Field
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.records import (
+    IDS_PER_CALL,
     ConsciousnessState,
     Domain,
     Memory,
@@ -141,7 +142,7 @@ class Tools:
             return stored
 
     def get_memories(
-        self, ids: Annotated[list[str], Field(min_length=1, max_length=200, description="Ids from recall.")]
+        self, ids: Annotated[list[str], Field(min_length=1, max_length=IDS_PER_CALL, description="Ids from recall.")]
     ) -> Memories:
         """Whole memories by id, superseded ones too (their superseded_at is set)."""
         with self._traced(Kind.RETRIEVAL, "retrieval memories", {conventions.MEMORY_IDS: ids}) as (service, current):

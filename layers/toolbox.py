@@ -123,8 +123,12 @@ def _of_server(server: str, client: McpClient, info: ToolInfo, loop: LoopThread)
         for name, definition in schema.get("properties", {}).items()
     }
 
+    # MCP's structured output is an object: a server wraps a plain value, and declares it so.
+    wrapped = set((info.output_schema or {}).get("properties", ())) == {"result"}
+
     def call(node: Node, arguments: dict[str, Any]) -> Any:
-        return _value(node.run.lifeline.wait(loop.submit(client.call(info.name, arguments))))
+        result = _value(node.run.lifeline.wait(loop.submit(client.call(info.name, arguments))))
+        return result["result"] if wrapped and isinstance(result, dict) and set(result) == {"result"} else result
 
     return ToolDefinition(re.sub(r"\W", "_", f"{server}_{info.name}"), info.description or info.name, inputs, call)
 

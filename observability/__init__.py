@@ -16,7 +16,8 @@ from observability.errors import TelemetryError
 from observability.tracing import inherited, span
 
 if TYPE_CHECKING:
-    from observability.runs import RunSummary, RunTrace, SpanNode
+    from observability.records import Status
+    from observability.runs import RunSummary, RunTrace, SpanNode, Text
     from observability.settings import TraceSettings, environment_secrets, home
     from observability.store import TraceStore
     from observability.telemetry import Telemetry
@@ -26,8 +27,10 @@ __all__ = [
     "RunSummary",
     "RunTrace",
     "SpanNode",
+    "Status",
     "Telemetry",
     "TelemetryError",
+    "Text",
     "TraceSettings",
     "TraceStore",
     "environment_secrets",
@@ -40,7 +43,9 @@ _LATE = {
     "RunSummary": "observability.runs",
     "RunTrace": "observability.runs",
     "SpanNode": "observability.runs",
+    "Status": "observability.records",
     "Telemetry": "observability.telemetry",
+    "Text": "observability.runs",
     "TraceSettings": "observability.settings",
     "TraceStore": "observability.store",
     "environment_secrets": "observability.settings",

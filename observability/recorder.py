@@ -96,10 +96,13 @@ def _inherit(span: Span, parent_context: context.Context | None) -> None:
     if not carried and not above:
         return
     own = span.attributes or {}
+    given: dict[str, str] = {}
     for name in INHERITED:
         value = carried.get(name) or (above or {}).get(name)
         if value is not None and name not in own:
-            span.set_attribute(name, str(value)[:_LONGEST_INHERITED])
+            given[name] = str(value)[:_LONGEST_INHERITED]
+    if given:
+        span.set_attributes(given)
 
 
 def _status(span: ReadableSpan) -> Status:

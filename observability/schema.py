@@ -89,9 +89,11 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _version(connection: sqlite3.Connection, path: Path) -> int:
     """Return the version of the tables, 0 for an empty file, without changing anything in a file that is not ours."""
     try:
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        # One statement, so one snapshot: between two, another process may make the tables.
+        application, version, tables = connection.execute(
+            "SELECT (SELECT application_id FROM pragma_application_id), "
+            "(SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_master)"
+        ).fetchone()
     except sqlite3.DatabaseError as error:
         raise TelemetryError(f"{path} is not a trace store ({error}); set another [trace] path") from error
     if application != APPLICATION_ID and (application or version or tables):

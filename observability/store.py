@@ -23,12 +23,13 @@ _FOUND: Final = (
     f"SELECT {_ROOT} FROM span WHERE root = 1 AND (substr(run, 1, :n) = :prefix OR substr(trace_id, 1, :n) = :prefix)"  # noqa: S608
     " ORDER BY start_ns DESC LIMIT 50"
 )
-# a tool server that takes the trace but not the baggage leaves its spans without the run's id: they count all the same
-_SPANS: Final = (
+_SELECT: Final = (
     "SELECT span_id, parent_id, kind, name, service, layer, status, message, start_ns, end_ns, input_tokens,"
     " output_tokens, usd, attributes, events FROM span LEFT JOIN process ON process.id = span.process"
-    " WHERE trace_id = :trace AND run IN (:run, :trace) ORDER BY start_ns, span_id"
 )
+_ONE_SPAN: Final = _SELECT + " WHERE trace_id = :trace AND span_id = :span"
+# a tool server that takes the trace but not the baggage leaves its spans without the run's id: they count all the same
+_SPANS: Final = _SELECT + " WHERE trace_id = :trace AND run IN (:run, :trace) ORDER BY start_ns, span_id"
 _SUMS: Final = """SELECT
     sum(kind = 'step' AND coalesce(json_extract(attributes, :closing), 0) = 0),
     count(*), sum(status = 'error'), sum(kind = 'chat'),
@@ -108,6 +109,15 @@ class TraceStore:
         run, trace_id, root_id = root[:3]
         rows = self._rows(_SPANS, {"trace": trace_id, "run": run})
         return RunTrace(self._summary(root), _tree(rows, root_id))
+
+    def trace_id(self, prefix: str) -> str:
+        """Return the trace id of a run; takes and raises what `run` does."""
+        return self._find(prefix)[1]
+
+    def span(self, trace_id: str, span_id: str) -> SpanNode | None:
+        """Return one span without those below it; None if there is none."""
+        rows = self._rows(_ONE_SPAN, {"trace": trace_id, "span": span_id})
+        return _node(rows[0], ()) if rows else None
 
     def content(self, digest: str) -> str | None:
         """Return a whole text by its hash (`Text.hash`); None if there is none."""

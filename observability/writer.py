@@ -25,7 +25,8 @@ _log = logging.getLogger(__name__)
 
 GATHER_SECONDS: Final = 0.02
 BATCH: Final = 2000
-_RETRY_SECONDS: Final = (0.05, 0.2, 0.5)
+_LONGEST_PAUSE: Final = 1.0
+_PASSING: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _SHED = "[left out: the trace queue was full]"
 
@@ -134,38 +135,46 @@ class LocalWriter:
 
     def _store(self, batch: Sequence[SpanRecord]) -> None:
         with self._lock:
-            self._bytes -= sum(record.size for record in batch)
             dropped, self._dropped = self._dropped, Counter()
-        if not batch and not dropped:
-            return
-        if not self._write(batch, dropped):
+        if (batch or dropped) and not self._write(batch, dropped):
             lost = Counter(run_of(r) for r in batch if not self._write([r], {}) and r.end_ns is not None)
             if not self._write([], dropped + lost):
                 with self._lock:
                     self._dropped.update(dropped + lost)
+        with self._lock:
+            self._bytes -= sum(record.size for record in batch)
 
     def _write(self, batch: Sequence[SpanRecord], dropped: Mapping[str, int]) -> bool:
         return self._attempt(lambda: write(self._connection, self._owner.id, batch, dropped))
 
     def _attempt(self, task: Callable[[], None]) -> bool:
-        """Do it, again if another process holds the file; a store that fails costs its spans, never the run."""
-        for pause in _RETRY_SECONDS:
+        """Do it; again and again while the file is locked or the disk full, since that passes and the queue is bounded.
+
+        A store that refuses for good costs its spans, never the run: then the answer is False.
+        """
+        pause = 0.05
+        while True:
             try:
                 task()
-            except sqlite3.OperationalError as error:  # locked, full, read-only: some of it passes
-                self._warn(error)
-                time.sleep(pause)
             except Exception as error:  # noqa: BLE001 - promise: one bad record doesn't end the writer
                 self._warn(error)
-                return False
+                if self._closed or not _passes(error):
+                    return False
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
             else:
                 return True
-        return False
 
     def _warn(self, error: Exception) -> None:
         if not self._warned:
             self._warned = True
-            _log.warning("the trace store refuses spans (%s: %s); they are retried, then dropped", type(error), error)
+            _log.warning("the trace store takes no spans (%s: %s); what can't wait is dropped", type(error), error)
+
+
+def _passes(error: Exception) -> bool:
+    """Whether a failure may go away by itself: another process holds the file, or the disk is full."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return isinstance(code, int) and code & 0xFF in _PASSING  # the low byte is the kind, the rest its details
 
 
 def _without_content(record: SpanRecord) -> SpanRecord:

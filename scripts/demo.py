@@ -79,7 +79,6 @@ def _think(mind: "Mind", question: str) -> "Thought":
 
 def _tell_more(thought: "Thought") -> None:
     command = f"DIONYSUS_HOME={HOME.name} .venv/bin/dionysus"
-    print("Steps used by layer: " + ", ".join(f"{layer} {count}" for layer, count in thought.steps.items()))
     print("Every step is in the trace. See it:")
     print(f"  {command} trace show {thought.run_id[:8]}")
     print(f"  {command} dashboard")

@@ -25,9 +25,12 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        typer.echo(f"dionysus {version('dionysus-mind')}")
+        try:
+            typer.echo(f"dionysus {version('dionysus-mind')}")
+        except PackageNotFoundError:
+            typer.echo("dionysus from a source tree that is not installed")
         raise typer.Exit
 
 

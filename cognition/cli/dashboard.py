@@ -28,9 +28,8 @@ def dashboard(
 
     It listens on 127.0.0.1 alone, and only the address with its token is answered.
     """
-    from observability.dashboard import serve
-
     from cognition.cli.boundary import Terminated
+    from observability.dashboard import serve
 
     settings = options.settings_from(config)
     try:

@@ -76,7 +76,8 @@ def _of_system(error: Exception, kind: str) -> Failure | None:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """Begin with a capital, unless the first word is a name such as a file's, which must stay as it is."""
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text
 
 
 def _shown(partial: Any) -> dict[str, Any]:

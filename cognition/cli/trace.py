@@ -41,8 +41,7 @@ def ls(
     """List the newest runs."""
     from cognition.cli.output import emit, render
 
-    with _store(config) as store:
-        runs = store.runs(limit, session=session)
+    runs = _runs(config, limit, session)
     if as_json:
         emit([run.to_json() for run in runs])
     elif runs:
@@ -71,6 +70,16 @@ def show(
     else:
         render(_heading(found, now), _tree(found.root, now, said=said), _layers(found, now))
     return ExitCode.DONE
+
+
+def _runs(config: "Path | None", limit: int, session: str | None) -> "list[RunSummary]":
+    from observability import TraceStore
+
+    path = options.settings_from(config).trace.path
+    if not path.exists():
+        return []  # nothing was thought about yet, which is no error of a list
+    with TraceStore(path) as store:
+        return store.runs(limit, session=session)
 
 
 def _store(config: "Path | None") -> "TraceStore":

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from layers.tiers.settings import TierSettings
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from cognition.settings.schema import secrets_in
 from dionysus_mcp.settings import McpServerSettings, MemorySettings
 from layers.run import Budget
 from layers.spec import DEFAULTS, LayerSpec
+from layers.tiers.settings import TierSettings
 from observability.settings import SHORTEST_SECRET, TraceSettings, environment_secrets
 from sandbox.settings import SandboxSettings
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from dionysus_mcp.beliefs import scoring
 from dionysus_mcp.beliefs.models import load, of_scope, text_of
@@ -85,7 +85,11 @@ class Predictions:
         query = (
             select(prediction)
             .join(model)
-            .where(of_scope(self._store.scope), prediction.c.status == "open", ~_over())
+            .where(
+                of_scope(self._store.scope),
+                prediction.c.status == "open",
+                or_(prediction.c.expires_at.is_(None), ~_over()),
+            )
             .order_by(prediction.c.expires_at.is_(None), prediction.c.expires_at, prediction.c.created_at)
             .limit(count)
         )

@@ -31,7 +31,9 @@ def commits(repository: Path) -> Iterator[Commit]:
     Raises:
         MemoryStoreError: if git or the repository is missing, or has no commit.
     """
-    command = ["git", "-C", str(repository), "-c", "core.quotePath=off", "log", f"--format={_FORMAT}", "--name-only"]
+    # Merges are left out: "Merge branch 'x'" says nothing that is worth recalling.
+    log = ["log", "--no-merges", f"--format={_FORMAT}", "--name-only"]
+    command = ["git", "-C", str(repository), "-c", "core.quotePath=off", *log]
     try:
         git = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # noqa: S603 -- no shell
     except OSError as error:

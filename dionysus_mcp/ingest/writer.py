@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from dionysus_mcp.admin import IngestSummary, Progress
 from dionysus_mcp.errors import EmbedderError, MemoryStoreError
 from dionysus_mcp.ingest.documents import SPLITTER, Document
 from dionysus_mcp.ingest.jsonl import BadLine
 from dionysus_mcp.ingest.reading import UnreadableFileError, digest_of_text
+from dionysus_mcp.ingest.summary import IngestSummary, Progress
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.memories import NewMemory, add_in, check, in_scope, present_in, supersede_in

@@ -8,7 +8,6 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 from sqlalchemy import Connection, bindparam, text
 
@@ -83,6 +82,13 @@ class Stemmer:
             "CREATE VIRTUAL TABLE w USING fts5(x, tokenize='porter unicode61 remove_diacritics 2')"
         )
         self._connection.execute("CREATE VIRTUAL TABLE v USING fts5vocab(w, instance)")
+        groups = [group.split() for group in _IRREGULAR.split(";")]
+        stems = self.stems([form for group in groups for form in group])
+        self._families = {stems[form]: tuple(group) for group in groups for form in group}
+
+    def forms(self, word: str, stem: str) -> tuple[str, ...]:
+        """The word, and the forms of it that have another stem."""
+        return (word, *self._families.get(stem, ()))
 
     def stems(self, of: Sequence[str]) -> dict[str, str]:
         """Stem by word; a word that the index doesn't know as one is left out."""
@@ -103,9 +109,9 @@ class Stemmer:
 
 def weigh(connection: Connection, stemmer: Stemmer, of: Sequence[str]) -> list[Term]:
     """The words with their forms and document frequency, in their order; what is no word to the index is left out."""
-    families = _families()
-    forms = {word: (word, *families.get(word.casefold(), ())) for word in of}
-    stems = stemmer.stems(sorted({form for family in forms.values() for form in family}))
+    stems = stemmer.stems(of)
+    forms = {word: stemmer.forms(word, stems[word]) for word in of if word in stems}
+    stems |= stemmer.stems(sorted({form for family in forms.values() for form in family} - stems.keys()))
     query = text("SELECT term, doc FROM memory_terms WHERE term IN :stems").bindparams(
         bindparam("stems", expanding=True)
     )
@@ -114,7 +120,7 @@ def weigh(connection: Connection, stemmer: Stemmer, of: Sequence[str]) -> list[T
     def frequency(family: Iterable[str]) -> int:
         return sum(frequencies.get(stem, 0) for stem in {stems[form] for form in family if form in stems})
 
-    return [Term(word, family, frequency(family)) for word, family in forms.items() if word in stems]
+    return [Term(word, family, frequency(family)) for word, family in forms.items()]
 
 
 def worth_matching(terms: Iterable[Term], total: int) -> list[Term]:
@@ -129,10 +135,3 @@ def worth_matching(terms: Iterable[Term], total: int) -> list[Term]:
 def is_rare(term: Term, total: int) -> bool:
     """Whether an answer that doesn't hold this word lacks something."""
     return term.frequency <= max(_ALWAYS_RARE, RARE_SHARE * total)
-
-
-@cache
-def _families() -> dict[str, tuple[str, ...]]:
-    """The other forms of each irregular word."""
-    groups = [group.split() for group in _IRREGULAR.split(";")]
-    return {form: tuple(other for other in group if other != form) for group in groups for form in group}

@@ -28,7 +28,9 @@ class VectorCache:
         self._matrix = np.zeros((_FIRST_CAPACITY, vectors.dimension), dtype=np.float32)
         self._memories = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
         self._live = np.zeros(_FIRST_CAPACITY, dtype=bool)
-        self._kinds: list[tuple[str, str | None]] = []
+        # Type and session of each vector as a number: a filter is asked once a kind, not once a memory.
+        self._kind_of = np.zeros(_FIRST_CAPACITY, dtype=np.int32)
+        self._kinds: dict[tuple[str, str | None], int] = {}
         self._place: dict[int, int] = {}
         self._size = 0
         self._last_vector = 0
@@ -66,7 +68,8 @@ class VectorCache:
         live = self._live[: self._size]
         if admitted == Filter():
             return live
-        return live & np.fromiter((admitted.admits(*kind) for kind in self._kinds), dtype=bool, count=self._size)
+        kinds = np.fromiter((admitted.admits(*kind) for kind in self._kinds), dtype=bool, count=len(self._kinds))
+        return live & kinds[self._kind_of[: self._size]]
 
     def _catch_up(self) -> None:
         for row in self._vectors.since(self._last_vector):
@@ -83,11 +86,12 @@ class VectorCache:
             self._matrix = np.concatenate([self._matrix, np.zeros_like(self._matrix)])
             self._memories = np.concatenate([self._memories, np.zeros_like(self._memories)])
             self._live = np.concatenate([self._live, np.zeros_like(self._live)])
+            self._kind_of = np.concatenate([self._kind_of, np.zeros_like(self._kind_of)])
         place = self._size
         self._matrix[place] = np.frombuffer(row.vector, dtype="<f4")
         self._memories[place] = row.memory_seq
         self._live[place] = True
-        self._kinds.append((row.memory_type, row.session_id))
+        self._kind_of[place] = self._kinds.setdefault((row.memory_type, row.session_id), len(self._kinds))
         self._place[row.memory_seq] = place
         self._last_vector = row.seq
         self._size += 1

@@ -16,11 +16,11 @@ _PREFIX = re.compile(r"^(?:litellm\.\w+:\s*)?(?:\w+Error:\s*)*(?:\w+Exception\s*
 _LONGEST_REASON = 240
 
 
-class Refused(Exception):  # noqa: N818 - what the provider did
+class Refused(Exception):
     """A provider refused the key, the model or the request: retrying changes nothing; the settings must change."""
 
 
-class Unavailable(Exception):  # noqa: N818 - what the tier is
+class Unavailable(Exception):
     """No deployment of a tier could answer; `str()` has each one's reason."""
 
 

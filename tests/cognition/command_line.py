@@ -99,6 +99,14 @@ class Command:
         return self.processes()
 
 
+@dataclass(frozen=True)
+class Thought:
+    """A command that has thought once, and what `think --json` said."""
+
+    command: Command
+    outcome: Outcome
+
+
 class Terminal:
     """The command in a pseudo-terminal of 120 by 40; reads the screen as raw text."""
 
@@ -107,7 +115,7 @@ class Terminal:
         if pid == 0:
             os.chdir(command.folder)
             env = environment(command.home, TERM="xterm-256color", COLUMNS="120", LINES="40")
-            os.execve(sys.executable, [*ARGV, *arguments], env)  # noqa: S606
+            os.execve(sys.executable, [*ARGV, *arguments], env)
         self.pid = pid
         self.screen = ""
         self._code: int | None = None

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cognition.command_line import Command
+from tests.cognition.command_line import Command, Thought
 
+QUESTION = "Which queue do we use?"
 NOTES = """# Queue
 
 ## Decision
@@ -45,6 +46,23 @@ def remembered(_remembered: Command, tmp_path: Path) -> Command:
     shutil.copytree(_remembered.home, tmp_path / "home")
     shutil.copytree(_remembered.folder, tmp_path / "folder")
     return Command(tmp_path / "home", tmp_path / "folder")
+
+
+@pytest.fixture(scope="session")
+def _thought(_remembered: Command, tmp_path_factory: pytest.TempPathFactory) -> Thought:
+    top = tmp_path_factory.mktemp("thought")
+    shutil.copytree(_remembered.home, top / "home")
+    shutil.copytree(_remembered.folder, top / "folder")
+    command = Command(top / "home", top / "folder")
+    return Thought(command, command("think", QUESTION, "--json", "--session", "queues"))
+
+
+@pytest.fixture
+def thought(_thought: Thought, tmp_path: Path) -> Thought:
+    """The notes in memory and one run in the trace; each test has a copy."""
+    shutil.copytree(_thought.command.home, tmp_path / "home")
+    shutil.copytree(_thought.command.folder, tmp_path / "folder")
+    return Thought(Command(tmp_path / "home", tmp_path / "folder"), _thought.outcome)
 
 
 @pytest.fixture

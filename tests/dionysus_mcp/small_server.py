@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from pathlib import Path
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -39,16 +40,15 @@ def slow(seconds: float) -> str:
 
 @server.tool()
 def die_after_noting(path: str) -> str:
-    with open(path, "a") as file:
+    with Path(path).open("a") as file:
         file.write("x")
     os._exit(3)
 
 
 @server.tool(annotations=ToolAnnotations(idempotent_hint=True))
 def die_once(path: str) -> str:
-    if not os.path.exists(path):
-        with open(path, "w") as file:
-            file.write("x")
+    if not Path(path).exists():
+        Path(path).write_text("x")
         os._exit(3)
     return "second life"
 

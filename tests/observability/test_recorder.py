@@ -14,7 +14,7 @@ import pytest
 
 from observability import Kind, Telemetry, TraceSettings, span
 from observability.owner import Owner
-from observability.records import Status
+from observability.records import SpanRecord, Status
 from observability.rows import interrupt
 from observability.schema import open_to_write
 from observability.writer import LocalWriter
@@ -326,7 +326,50 @@ def test_one_record_that_cannot_be_written_costs_only_itself(telemetry, store_pa
     run = open_store().runs()[0]
     assert run.cost.input_tokens == 7
     assert run.losses.dropped == 1
-    assert "refuses spans" in caplog.text
+    assert "takes no spans" in caplog.text
+
+
+def test_a_file_that_stays_locked_delays_the_exit_by_two_seconds_at_most(start_telemetry, store_path):
+    telemetry = start_telemetry()
+    telemetry.flush()
+    blocker = sqlite3.connect(store_path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    try:
+        with span(telemetry.tracer, Kind.RUN, "run"):
+            pass
+        start = time.monotonic()
+        telemetry.shutdown()
+        assert time.monotonic() - start < 6  # promised: 2 s
+    finally:
+        blocker.execute("ROLLBACK")
+        blocker.close()
+    wait_for_the_writer()
+
+
+def test_a_full_disk_costs_nothing_once_there_is_room_again(store_path):
+    """SQLite's own page limit stands in for the disk: it fails with the same code, SQLITE_FULL."""
+    connection = open_to_write(store_path)
+    connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
+    writer = LocalWriter(connection, "test", limit=1000)
+    writer.put(a_record("x" * 8000))
+    assert not writer.flush(0.3)
+    connection.execute("PRAGMA max_page_count = 100000")
+    assert writer.flush(10)
+    assert writer.shutdown(10)
+    assert rows(store_path) == [("step", "ok")]
+
+
+def a_record(text):
+    facts = {"attributes": {"input.value": text}, "events": [], "message": None, "status": Status.OK}
+    times = {"start_ns": 1, "end_ns": 2}
+    names = {"name": "step", "kind": Kind.STEP, "otel_kind": "INTERNAL", "scope": "test"}
+    return SpanRecord(trace_id="t", span_id="s", parent_id=None, **names, **times, **facts)
+
+
+def wait_for_the_writer():
+    for thread in threading.enumerate():
+        if thread.name == "trace-writer":
+            thread.join(20)
 
 
 # Promise: tracing never raises into a run
@@ -387,7 +430,7 @@ def test_a_store_that_vanishes_under_the_writer_does_not_reach_the_run(telemetry
     with span(telemetry.tracer, Kind.RUN, "run"):
         pass
     telemetry.flush(10)
-    assert "refuses spans" in caplog.text
+    assert "takes no spans" in caplog.text
 
 
 def test_an_error_inside_the_recorder_does_not_reach_the_run(telemetry, monkeypatch, caplog):
@@ -420,4 +463,5 @@ def test_shutdown_ends_the_thread_and_may_be_called_twice(store_path):
     assert writer.shutdown(10)
     assert writer.shutdown(10)
     assert not writer.flush(0.1)
+    wait_for_the_writer()
     assert "trace-writer" not in {thread.name for thread in threading.enumerate() if thread.is_alive()}

@@ -244,10 +244,12 @@ class OpenAIServer:
 
     async def _answer(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Play the script's action for a request; whether the connection stays open."""
-        if not request.path.endswith("/chat/completions"):
-            return await _send(writer, 404, json.dumps({"error": {"message": f"no such path {request.path}"}}))
+        if not request.body:
+            return await _send(writer, 404, _no_such_path(request))
         self.requests.append(request)
         match self._script(request):
+            case Say() if not request.path.endswith("/chat/completions"):
+                return await _send(writer, 404, _no_such_path(request))
             case Say() as say:
                 await _silence(reader, say.after)
                 return await _say(writer, request, say)
@@ -265,6 +267,11 @@ class OpenAIServer:
                 writer.write(_head(200, 1_000) + b" " * sent if sent else b"")
                 await writer.drain()
                 return False
+
+
+def _no_such_path(request: Request) -> str:
+    """Return the error body for what only other kinds of provider answer; failures are played on any path."""
+    return json.dumps({"error": {"message": f"no such path {request.path}"}})
 
 
 def _in_order(actions: Sequence[Action]) -> Callable[[Request], Action]:

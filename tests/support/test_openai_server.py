@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from layers.prompts import FINAL_ANSWER, PLANNING
 from tests.support.openai_characters import costly, garbage, never_finishing, obedient
 from tests.support.openai_server import (
     Drop,
@@ -23,7 +24,6 @@ from tests.support.openai_server import (
 )
 
 CODE_PROMPT = "Write code between '<code>' and '</code>'."
-CLOSING_PROMPT = "An agent tried to answer a user query but it got stuck and failed to do so."
 
 
 def connect(server):
@@ -69,10 +69,10 @@ def test_an_endpoint_without_usage_sends_none():
 
 
 def test_tool_calls_come_with_their_arguments_as_json_text():
-    with OpenAIServer([Say(calls=[ToolCall("recall", {"query": "α"})])]) as server:
+    with OpenAIServer([Say(calls=[ToolCall("recall", {"query": "über"})])]) as server:
         call = message(server)["tool_calls"][0]
     assert call["function"]["name"] == "recall"
-    assert json.loads(call["function"]["arguments"]) == {"query": "α"}
+    assert json.loads(call["function"]["arguments"]) == {"query": "über"}
 
 
 def test_a_list_is_played_in_order_and_its_last_action_repeats():
@@ -189,9 +189,12 @@ def test_a_script_that_fails_fails_its_test():
     def broken(request):
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), OpenAIServer(broken) as server:  # noqa: PT012 - raised when it ends
-        with pytest.raises((http.client.HTTPException, ConnectionError)):
+    def ask_it():
+        with OpenAIServer(broken) as server, pytest.raises((http.client.HTTPException, ConnectionError)):
             post(server)
+
+    with pytest.raises(ZeroDivisionError):
+        ask_it()
 
 
 def test_another_path_is_not_found_and_not_recorded():
@@ -204,9 +207,10 @@ def test_another_path_is_not_found_and_not_recorded():
 
 
 def test_a_refusing_port_refuses():
-    with refusing_port() as url, pytest.raises(ConnectionRefusedError):
-        parts = urlsplit(url)
-        socket.create_connection((parts.hostname, parts.port), timeout=5)
+    with refusing_port() as url:
+        address = (urlsplit(url).hostname, urlsplit(url).port)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address, timeout=5)
 
 
 def test_an_obedient_agent_calls_final_answer_natively_where_it_can():
@@ -228,7 +232,7 @@ def test_a_never_finishing_agent_acts_anew_each_time_and_closes_when_told():
         steps = {message(server, CODE_PROMPT)["content"] for _ in range(3)}
         tools = [tool("final_answer", answer={"type": "string"}), tool("recall", query={"type": "string"})]
         call = message(server, tools=tools)["tool_calls"][0]["function"]
-        last = message(server, CLOSING_PROMPT)["content"]
+        last = message(server, FINAL_ANSWER["pre_messages"])["content"]
     assert len(steps) == 3
     assert not any("final_answer" in step for step in steps)
     assert call["name"] == "recall"
@@ -237,9 +241,10 @@ def test_a_never_finishing_agent_acts_anew_each_time_and_closes_when_told():
 
 
 @pytest.mark.parametrize("character", [obedient(), never_finishing()])
-def test_characters_plan_when_asked_for_a_plan(character):
+@pytest.mark.parametrize("stop", [["<end_plan>"], None])
+def test_characters_plan_when_asked_for_a_plan(character, stop):
     with OpenAIServer(character) as server:
-        plan = message(server, "Make a plan.", stop=["<end_plan>"])["content"]
+        plan = message(server, PLANNING["initial_plan"], stop=stop)["content"]
     assert "final_answer" not in plan
     assert "<code>" not in plan
 

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from cognition import Cancelled, ConfigurationError, DeadlineExceeded, MemoryUnavailable, Mind, ModelUnavailable
 from smolagents.models import ChatMessage, MessageRole, Model
 from smolagents.monitoring import TokenUsage
 
+from cognition import Cancelled, ConfigurationError, DeadlineExceeded, MemoryUnavailable, Mind, ModelUnavailable
 from tests.support.openai_characters import costly, garbage, never_finishing, obedient
 from tests.support.openai_server import Fail, Hang, OpenAIServer, Rubbish, refusing_port
 from tests.support.scripted_model import ScriptedModel, calls, code, layer_of, report

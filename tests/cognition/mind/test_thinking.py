@@ -8,11 +8,11 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cognition import Budget, BudgetExceeded, Cancelled, ConfigurationError, DeadlineExceeded, OutputInvalid, StopReason
-from cognition.settings import SettingsError
 from pydantic import BaseModel
 from smolagents import Tool
 
+from cognition import Budget, BudgetExceeded, Cancelled, ConfigurationError, DeadlineExceeded, OutputInvalid, StopReason
+from cognition.settings import SettingsError
 from tests.support.scripted_model import (
     ScriptedModel,
     calls,
@@ -48,7 +48,7 @@ def test_a_question_is_answered_with_quotes_and_their_sources(mind):
     assert any("notes.md" in piece.source for piece in thought.evidence)
     assert thought.confidence == 1.0
     assert thought.cost_usd == 0.0
-    assert QUESTION == thought.task
+    assert thought.task == QUESTION
     assert "notes.md" in str(thought)
 
 

@@ -58,7 +58,7 @@ def test_its_error_is_an_outage_of_the_tier(request_of, lifeline):
     def broken():
         raise ValueError("no GPU")
 
-    with pytest.raises(RunStopped, match="'fast'.*ValueError: no GPU") as caught:
+    with pytest.raises(RunStopped, match=r"'fast'.*ValueError: no GPU") as caught:
         SmolagentsModel("fast", Own(broken)).chat(request_of(), lifeline)
     assert caught.value.reason is StopReason.MODEL
 

@@ -154,3 +154,15 @@ def test_closing_twice_or_without_a_call_is_harmless(tiers):
     made = tiers(fast=LOCAL)
     made.close()
     made.close()
+
+
+def test_warming_up_loads_litellm_only_where_a_tier_needs_it(tiers, lifeline):
+    tiers(balanced={"models": ["offline"]}).warm()
+    assert not [thread for thread in threading.enumerate() if thread.name == "litellm-import"]
+    made = tiers(fast=LOCAL)
+    made.warm()
+    made.warm()
+    for thread in threading.enumerate():
+        if thread.name == "litellm-import":
+            thread.join(60)
+    made.close()

@@ -1,5 +1,6 @@
 """A tier over LiteLLM's real Router and real HTTP: answers, prices, failover, errors, and ends in mid-call."""
 
+import signal
 import threading
 import time
 
@@ -374,6 +375,33 @@ def test_cancel_ends_the_wait_for_a_retry(tier, request_of, within):
         threading.Timer(0.5, lifeline.stop, (StopReason.CANCELLED, "enough")).start()
         with within(3 * PROMISED + 0.5):
             assert stopped(model, request_of(), lifeline).reason is StopReason.CANCELLED
+
+
+def test_ctrl_c_ends_a_hanging_call_and_closes_its_socket(tier, request_of, lifeline, within):
+    with OpenAIServer([Say("warm"), Hang(60)]) as server:
+        model = tier(server)
+        model.chat(request_of(), lifeline)
+        presser = threading.Thread(
+            target=lambda: (
+                server.wait_for_requests(2) and signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+            )
+        )
+        presser.start()
+        with within(3 * PROMISED), pytest.raises(KeyboardInterrupt):
+            model.chat(request_of(), lifeline)
+        presser.join()
+        assert server.wait_for_sockets(0, 3 * PROMISED)
+
+
+def test_cancel_reaches_other_providers_handlers_too(tiers, request_of):
+    lifeline = Lifeline()
+    with OpenAIServer([Hang(60)]) as server:
+        address = server.url.removesuffix("/v1")
+        model = tiers(fast={"models": ["anthropic/claude-haiku-5-5"], "api_base": address}).model("fast")
+        threading.Thread(target=lambda: server.wait_for_requests(1) and lifeline.stop(StopReason.CANCELLED, "")).start()
+        assert stopped(model, request_of(), lifeline).reason is StopReason.CANCELLED
+        assert server.requests[0].path == "/v1/messages"
+        assert server.wait_for_sockets(0, 3 * PROMISED)
 
 
 def test_a_run_that_is_over_makes_no_call(tier, request_of):

@@ -1,0 +1,98 @@
+"""Ctrl-C and SIGTERM in the middle of a step: the run is cancelled, what was found is shown, and nothing is left."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cognition.command_line import PATIENCE, Command, Terminal, Thought
+from tests.cognition.conftest import QUESTION
+from tests.support.openai_server import OpenAIServer, Say
+
+SETTINGS = """
+[tiers.slow]
+models = ["openai/slow"]
+api_base = "{url}"
+timeout = 600
+[layers.consciousness]
+tier = "slow"
+"""
+
+
+@pytest.fixture
+def silent(thought: Thought) -> Iterator[tuple[Command, OpenAIServer]]:
+    """The command with a manager whose model takes minutes for its first answer."""
+    with OpenAIServer(lambda _: Say("never", after=300.0)) as server:
+        thought.command.settings(SETTINGS.format(url=server.url))
+        yield thought.command, server
+
+
+def in_mid_step(process: subprocess.Popen[str], server: OpenAIServer) -> None:
+    """Wait until the model has been asked, so that a step is under way."""
+    assert process.stderr is not None
+    assert server.wait_for_requests(1, PATIENCE), process.stderr.read()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_mid_step_shows_what_was_found_and_leaves_nothing(
+    silent: tuple[Command, OpenAIServer], number: signal.Signals, code: int
+) -> None:
+    command, server = silent
+    process = command.start("think", QUESTION)
+    in_mid_step(process, server)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == code, err
+    assert "What was found until then" in err
+    assert "RabbitMQ" in out  # perception had answered before the manager was asked
+    assert "cancelled" in out
+    assert "Traceback" not in err
+    assert command.left_behind() == []
+    assert len(command("recall", "queue", "--json").json["hits"]) >= 1  # what was stored is still there
+    runs = command("trace", "ls", "--json").json
+    assert runs[0]["stop_reason"] == "cancelled"
+
+
+def test_json_of_a_cancelled_run_has_the_partial_answer(silent: tuple[Command, OpenAIServer]) -> None:
+    import json
+
+    command, server = silent
+    process = command.start("think", QUESTION, "--json")
+    in_mid_step(process, server)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, err
+    document = json.loads(out)
+    assert document["error"]["kind"] == "Cancelled"
+    assert document["partial"]["stop_reason"] == "cancelled"
+
+
+def test_ctrl_c_while_the_parts_start_leaves_nothing(remembered: Command) -> None:
+    process = remembered.start("think", QUESTION)
+    for _ in range(2000):  # until the memory server is there, which takes a while to be ready
+        if any("dionysus_mcp.server" in line for line in remembered.processes()):
+            break
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert remembered.left_behind() == []
+
+
+def test_in_a_chat_ctrl_c_cancels_the_turn_and_the_next_one_leaves(silent: tuple[Command, OpenAIServer]) -> None:
+    command, server = silent
+    with Terminal(command, "chat") as terminal:
+        terminal.wait_for("> ")
+        terminal.type(f"{QUESTION}\n")
+        terminal.wait_for("consciousness")
+        assert server.wait_for_requests(1, PATIENCE)
+        terminal.type("\x03")
+        after = terminal.wait_for("Error: The run was cancelled.")
+        terminal.wait_for("> ", after)
+        terminal.type("\x03")
+        assert terminal.ended() == 130
+    assert command.left_behind() == []
