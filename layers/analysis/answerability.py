@@ -16,8 +16,8 @@ from layers.analysis.questions import Kind, Question
 from layers.analysis.words import cover, terms
 
 _LITERAL = 0.7  # a name counts as there when it stands there, or a form of it does; a kindred word is another thing
-_FLOOR, _CEILING = 0.30, 0.70  # cosines of MiniLM between a question and unrelated, and surely related, short texts
-_ENOUGH = 0.5
+_FLOOR, _CEILING = 0.35, 0.60  # cosines of MiniLM between a question and unrelated, and surely related, short texts
+_ENOUGH = 0.4
 _TYPED = {Kind.TIME: 0.5, Kind.QUANTITY: 0.5, Kind.PERSON: 0.5, Kind.PLACE: 0.5}
 
 
@@ -26,7 +26,7 @@ class Answerability:
     """How well evidence answers a question.
 
     Attributes:
-        strength: in [0, 1]; `answered` asks for at least .5.
+        strength: in [0, 1]; `answered` asks for at least .4.
         answered: whether it is an answer.
         absent: the question's names that the evidence lacks.
         uncovered: its other words that the evidence lacks.
@@ -52,6 +52,10 @@ def answers(question: Question, chain: Sequence[Excerpt], weights: Mapping[str, 
     # The last of a chain brings the answer; those before it only lead there.
     kind = typed(question, chain[-1].quote, chain[-1].memory)
     strength = _strength(question, quoted, around, chain, weights)
+    # A heading may hold what is to be counted ("People") without any number of it being told: the words themselves must.
+    told = frozenset(terms(" ".join(excerpt.memory.content for excerpt in chain)))
+    if question.counted and cover(question.counted, told | quoted) < _LITERAL:
+        uncovered = tuple(dict.fromkeys((*uncovered, question.counted)))
     reason = _reason(question, absent, kind, strength, uncovered)
     return Answerability(round(strength, 3), not reason, absent, uncovered, reason or "covered")
 

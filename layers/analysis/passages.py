@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 from typing import Any, Protocol
 
-from layers.analysis.facts import calendar_terms, dates, gives, names, numbers, says_when
+from layers.analysis.facts import asks_time, calendar_terms, dates, gives, is_negated, names, numbers, says_when
 from layers.analysis.questions import Kind, Question
-from layers.analysis.words import STOPWORDS, cover, kinship, stem, terms, tokens
+from layers.analysis.words import LIGHT, STOPWORDS, cover, kinship, stem, terms, tokens
 
 _BREAK = re.compile(
     r"(?<=[.!?])[\"”’)]*\s+(?=[\"“(\[A-Z0-9À-Þ*`])|\n\s*(?:[-*+•>]\s+|\d+[.)]\s+|#+\s+|\|)|\n{2,}|\n(?=[A-Z#`*\[\d])"
@@ -26,6 +26,8 @@ _POINTS_BACK = re.compile(
     r"(?:it|its|she|her|he|his|they|their|this|that|these|those|instead|therefore|so|but|however|then|there|since|both|also)\b",
     re.IGNORECASE,
 )
+_INSTEAD = re.compile(r"\b(?:instead|rather|however|therefore|because)\b", re.IGNORECASE)
+_PAIR_COST = {False: -0.05, True: 0.04}  # two sentences must tell clearly more than one, unless they belong together
 _PLACE = re.compile(r"\b(?:in|at|to|from|near|on|outside|behind|under)\s+(?:the\s+)?(?:[A-Z]\w+|\w+)")
 _LONGEST = 420
 
@@ -157,7 +159,7 @@ def rarity(question: Question, memories: Collection[Passage]) -> dict[str, float
     """
     held = [memory.all_terms for memory in memories]
     return {
-        term: (0.3 if term in question.aside else 1.0)
+        term: (0.3 if term in question.aside else 0.5 if term in LIGHT else 1.0)
         * (1.0 + log((len(held) + 1) / (1 + sum(term in words for words in held))))
         for term in question.terms
     }
@@ -167,14 +169,20 @@ def best_excerpt(question: Question, memory: Passage, weights: Mapping[str, floa
     """Return the piece of one memory that answers best: a sentence, or two neighbours where that tells clearly more."""
     places = spans(memory.content)
     whole = memory.all_terms
-    found = [_judge(question, memory, memory.content[a:b], whole, weights) for a, b in places]
-    for (start, middle), (following, end) in zip(places, places[1:], strict=False):
+    singles = [_judge(question, memory, memory.content[a:b], whole, weights) for a, b in places]
+    found = list(singles)
+    for one, other, (start, _), (_, end) in zip(singles, singles[1:], places, places[1:], strict=False):
         if end - start <= _LONGEST:
             pair = _judge(question, memory, memory.content[start:end], whole, weights)
-            # A second sentence that points back belongs to the first; other neighbours must tell clearly more.
-            less = -0.04 if _POINTS_BACK.match(memory.content[following:end]) and middle > start else 0.05
-            found.append(Excerpt(pair.memory, pair.quote, pair.coverage, pair.typed, pair.score - less))
+            found.append(replace(pair, score=pair.score + _PAIR_COST[_belongs(one, other)]))
     return max(found, key=lambda passage: (passage.score, -len(passage.quote)), default=None)
+
+
+def _belongs(one: Excerpt, other: Excerpt) -> bool:
+    """Whether a second sentence needs the first: it answers as well but points back, or it says what is so instead."""
+    if not _POINTS_BACK.match(other.quote):
+        return False
+    return other.score >= one.score or is_negated(one.quote) or _INSTEAD.search(other.quote) is not None
 
 
 def rank(question: Question, memories: Collection[Passage]) -> list[Excerpt]:
@@ -199,7 +207,10 @@ def typed(question: Question, quote: str, memory: Passage) -> float:
     """Return whether a piece has the kind of answer that a question wants and that isn't in the question itself."""
     asked = frozenset(question.terms)
     if question.kind is Kind.TIME:
-        return 1.0 if says_when(quote) else 0.6 if memory.when else 0.0
+        wanted = [term for term in question.terms if asks_time(term)]
+        if says_when(quote) and all(gives(term, quote) for term in wanted):
+            return 1.0
+        return 0.6 if memory.when and not wanted else 0.0
     if question.kind is Kind.QUANTITY:
         return _quantity(question, quote)
     if question.kind is Kind.PERSON:

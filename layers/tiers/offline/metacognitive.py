@@ -51,7 +51,7 @@ def _judge(
 ) -> Answerability:
     # The recall of this very part comes first, so that its similarity to the memory is the one that counts.
     pool = {memory.id: memory for memory in pool_of(seen[number : number + 1], seen)}
-    mine = [s for s in standing if len(asked) == 1 or s.get("part", 0) == number or s.get("linked")]
+    mine = [s for s in standing if len(asked) == 1 or s.get("part", 0) == number]
     weights = rarity(part, list(pool.values()))
     singles = [answers(part, [excerpt_of(statement, pool)], weights) for statement in mine or standing]
     linked = [excerpt_of(statement, pool) for statement in mine if statement.get("linked")]
