@@ -58,6 +58,25 @@ class Passage:
     speaker: str = ""
     context: str = ""
     similarity: float | None = None
+    pieces: tuple[tuple[str, float], ...] = ()
+    named: tuple[tuple[str, float], ...] = ()
+
+    def nearness(self, quote: str) -> float | None:
+        """Return the cosine of a quote with the question, where recall told it of the quote's words or of the memory."""
+        near = _overlapping(quote, self.pieces)
+        # Recall tells of the nearest pieces: another piece of the same memory is farther than these.
+        return near if near is not None or not self.pieces else min(cosine for _, cosine in self.pieces)
+
+    def gain(self, quote: str) -> float | None:
+        """Return how much nearer a quote is to the question than to the question's names alone, a difference of cosines.
+
+        A memory of the person who was asked about is near whatever was asked; only the rest of the question can tell
+        whether it answers. `None` where no recall asked for the names.
+        """
+        near = self.nearness(quote)
+        if near is None or not self.named:
+            return None
+        return near - (_overlapping(quote, self.named) or 0.0)
 
     @classmethod
     def of(cls, memory: Remembered | Passage) -> Passage:
@@ -224,6 +243,12 @@ def typed(question: Question, quote: str, memory: Passage) -> float:
     return 1.0 if len(new) >= 2 or question.kind is Kind.CHOICE else 0.5 if new else 0.0
 
 
+def _overlapping(quote: str, pieces: Iterable[tuple[str, float]]) -> float | None:
+    quote = " ".join(quote.split())
+    cosines = [cosine for text, cosine in pieces if text in quote or quote in text]
+    return max(cosines, default=None)
+
+
 def _texts(value: Any) -> list[str]:
     """Return the texts of a metadata value: a title, a list of headings."""
     return [each for each in (value if isinstance(value, list | tuple) else [value]) if isinstance(each, str)]
@@ -251,9 +276,10 @@ def _judge(
     around = coverage(question.terms, words | whole, weights, quote)
     covered = near + 0.5 * (around - near)
     kind = typed(question, quote, memory)
-    similar = 0.35 if memory.similarity is None else max(0.0, min(1.0, memory.similarity))
+    near = memory.nearness(quote)
+    similar = 0.35 if near is None else max(0.0, min(1.0, near))
     brief = 1.0 - min(len(tokens(quote)), 60) / 60
     heading = len([token for token in tokens(quote) if token.lower() not in STOPWORDS]) < 3
     unnamed = sum(cover(term, words | whole) < 0.7 for term in question.name_terms) / (len(question.name_terms) or 1)
-    score = 0.55 * covered + 0.2 * kind + 0.22 * similar + 0.03 * brief - (0.15 if heading else 0.0) - 0.2 * unnamed
+    score = 0.4 * covered + 0.2 * kind + 0.5 * similar + 0.03 * brief - (0.15 if heading else 0.0) - 0.2 * unnamed
     return Excerpt(memory, quote, covered, kind, score)

@@ -12,7 +12,7 @@ from layers.analysis.questions import Kind, Question, parts
 from layers.analysis.words import cover, kinship, terms
 
 _SAME = 0.75  # share of words that two sentences of one claim have in common
-_BEARS = 0.25  # how far behind the best a passage may lie and still bear on the question
+_BEARS = 0.15  # how far behind the best a passage may lie and still bear on the question
 _MOST = 8
 
 
