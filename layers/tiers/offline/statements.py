@@ -12,6 +12,7 @@ from typing import Any
 
 from layers.analysis import Excerpt, Passage, Question, answers, evidence_of, parts, rank, rarity, terms
 from layers.analysis.facts import names
+from layers.analysis.passages import widened
 
 Statement = dict[str, Any]
 _POINTING = re.compile(
@@ -32,7 +33,7 @@ def pool_of(asked: Iterable[Mapping[str, Any]], aside: Iterable[Mapping[str, Any
         asked: recalls of the question itself, whose similarity counts.
         aside: recalls of single words, whose similarity says nothing on the question.
     """
-    others = [{**hit, "similarity": None} for hit in hits_of(aside)]
+    others = [{**hit, "similarity": None, "score": None} for hit in hits_of(aside)]
     return evidence_of([*hits_of(asked), *others])
 
 
@@ -45,6 +46,7 @@ def state(question: Question, pool: Sequence[Passage], part: int = 0, most: int 
 
 def stated(question: Question, excerpt: Excerpt, weights: Mapping[str, float], part: int) -> Statement:
     """Return an excerpt as a statement."""
+    excerpt = widened(question, excerpt)
     judged = answers(question, [excerpt], weights)
     memory = excerpt.memory
     return {
