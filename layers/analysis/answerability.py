@@ -127,6 +127,7 @@ def evidence_of(
             str(hit.get("when") or ""),
             known,
             hit.get("similarity"),
+            hit.get("score"),
         )
         before = found.get(piece.id)
         if before is None or (piece.similarity or 0.0) > (before.similarity or 0.0):

@@ -49,7 +49,9 @@ class Remembered(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A memory as analysis reads it; `when` is an ISO time or `""`, `similarity` a cosine or `None`."""
+    """A memory as analysis reads it; `when` is an ISO time or `""`, `similarity` a cosine, `standing` the score that
+    its recall gave it beside the other hits, in (0, 1); `None` where they aren't known.
+    """
 
     id: str
     content: str
@@ -58,6 +60,7 @@ class Passage:
     speaker: str = ""
     context: str = ""
     similarity: float | None = None
+    standing: float | None = None
     pieces: tuple[tuple[str, float], ...] = ()
     named: tuple[tuple[str, float], ...] = ()
 
@@ -91,23 +94,33 @@ class Passage:
             when.isoformat() if when is not None else "",
             {"speaker": getattr(memory, "speaker", None), **memory.metadata},
             getattr(memory, "similarity", None),
+            getattr(memory, "score", None),
         )
 
     @classmethod
     def from_parts(
-        cls, id: str, content: str, source: str | None, when: str | None, metadata: Mapping[str, Any], similarity: Any
+        cls,
+        memory_id: str,
+        content: str,
+        source: str | None,
+        when: str | None,
+        metadata: Mapping[str, Any],
+        similarity: Any = None,
+        standing: Any = None,
     ) -> Passage:
         """Put together what a recall's hit or a record says of a memory."""
         shown = [text for key, value in sorted(metadata.items()) if key != "speaker" for text in _texts(value)]
-        named = re.sub(r":[\d-]+$", "", source or "")
+        # Of a path only the file's name tells of its contents; the folders tell of the machine.
+        named = re.sub(r":[\d-]+$", "", source or "").rsplit("/", 1)[-1]
         return cls(
-            id,
+            memory_id,
             content,
             source or "",
             str(when or ""),
             str(metadata.get("speaker") or ""),
             " ".join([*shown, named]),
             float(similarity) if isinstance(similarity, int | float) else None,
+            float(standing) if isinstance(standing, int | float) else None,
         )
 
     @property
@@ -197,6 +210,24 @@ def best_excerpt(question: Question, memory: Passage, weights: Mapping[str, floa
     return max(found, key=lambda passage: (passage.score, -len(passage.quote)), default=None)
 
 
+def widened(question: Question, excerpt: Excerpt) -> Excerpt:
+    """Return an excerpt with the sentence after it, where its own words leave some of the question uncovered.
+
+    What a note says next is most often on the same matter: the sentence that has the question's words leads to the one
+    that has the answer.
+    """
+    words = frozenset(terms(excerpt.quote))
+    if all(covers(term, words, excerpt.quote) >= 0.7 for term in question.subject_terms):
+        return excerpt
+    content = excerpt.memory.content
+    start = content.find(excerpt.quote)
+    end = start + len(excerpt.quote)
+    following = next(((a, b) for a, b in spans(content) if a >= end), None)
+    if start < 0 or following is None or following[1] - start > _LONGEST:
+        return excerpt
+    return replace(excerpt, quote=content[start : following[1]])
+
+
 def _belongs(one: Excerpt, other: Excerpt) -> bool:
     """Whether a second sentence needs the first: it answers as well but points back, or it says what is so instead."""
     if not _POINTS_BACK.match(other.quote):
@@ -281,5 +312,7 @@ def _judge(
     brief = 1.0 - min(len(tokens(quote)), 60) / 60
     heading = len([token for token in tokens(quote) if token.lower() not in STOPWORDS]) < 3
     unnamed = sum(cover(term, words | whole) < 0.7 for term in question.name_terms) / (len(question.name_terms) or 1)
-    score = 0.4 * covered + 0.2 * kind + 0.5 * similar + 0.03 * brief - (0.15 if heading else 0.0) - 0.2 * unnamed
+    stands = 0.5 if memory.standing is None else min(max(memory.standing, 0.01), 0.99)
+    found = 0.4 * covered + 0.2 * kind + 0.5 * similar + 0.05 * log(stands / (1 - stands)) + 0.03 * brief
+    score = found - (0.15 if heading else 0.0) - 0.2 * unnamed
     return Excerpt(memory, quote, covered, kind, score)

@@ -12,6 +12,7 @@ from typing import Any
 
 from layers.analysis import Excerpt, Passage, Question, answers, evidence_of, parts, rank, rarity, terms
 from layers.analysis.facts import names
+from layers.analysis.passages import widened
 from layers.tiers.offline.moves import Call, recall
 
 Statement = dict[str, Any]
@@ -38,7 +39,7 @@ def pool_of(
         aside: recalls of single words, whose similarity says nothing on the question.
         named: the recall of the question's names alone, `None` where it has none.
     """
-    others = [{**hit, "similarity": None} for hit in hits_of(aside)]
+    others = [{**hit, "similarity": None, "score": None} for hit in hits_of(aside)]
     return evidence_of([*hits_of(asked), *others], None if named is None else hits_of(named))
 
 
@@ -66,6 +67,7 @@ def state(question: Question, pool: Sequence[Passage], part: int = 0, most: int 
 
 def stated(question: Question, excerpt: Excerpt, weights: Mapping[str, float], part: int) -> Statement:
     """Return an excerpt as a statement."""
+    excerpt = widened(question, excerpt)
     judged = answers(question, [excerpt], weights)
     memory = excerpt.memory
     return {
