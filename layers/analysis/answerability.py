@@ -18,7 +18,7 @@ from layers.analysis.words import cover, terms
 _LITERAL = 0.7  # a name counts as there when it stands there, or a form of it does; a kindred word is another thing
 _FLOOR, _CEILING = 0.35, 0.60  # cosines of MiniLM between a question and unrelated, and surely related, short texts
 _GAIN = 0.25  # how much nearer to the question than to its names a text is that surely tells what was asked
-_ENOUGH = 0.3
+_ENOUGH = 0.36
 _TYPED = {Kind.TIME: 0.5, Kind.QUANTITY: 0.5, Kind.PERSON: 0.5, Kind.PLACE: 0.5}
 
 
@@ -27,7 +27,7 @@ class Answerability:
     """How well evidence answers a question.
 
     Attributes:
-        strength: in [0, 1]; `answered` asks for at least .3.
+        strength: in [0, 1]; `answered` asks for at least .36.
         answered: whether it is an answer.
         absent: the question's names that the evidence lacks.
         uncovered: its other words that the evidence lacks.
