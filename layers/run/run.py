@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -72,15 +73,13 @@ class Run:
         }
         carried = {"dionysus.layer": spec.name, "dionysus.tier": spec.tier}
         started = time.monotonic()
+        layer_span = span(self.tracer, Kind.LAYER, f"invoke_agent {spec.name}", attributes)
         try:
-            with inherited(carried), span(self.tracer, Kind.LAYER, f"invoke_agent {spec.name}", attributes) as opened:
+            with parent.waiting() if parent else nullcontext(), inherited(carried), layer_span as opened:
                 node.span = opened
                 yield node
         finally:
-            seconds = time.monotonic() - started
-            self.ledger.time(spec.name, seconds - node.waited)
-            if parent is not None:
-                parent.waited += seconds
+            self.ledger.time(spec.name, time.monotonic() - started - node.waited)
 
 
 class Node:
@@ -89,7 +88,7 @@ class Node:
     Attributes:
         path: layer names from the manager down to this one.
         span: the layer's span.
-        waited: seconds spent in the layers that this one called.
+        waited: seconds in which at least one layer that this one called was at work.
     """
 
     span: Span
@@ -99,11 +98,29 @@ class Node:
         self.spec = spec
         self.path = path
         self.waited = 0.0
+        self._lock = threading.Lock()
+        self._at_work = 0
+        self._waits_since = 0.0
 
     @property
     def layer(self) -> str:
         """The layer's name."""
         return self.spec.name
+
+    @contextmanager
+    def waiting(self) -> Generator[None]:
+        """Count the block as waiting for a called layer; blocks side by side count once."""
+        with self._lock:
+            self._at_work += 1
+            if self._at_work == 1:
+                self._waits_since = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_work -= 1
+                if self._at_work == 0:
+                    self.waited += time.monotonic() - self._waits_since
 
     def publish(self, kind: EventKind, summary: str, **detail: Any) -> None:
         """Publish an event of this layer."""
