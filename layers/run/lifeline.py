@@ -81,16 +81,21 @@ class Lifeline:
             with self._lock:
                 self._callbacks.pop(key, None)
 
-    def wait(self, future: Future[T]) -> T:
-        """Wait for a future; when the run stops first, cancel it and raise `RunStopped`."""
+    def wait(self, future: Future[T], timeout: float | None = None) -> T:
+        """Wait for a future; when the run stops first, cancel it and raise `RunStopped`.
+
+        Raises:
+            RunStopped: the run was stopped.
+            TimeoutError: it was not done within `timeout` seconds, and is cancelled.
+        """
         with self.on_stop(future.cancel):
             try:
-                return future.result()
+                return future.result(timeout)
             except CancelledError:
                 self.check()
                 raise
             except BaseException:
-                future.cancel()  # KeyboardInterrupt while waiting: what was asked for must not go on alone
+                future.cancel()  # too late, or Ctrl-C while waiting: what was asked for must not go on alone
                 raise
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from layers.run.events import EventKind, Events
 from layers.run.ledger import Budget, Ledger
-from observability import Kind, inherited, span
+from observability import Kind, conventions, inherited, span
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
@@ -57,8 +57,11 @@ class Run:
     def span(self, task: str) -> Generator[Span]:
         """Open the run's root span; every span below it carries the run's and the session's id."""
         self.events.publish(EventKind.RUN_STARTED, (), task, session=self.session_id)
-        carried = {"session.id": self.session_id, "dionysus.run.id": self.id}
-        with inherited(carried), span(self.tracer, Kind.RUN, "invoke_workflow think", {"input.value": task}) as root:
+        carried = {conventions.SESSION: self.session_id, conventions.RUN_ID: self.id}
+        with (
+            inherited(carried),
+            span(self.tracer, Kind.RUN, "invoke_workflow think", {conventions.INPUT: task}) as root,
+        ):
             yield root
 
     @contextmanager
@@ -67,11 +70,11 @@ class Run:
         path = (*(parent.path if parent else ()), spec.name)
         node = Node(self, spec, path)
         attributes = {
-            "gen_ai.agent.name": spec.name,
-            "dionysus.layer.path": "/".join(path),
-            "dionysus.step.max": spec.max_steps,
+            conventions.AGENT_NAME: spec.name,
+            conventions.LAYER_PATH: "/".join(path),
+            conventions.STEP_MAX: spec.max_steps,
         }
-        carried = {"dionysus.layer": spec.name, "dionysus.tier": spec.tier}
+        carried = {conventions.LAYER: spec.name, conventions.TIER: spec.tier}
         started = time.monotonic()
         layer_span = span(self.tracer, Kind.LAYER, f"invoke_agent {spec.name}", attributes)
         try:
