@@ -13,7 +13,7 @@ from layers.analysis.questions import Kind, Question
 from layers.analysis.words import LIGHT, STOPWORDS, cover, kinship, stem, terms, tokens
 
 _BREAK = re.compile(
-    r"(?<=[.!?])[\"”’)]*\s+(?=[\"“(\[A-Z0-9À-Þ*`])|\n\s*(?:[-*+•>]\s+|\d+[.)]\s+|#+\s+|\|)|\n{2,}|\n(?=[A-Z#`*\[\d])"
+    r"(?<=[.!?])[\"”’)]*\s+(?=[\"“(\[A-Z0-9À-Þ*`])|\n\s*(?:[-*+•>]\s+|\d+[.)]\s+|#+\s+|\|)|\n{2,}"
 )
 _ABBREVIATION = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof|St|No|vs|etc|approx|e\.g|i\.e|[A-Z])\.[\"”’)]*$")
 _MARK = re.compile(r"^[\s\-*+•>#|]+(?=\S)")
@@ -203,8 +203,12 @@ def best_excerpt(question: Question, memory: Passage, weights: Mapping[str, floa
     whole = memory.all_terms
     singles = [_judge(question, memory, memory.content[a:b], whole, weights) for a, b in places]
     found = list(singles)
-    for one, other, (start, _), (_, end) in zip(singles, singles[1:], places, places[1:], strict=False):
-        if end - start <= _LONGEST:
+    for one, other, (start, first_end), (second_start, end) in zip(
+        singles, singles[1:], places, places[1:], strict=False
+    ):
+        # Two items of a list, or two paragraphs, are no neighbours: what stands between them parts them.
+        apart = "\n\n" in memory.content[first_end:second_start] or memory.content[first_end:second_start].strip()
+        if end - start <= _LONGEST and not apart:
             pair = _judge(question, memory, memory.content[start:end], whole, weights)
             found.append(replace(pair, score=pair.score + _PAIR_COST[_belongs(one, other)]))
     return max(found, key=lambda passage: (passage.score, -len(passage.quote)), default=None)
