@@ -1,4 +1,7 @@
-"""The abstract layer: its prompt. Beside the keys of every report it gives `statements`, `settled`, `links`, `prediction`."""
+"""The abstract layer: its prompt.
+
+Beside the keys of every report it gives `statements`, `settled`, `links` and `prediction`.
+"""
 
 PROMPT = """\
 You work over several memories at once.

@@ -1,4 +1,7 @@
-"""The conceptual layer: its prompt. Beside the keys of every report it gives `statements`, `claims`, `conflicts`, `missing`."""
+"""The conceptual layer: its prompt.
+
+Beside the keys of every report it gives `statements`, `claims`, `conflicts` and `missing`.
+"""
 
 PROMPT = """\
 You break a question into its parts and join what memory says on each to claims.

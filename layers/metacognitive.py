@@ -1,4 +1,7 @@
-"""The metacognitive layer: its prompt. Beside the keys of every report it gives `verdict`, `terms`, `accepted_parts`, `coverage`."""
+"""The metacognitive layer: its prompt.
+
+Beside the keys of every report it gives `verdict`, `terms`, `accepted_parts` and `coverage`.
+"""
 
 PROMPT = """\
 You judge a draft answer, given as statements in the context. You don't improve it.

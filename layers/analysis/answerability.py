@@ -53,7 +53,8 @@ def answers(question: Question, chain: Sequence[Excerpt], weights: Mapping[str, 
     # The last of a chain brings the answer; those before it only lead there.
     kind = typed(question, chain[-1].quote, chain[-1].memory)
     strength = _strength(question, quoted, around, chain, weights)
-    # A heading may hold what is to be counted ("People") without any number of it being told: the words themselves must.
+    # A heading may hold what is to be counted ("People") without any number of it being told: the words themselves
+    # must.
     told = frozenset(terms(" ".join(excerpt.memory.content for excerpt in chain)))
     if question.counted and cover(question.counted, told | quoted) < _LITERAL:
         uncovered = tuple(dict.fromkeys((*uncovered, question.counted)))
@@ -77,7 +78,10 @@ def _strength(
 
 
 def _close(excerpt: Excerpt) -> float | None:
-    """Return how close in meaning an excerpt is to the question, from 0 (as unrelated texts are) to 1 (surely related)."""
+    """Return how close in meaning an excerpt is to the question.
+
+    From 0 (as unrelated texts are) to 1 (surely related).
+    """
     memory, quote = excerpt.memory, excerpt.quote
     gain = memory.gain(quote)
     if gain is not None:

@@ -31,7 +31,8 @@ _MONTH_YEAR = re.compile(rf"\b({_MONTH}),? (\d{{4}})\b", re.IGNORECASE)
 _YEAR = re.compile(r"(?<![\d.,-])(?:19|20)\d{2}(?![\d-]|[.,]\d)")
 _RELATIVE = re.compile(
     r"\b(?:today|tonight|yesterday|tomorrow|"
-    rf"(?:last|next|this|every|each) (?:night|week|weekend|month|quarter|spring|summer|autumn|fall|winter|year|{'|'.join(_DAYS)})|"
+    rf"(?:last|next|this|every|each) (?:night|week|weekend|month|quarter|year|"
+    rf"spring|summer|autumn|fall|winter|{'|'.join(_DAYS)})|"
     r"\w+ (?:days?|weeks?|months?|years?|hours?|minutes?) (?:ago|later|earlier)|"
     rf"{'|'.join(day + 's?' for day in _DAYS)}|noon|midnight|\d{{1,2}}:\d{{2}}|\d{{1,2}} ?[ap]\.?m)\b",
     re.IGNORECASE,
@@ -64,20 +65,34 @@ _WORDED = {
             "twenty",
         ]
     )
-} | {"thirty": 30.0, "forty": 40.0, "fifty": 50.0, "sixty": 60.0, "ninety": 90.0, "hundred": 100.0, "dozen": 12.0}
-_WORDED |= {"once": 1.0, "twice": 2.0, "half": 0.5}
+} | {
+    "thirty": 30.0,
+    "forty": 40.0,
+    "fifty": 50.0,
+    "sixty": 60.0,
+    "ninety": 90.0,
+    "hundred": 100.0,
+    "dozen": 12.0,
+    "once": 1.0,
+    "twice": 2.0,
+    "half": 0.5,
+}
 _NEGATION = re.compile(
     r"\b(?:not|no|never|none|nobody|nothing|neither|nor|without|cannot|no longer|\w+n['’]t)\b", re.IGNORECASE
 )
 _CHANGE = re.compile(
-    r"\b(?:now|instead|no longer|anymore|any more|switch\w*|replac\w*|supersed\w*|chang\w*|mov(?:e|es|ed) (?:to|from|away)|"
+    r"\b(?:now|instead|no longer|anymore|any more|switch\w*|replac\w*|supersed\w*|chang\w*|"
+    r"mov(?:e|es|ed) (?:to|from|away)|"
     r"rais\w* (?:to|from)|lower\w* (?:to|from)|revis\w*|correct\w*|updat\w*|revert\w*|took over|takes over|"
-    r"hand\w* over|successor|succeed\w*|after (?:me|him|her|them)|leav(?:e|es|ing)|left|resign\w*|step\w* down|postpon\w*|reschedul\w*|delay\w*|as of|from now on|new\w*|overturn\w*|withdr\w*|deprecat\w*)\b",
+    r"hand\w* over|successor|succeed\w*|after (?:me|him|her|them)|leav(?:e|es|ing)|left|resign\w*|step\w* down|"
+    r"postpon\w*|reschedul\w*|delay\w*|as of|from now on|"
+    r"new\w*|overturn\w*|withdr\w*|deprecat\w*)\b",
     re.IGNORECASE,
 )
 
 
-# Words of a question that a value of the right kind answers without repeating them: "what did it cost" – "for 20 euros".
+# Words of a question that a value of the right kind answers without repeating them: "what did it cost" – "for 20
+# euros".
 _ANSWERED_BY = {
     "money": "cost price pay fee budget spend expense expensive worth charge earn salary money",
     "length": "deep depth high height tall wide width long length far distance thick big large size",
@@ -96,7 +111,8 @@ _UNITS = {
     "year": r"\b(?:19|20)\d{2}\b",
     "weekday": rf"\b(?:{'|'.join(_DAYS)})s?\b",
     "money": r"[$€£]\s?\d|\d\s?[$€£]|\b(?:euros?|dollars?|pounds?|cents?|usd|eur|gbp|chf|francs?|crowns?|kr)\b",
-    "length": r"\d\s?(?:mm|cm|m|km|met(?:er|re)s?|feet|foot|ft|inch(?:es)?|miles?|yards?|kilomet\w+|centimet\w+|millimet\w+)\b",
+    "length": r"\d\s?(?:mm|cm|m|km|met(?:er|re)s?|feet|foot|ft|inch(?:es)?|miles?|yards?|"
+    r"kilomet\w+|centimet\w+|millimet\w+)\b",
     "duration": r"\b(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?|overnight)\b|\d\s?(?:ms|s|min|h)\b",
     "mass": r"\d\s?(?:g|kg|t|lb|oz|grams?|kilos?|tonnes?|tons?|pounds?|kilograms?)\b",
     "warmth": r"\d\s?(?:°|degrees?|celsius|fahrenheit|kelvin|[CFK]\b)",
@@ -149,7 +165,10 @@ def numbers(text: str) -> tuple[Number, ...]:
 
 
 def gives(term: str, text: str) -> bool:
-    """Whether a text holds a value that answers a question's word without repeating it, such as an amount for "cost"."""
+    """Whether a text holds a value that answers a question's word without repeating it.
+
+    Such as an amount for "cost".
+    """
     for kind, words in _ANSWERED_BY.items():
         if term in {stem(word) for word in words.split()} and _holds(kind, text):
             return True
@@ -157,7 +176,7 @@ def gives(term: str, text: str) -> bool:
 
 
 def asks_time(term: str) -> bool:
-    """Whether a stem asks for a point in time: date, month, weekday, …"""
+    """Whether a stem asks for a point in time: date, month, weekday and so on."""
     return any(term == stem(word) for kind in ("date", "year", "weekday") for word in _ANSWERED_BY[kind].split())
 
 

@@ -1,6 +1,7 @@
 """Which English words mean the same, and which are kinds of what: a small lexicon made from WordNet.
 
-Miller, G. A. (1995), WordNet: a lexical database for English, Communications of the ACM 38(11). `scripts/build_lexicon.py`
+Miller, G. A. (1995), WordNet: a lexical database for English, Communications of the ACM 38(11).
+`scripts/build_lexicon.py`
 makes the file, which is read once, when two words are compared for the first time.
 """
 
@@ -16,7 +17,10 @@ SAME, KIND = 0.8, 0.75
 
 @lru_cache(maxsize=131_072)
 def likeness(asked: str, said: str) -> float:
-    """Return how well a stem that was said stands for one that was asked: .8 the same sense, .75 a kind of it, else 0."""
+    """Return how well a stem that was said stands for one that was asked: .8 or .75 or 0.
+
+    .8 says that they share a sense, .75 that one is a kind of the other.
+    """
     wanted, given = senses(asked), senses(said)
     if not wanted or not given:
         return 0.0
@@ -46,7 +50,7 @@ def genera(stem: str) -> frozenset[int]:
 
 @cache
 def _lexicon() -> tuple[dict[str, str], list[str]]:
-    text = gzip.decompress(files(__package__).joinpath("lexicon.txt.gz").read_bytes()).decode()
+    text = gzip.decompress(files("layers.analysis").joinpath("lexicon.txt.gz").read_bytes()).decode()
     stems, _, above = text.partition("\n=\n")
     lines = (line.partition(" ") for line in stems.splitlines() if not line.startswith("#"))
     return {stem: numbers for stem, _, numbers in lines}, above.split("\n")

@@ -12,9 +12,7 @@ from layers.analysis.facts import asks_time, calendar_terms, dates, gives, is_ne
 from layers.analysis.questions import Kind, Question
 from layers.analysis.words import LIGHT, STOPWORDS, cover, kinship, stem, terms, tokens
 
-_BREAK = re.compile(
-    r"(?<=[.!?])[\"”’)]*\s+(?=[\"“(\[A-Z0-9À-Þ*`])|\n\s*(?:[-*+•>]\s+|\d+[.)]\s+|#+\s+|\|)|\n{2,}"
-)
+_BREAK = re.compile(r"(?<=[.!?])[\"”’)]*\s+(?=[\"“(\[A-Z0-9À-Þ*`])|\n\s*(?:[-*+•>]\s+|\d+[.)]\s+|#+\s+|\|)|\n{2,}")
 _ABBREVIATION = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof|St|No|vs|etc|approx|e\.g|i\.e|[A-Z])\.[\"”’)]*$")
 _MARK = re.compile(r"^[\s\-*+•>#|]+(?=\S)")
 _REASON = re.compile(
@@ -36,21 +34,42 @@ class Remembered(Protocol):
     """What passages need of a memory; `dionysus_mcp.records.Memory` and `Hit` both fit."""
 
     @property
-    def id(self) -> str: ...
+    def id(self) -> str:
+        """Its id."""
+        ...
+
     @property
-    def content(self) -> str: ...
+    def content(self) -> str:
+        """Its text."""
+        ...
+
     @property
-    def source(self) -> str | None: ...
+    def source(self) -> str | None:
+        """Where it came from."""
+        ...
+
     @property
-    def occurred_at(self) -> Any: ...
+    def occurred_at(self) -> Any:
+        """When what it tells happened, a datetime or `None`."""
+        ...
+
     @property
-    def metadata(self) -> Mapping[str, Any]: ...
+    def metadata(self) -> Mapping[str, Any]:
+        """What is noted beside the text."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A memory as analysis reads it; `when` is an ISO time or `""`, `similarity` a cosine, `standing` the score that
-    its recall gave it beside the other hits, in (0, 1); `None` where they aren't known.
+    """A memory as analysis reads it.
+
+    Attributes:
+        when: an ISO time or `""`.
+        context: what stands around the content: headings, the file's name.
+        similarity: the cosine of the memory with the question, `None` where it isn't known.
+        standing: the score that its recall gave it beside the other hits, in (0, 1); `None` where it isn't known.
+        pieces: pieces of the content and their cosines with the question, the nearest.
+        named: the same with the question's names alone; empty where no recall asked for them.
     """
 
     id: str
@@ -65,7 +84,7 @@ class Passage:
     named: tuple[tuple[str, float], ...] = ()
 
     def nearness(self, quote: str) -> float | None:
-        """Return the cosine of a quote with the question, where recall told it of the quote's words or of the memory."""
+        """Return the cosine of a quote with the question; `None` where recall didn't tell it."""
         near = _overlapping(quote, self.pieces)
         # Recall tells of the nearest pieces: another piece of the same memory is farther than these.
         return near if near is not None or not self.pieces else min(cosine for _, cosine in self.pieces)
@@ -186,8 +205,9 @@ def stands_in(quote: str, content: str) -> bool:
 
 
 def rarity(question: Question, memories: Collection[Passage]) -> dict[str, float]:
-    """Return a weight per term of a question: the rarer among the memories at hand, the heavier (smoothed inverse
-    frequency); words that only lead up to the question weigh less.
+    """Return a weight per term of a question: the rarer among the memories at hand, the heavier.
+
+    The weight is a smoothed inverse frequency; words that only lead up to the question weigh less.
     """
     held = [memory.all_terms for memory in memories]
     return {
@@ -247,7 +267,10 @@ def rank(question: Question, memories: Collection[Passage]) -> list[Excerpt]:
 
 
 def covers(term: str, words: frozenset[str], text: str) -> float:
-    """Return how well a text with these stems covers a term, in [0, 1]: by a word, or by a value of the kind it asks for."""
+    """Return how well a text with these stems covers a term, in [0, 1].
+
+    It is covered by a word, or by a value of the kind it asks for.
+    """
     return max(cover(term, words), 0.9 if gives(term, text) else 0.0)
 
 

@@ -23,7 +23,8 @@ _POINTING = re.compile(
 _BARE = re.compile(rf"^(?:and\s+)?(?:{_ASK})\??$", re.IGNORECASE)
 _MANY = re.compile(
     r"^(?:list|summari[sz]e|describe|tell me|give me|what do (?:we|you|i) know|what happened|what is known|overview)\b"
-    r"|\ball (?:the|of)\b|^(?:which|what)\s+(?:\w+\s+)?\w+s\s+(?:are|were|have|do|did)\b|^(?:who|what) (?:all|else)\b|^what are\b",
+    r"|\ball (?:the|of)\b|^(?:which|what)\s+(?:\w+\s+)?\w+s\s+(?:are|were|have|do|did)\b|^(?:who|what) (?:all|else)\b"
+    r"|^what are\b",
     re.IGNORECASE,
 )
 _KINDS = (
@@ -153,8 +154,8 @@ def _filled(piece: str, before: list[Question], whole: str) -> Question:
 def _kind(text: str) -> Kind:
     # The first asking word asks; a later one only leads on: "How was the vote split when …", "the person who …".
     first = re.search(rf"\b{_ASK}\b", text, re.IGNORECASE)
-    for kind, pattern in _KINDS if first else ():
-        if re.compile(pattern, re.IGNORECASE).match(text, first.start()):
+    for kind, pattern in _KINDS:
+        if first and re.compile(pattern, re.IGNORECASE).match(text, first.start()):
             return Kind(kind)
     return Kind.CHOICE if re.match(rf"^{_AUXILIARY}\b", text, re.IGNORECASE) else Kind.THING
 

@@ -21,7 +21,8 @@ def reflect(claims: Sequence[str], evidence: Mapping[str, Sequence[Remembered | 
         evidence: per claim the memories to hold it against.
 
     Returns:
-        `verdicts`, one per claim: `claim`, `verdict` ("supported", "contradicted" or "unsupported"), `quote` (verbatim, ""
+        `verdicts`, one per claim: `claim`, `verdict` ("supported", "contradicted" or "unsupported"), `quote`
+        (verbatim, ""
         without one), `id`; `coverage`: share of supported claims, 0..1; `models_to_revise`: ids of mental models whose
         memory contradicts a claim.
     """

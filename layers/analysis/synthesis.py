@@ -1,4 +1,7 @@
-"""Claims out of memories: the passages that bear on a question, joined where they say the same, flagged where they disagree."""
+"""Claims out of memories: the passages that bear on a question.
+
+They are joined where they say the same, and flagged where they disagree.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,8 @@ def synthesize(memories: Sequence[Remembered], question: str) -> dict[str, Any]:
 
     Returns:
         `claims`, ordered in time (undated first): `claim` (the words on one line), `quote` (verbatim), `ids` of all
-        memories that say it, `when` (ISO or ""), `source`, `speaker`, `sources` (how many independent ones), `part` (which
+        memories that say it, `when` (ISO or ""), `source`, `speaker`, `sources` (how many independent ones), `part`
+        (which
         part of the question), `score`, `coverage`, `change` (whether it tells of a change);
         `conflicts`: `kind` ("number", "date", "negation" or "value"), `claims` (two indices), `ids`, `detail`;
         `missing`: words of the question that no memory covers.
@@ -58,7 +62,10 @@ def synthesize(memories: Sequence[Remembered], question: str) -> dict[str, Any]:
 
 
 def validity(passage: Excerpt) -> str:
-    """Return the day from which a passage tells, ISO: the memory's own time, else the latest date in its words or place."""
+    """Return the day from which a passage tells, ISO.
+
+    That is the memory's own time, else the latest date in its words or place.
+    """
     if passage.memory.when:
         return passage.memory.when[:19]
     for text in (passage.quote, passage.memory.context, passage.memory.content):
@@ -69,7 +76,10 @@ def validity(passage: Excerpt) -> str:
 
 
 def disagreement(question: Question, one: Excerpt, other: Excerpt) -> str:
-    """Return how two passages contradict each other on a question: number, date, negation, value; `""` if they don't."""
+    """Return how two passages contradict each other on a question: number, date, negation or value.
+
+    Returns `""` if they don't.
+    """
     if one.memory.id == other.memory.id or not _about_the_same(question, one, other):
         return ""
     change = tells_change(one.quote) or tells_change(other.quote)
@@ -83,7 +93,11 @@ def disagreement(question: Question, one: Excerpt, other: Excerpt) -> str:
         return "date"
     if is_negated(one.quote) != is_negated(other.quote) and alike >= 0.65:
         return "negation"
-    return "value" if _values_differ(question, one.quote, other.quote, alike, sure=full or (change and alike >= 0.6)) else ""
+    return (
+        "value"
+        if _values_differ(question, one.quote, other.quote, alike, sure=full or (change and alike >= 0.6))
+        else ""
+    )
 
 
 def independent(passages: Sequence[Excerpt]) -> int:

@@ -180,7 +180,10 @@ def terms(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=262_144)
 def kinship(term: str, other: str) -> float:
-    """Return how nearly two stems mean the same, in [0, 1]: same 1, same group or ending .8, a long common beginning .7."""
+    """Return how nearly two stems mean the same, in [0, 1]: same 1, kindred less.
+
+    The same group or ending gives .8, a long common beginning .7.
+    """
     if term == other:
         return 1.0
     if min(len(term), len(other)) >= 4 and (term.endswith(other) or other.endswith(term)):

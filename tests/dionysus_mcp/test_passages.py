@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ NOTE = (
 def test_spans_are_ordered_do_not_overlap_and_have_no_blank_edges(text):
     found = spans(text)
     assert all(a < b for a, b in found)
-    assert all(one[1] <= other[0] for one, other in zip(found, found[1:], strict=False))
+    assert all(one[1] <= other[0] for one, other in itertools.pairwise(found))
     assert all(text[a:b] == text[a:b].strip() for a, b in found)
     assert len(found) <= MOST
 

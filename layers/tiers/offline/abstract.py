@@ -6,12 +6,11 @@ The test is a prediction written down before it is made: that a recall in other 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layers.analysis import Passage, Question, answers, ask, rank, rarity, settle, terms
 from layers.analysis.facts import names
 from layers.analysis.passages import coverage, covers
-from layers.tiers.offline.conversation import Conversation
 from layers.tiers.offline.moves import NOTE, Act, Call, Policy, Report, recall, report
 from layers.tiers.offline.statements import (
     Statement,
@@ -24,6 +23,9 @@ from layers.tiers.offline.statements import (
     state,
     stated,
 )
+
+if TYPE_CHECKING:
+    from layers.tiers.offline.conversation import Conversation
 
 _WIDE = 12
 _COVERED = 0.7

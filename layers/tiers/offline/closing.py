@@ -6,13 +6,15 @@ The messages of a closing call don't say which layer it is, so this works from t
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layers.analysis import ask, parts
 from layers.tiers.offline.composing import abstention
-from layers.tiers.offline.conversation import Conversation
 from layers.tiers.offline.moves import NOTE, Report, report
 from layers.tiers.offline.statements import Statement, distinct, flat, listed, pool_of, state
+
+if TYPE_CHECKING:
+    from layers.tiers.offline.conversation import Conversation
 
 
 def plan(conversation: Conversation) -> str:

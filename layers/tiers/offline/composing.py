@@ -17,7 +17,7 @@ def compose(
     conflicts: Sequence[Mapping[str, Any]],
     claims: Sequence[Mapping[str, Any]],
     dropped: Collection[int],
-) -> tuple[str, list[Mapping[str, Any]]]:
+) -> tuple[str, list[Statement]]:
     """Return the answer's text and the statements it quotes.
 
     Args:
@@ -29,7 +29,7 @@ def compose(
         dropped: parts that have no answer.
     """
     lines: list[str] = []
-    quoted: list[Mapping[str, Any]] = []
+    quoted: list[Statement] = []
     done: set[int] = set()
     for each in settled:
         text, used = _of_settled(each)
@@ -61,7 +61,7 @@ def abstention(asked: Sequence[Question], missing: Sequence[str]) -> str:
     return f"Memory holds nothing on “{what}”.{lacking}"
 
 
-def _of_settled(each: Mapping[str, Any]) -> tuple[str, list[Mapping[str, Any]]]:
+def _of_settled(each: Mapping[str, Any]) -> tuple[str, list[Statement]]:
     others = [_stated(claim) for claim in each.get("others") or ()]
     if not each.get("holds"):
         return "\n".join(

@@ -1,12 +1,14 @@
-"""The conceptual layer offline: one recall per part of the question, or per thing it names; the findings joined to claims."""
+"""The conceptual layer offline: one recall per part of the question.
+
+What is found is joined to claims.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layers.analysis import Question, parts
-from layers.tiers.offline.conversation import Conversation
 from layers.tiers.offline.moves import NOTE, Act, Call, Policy, report
 from layers.tiers.offline.statements import (
     Statement,
@@ -20,6 +22,9 @@ from layers.tiers.offline.statements import (
     state,
     words_of,
 )
+
+if TYPE_CHECKING:
+    from layers.tiers.offline.conversation import Conversation
 
 _MOST_PARTS = 4
 _TOP = 5

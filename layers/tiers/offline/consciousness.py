@@ -9,14 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layers.analysis import Question, parts, terms
 from layers.tiers.offline.composing import abstention, compose
-from layers.tiers.offline.conversation import Conversation
 from layers.tiers.offline.filling import filled
 from layers.tiers.offline.moves import NOTE, Act, Call, Policy, Report, report
 from layers.tiers.offline.statements import Statement, distinct, listed, question_of, words_of
+
+if TYPE_CHECKING:
+    from layers.tiers.offline.conversation import Conversation
 
 _NAMES = {
     "perceptual": ("perception", "perceptual"),
@@ -191,7 +193,10 @@ def _take(draft: Draft, found: Mapping[str, Any]) -> None:
 
 
 def _take_abstraction(draft: Draft, found: Mapping[str, Any]) -> None:
-    """Take what was settled, and a chain over several memories; a part that has one needs its old statements no more."""
+    """Take what was settled, and a chain over several memories.
+
+    A part that has one needs its old statements no more.
+    """
     draft.said += words_of(found, "open_questions")
     if settled := listed(found, "settled"):
         draft.settled += settled

@@ -1,11 +1,18 @@
-"""A layer that the offline tier doesn't know: recall the task, answer with the best quotes; other tools stay uncalled."""
+"""A layer that the offline tier doesn't know: recall, then answer with the best quotes.
+
+Its other tools stay uncalled.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from layers.analysis import ask
-from layers.tiers.offline.conversation import Conversation
 from layers.tiers.offline.moves import NOTE, Act, Policy, recall, report
 from layers.tiers.offline.statements import flat, pool_of, question_of, state
+
+if TYPE_CHECKING:
+    from layers.tiers.offline.conversation import Conversation
 
 
 def think(conversation: Conversation) -> Policy:

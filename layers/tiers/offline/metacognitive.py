@@ -1,15 +1,20 @@
-"""The metacognitive layer offline: do the quotes stand in memory, and do they answer? Accept, look again, or abstain."""
+"""The metacognitive layer offline: do the quotes stand in memory, and do they answer?
+
+It accepts the draft, has the others look again, or abstains.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layers.analysis import Answerability, Question, answers, parts, rarity
 from layers.analysis.words import spelled
-from layers.tiers.offline.conversation import Conversation
 from layers.tiers.offline.moves import NOTE, Act, Call, Policy, report
 from layers.tiers.offline.statements import Statement, excerpt_of, hits_of, listed, pool_of, probed, probes, question_of
+
+if TYPE_CHECKING:
+    from layers.tiers.offline.conversation import Conversation
 
 _MOST_PARTS = 4
 _TOP = 8

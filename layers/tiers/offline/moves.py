@@ -65,7 +65,7 @@ def report(
 ) -> Report:
     """Return a layer's report; `evidence` are statements or anything else with an id and a quote."""
     quoted = {(str(e["id"]), str(e["quote"])): None for e in evidence if e.get("id") and e.get("quote")}
-    cited = [{"id": id, "quote": quote} for id, quote in quoted]
+    cited = [{"id": cited_id, "quote": quote} for cited_id, quote in quoted]
     return {"answer": answer, "evidence": cited, "open_questions": list(open_questions), **rest}
 
 

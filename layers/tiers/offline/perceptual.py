@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from layers.analysis import ask, terms
 from layers.analysis.words import cover
-from layers.tiers.offline.conversation import Conversation
 from layers.tiers.offline.moves import NOTE, Act, Policy, recall, report
 from layers.tiers.offline.statements import flat, pool_of, probed, probes, question_of, state, words_of
+
+if TYPE_CHECKING:
+    from layers.tiers.offline.conversation import Conversation
 
 _MOST_TERMS = 4
 _MOST_QUOTES = 8

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from layers.analysis import parts, sentences
-from layers.tiers.offline.conversation import Conversation
 from layers.tiers.offline.filling import filled
 from layers.tiers.offline.moves import NOTE, Act, Report, report
+
+if TYPE_CHECKING:
+    from layers.tiers.offline.conversation import Conversation
 
 
 def think(conversation: Conversation) -> Generator[Act, list[Any], Report]:

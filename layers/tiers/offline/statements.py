@@ -1,6 +1,7 @@
 """Statements: quotes as layers pass them to each other in their reports, with what was judged about them.
 
-A statement is a JSON object: `id`, `quote`, `source`, `when`, `speaker`, `similarity`, `score`, `part` (which part of the
+A statement is a JSON object: `id`, `quote`, `source`, `when`, `speaker`, `similarity`, `score`, `part` (which part of
+the
 question it answers), `strength`, `answered`, `absent` and `uncovered` (see `layers.analysis.answers`).
 """
 
@@ -44,7 +45,10 @@ def pool_of(
 
 
 def probes(asked: Sequence[Question], top_k: int) -> list[Call]:
-    """Return the recalls for the parts of a question, then for the names of each part that has some (see `Passage.gain`)."""
+    """Return the recalls for the parts of a question.
+
+    Then for the names of each part that has some (see `Passage.gain`).
+    """
     named = [recall(" ".join(part.names), top_k) for part in asked if part.names]
     return [*(recall(part.text, top_k) for part in asked), *named]
 

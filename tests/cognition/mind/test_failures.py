@@ -193,7 +193,8 @@ def play(request):
     print("looping", flush=True)
     return code("while True:\\n    pass")
 home = sys.argv[1]
-with Mind(tiers={"s": ScriptedModel(play)}, tier="s", sandbox="monty", memory=f"sqlite:///{home}/m.db", trace={"path": f"{home}/t.db"}) as mind:
+with Mind(tiers={"s": ScriptedModel(play)}, tier="s", sandbox="monty", memory=f"sqlite:///{home}/m.db", trace={"path":
+f"{home}/t.db"}) as mind:
     try:
         mind.think("loop")
     except Cancelled as cancelled:
