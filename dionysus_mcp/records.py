@@ -46,6 +46,13 @@ class Memory(Record):
     superseded_at: datetime | None = None
 
 
+class Passage(Record):
+    """A verbatim piece of a memory, a sentence or so, and the cosine of its embedding with the query's."""
+
+    text: str
+    similarity: float
+
+
 class Hit(Record):
     """One memory that a recall found.
 
@@ -54,12 +61,15 @@ class Hit(Record):
             It orders hits; it doesn't compare across queries.
         similarity: Cosine of the query's and the memory's embedding, in [-1, 1], comparable across queries; None where
             the memory has no vector (yet).
+        passages: The pieces of its content that are nearest to the query, the nearest first; empty where the content
+            is a single piece or has no vector.
     """
 
     id: str
     content: str
     score: float
     similarity: float | None = None
+    passages: list[Passage] = Field(default_factory=list[Passage])
     memory_type: str = "episodic"
     metadata: dict[str, Any] = Field(default_factory=dict)
     speaker: str | None = None

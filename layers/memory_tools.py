@@ -67,7 +67,8 @@ class MemoryTools:
 
         return ToolDefinition(
             "recall",
-            "Search long-term memory. Returns hits (id, content, score, when, source, metadata), best first, and "
+            "Search long-term memory. Returns hits (id, content, score, when, source, metadata, and of a long one the "
+            "passages nearest to the query), best first, and "
             "missing_terms: rare words of the query that no hit covers.",
             {
                 "query": _string("What to look for, in plain words."),
@@ -191,6 +192,8 @@ def _hit(hit: Hit) -> dict[str, Any]:
     similarity = None if hit.similarity is None else round(hit.similarity, 4)
     shown: dict[str, Any] = {"id": hit.id, "content": hit.content, "score": round(hit.score, 4)}
     shown |= {"similarity": similarity, "when": when, "source": hit.source, "speaker": hit.speaker}
+    if hit.passages:
+        shown["passages"] = [piece.model_dump() for piece in hit.passages]
     return {**shown, "metadata": dict(hit.metadata)}
 
 

@@ -24,9 +24,14 @@ class Terminated(KeyboardInterrupt):
 
 def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; no error leaves this function."""
+    terminated = _listen()
+    code = _run(app, arguments)
+    return ExitCode.TERMINATED if terminated else code
+
+
+def _run(app: typer.Typer, arguments: Sequence[str]) -> int:
     # Read before parsing: an error in the command line itself is shown in the form that was asked for, too.
     as_json, debug = "--json" in arguments, "--debug" in arguments
-    terminated = _listen()
     try:
         code = typer.main.get_command(app).main(list(arguments), prog_name="dionysus", standalone_mode=False)
         sys.stdout.flush()
@@ -36,10 +41,10 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         _close_stdout()
         return ExitCode.FAILED
     except KeyboardInterrupt:
-        code = ExitCode.CANCELLED
+        return ExitCode.CANCELLED
     except Exception as error:  # noqa: BLE001 - promise: no traceback without --debug, and always an exit code
         return _failed(error, as_json=as_json, debug=debug)
-    return ExitCode.TERMINATED if terminated else int(code or 0)
+    return int(code or 0)
 
 
 def _failed(error: Exception, *, as_json: bool, debug: bool) -> int:

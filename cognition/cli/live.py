@@ -187,7 +187,8 @@ class LiveView:
         from rich.text import Text
 
         now = time.time()
-        table = Table.grid(padding=(0, 2))
+        # Expanded, with a ratio for the action alone: otherwise a long action takes its room from the other columns.
+        table = Table.grid(padding=(0, 2), expand=True)
         for heading in ("layer", "step", "time"):
             table.add_column(heading, no_wrap=True)
         table.add_column("action", no_wrap=True, overflow="ellipsis", ratio=1)

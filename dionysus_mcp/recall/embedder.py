@@ -8,9 +8,10 @@ import threading
 from typing import TYPE_CHECKING, Literal
 
 from dionysus_mcp.errors import EmbedderError, MemoryStoreError
+from dionysus_mcp.recall.passages import spans
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.sqlite import Store
-from dionysus_mcp.store.vectors import Vectors
+from dionysus_mcp.store.vectors import PassageVectors, Vectors
 
 if TYPE_CHECKING:
     from dionysus_mcp.embedding import MiniLm
@@ -120,6 +121,20 @@ class BackgroundEmbedder:
 def embed_missing(vectors: Vectors, model: "MiniLm", count: int) -> int:
     """Embed up to `count` memories that lack a vector; returns how many."""
     missing = vectors.missing(count)
-    if missing:
-        vectors.put([one.seq for one in missing], model.embed([one.text for one in missing]))
+    if not missing:
+        return 0
+    places = [spans(one.content) for one in missing]
+    pieces = [
+        one.content[first:last]
+        for one, found in zip(missing, places, strict=True)
+        if len(found) > 1
+        for first, last in found
+    ]
+    embedded = model.embed([*(one.text for one in missing), *pieces])
+    passages, start = [], len(missing)
+    for found in places:
+        several = len(found) > 1
+        passages.append(PassageVectors(found, embedded[start : start + len(found)]) if several else None)
+        start += len(found) if several else 0
+    vectors.put([one.seq for one in missing], embedded[: len(missing)], passages)
     return len(missing)

@@ -1,5 +1,7 @@
 """The whole of a recall: words and meaning, fused, cut to what was asked, with what the hits do not cover."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -7,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, func, select
 
 from dionysus_mcp.errors import MemoryStoreError
-from dionysus_mcp.recall import keywords, terms
-from dionysus_mcp.recall.embedder import BackgroundEmbedder
+from dionysus_mcp.recall import keywords, passages, terms
 from dionysus_mcp.recall.fusion import fuse
 from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.vectors import VectorCache
 from dionysus_mcp.records import Hit, Recall
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.memories import cited, in_scope
-from dionysus_mcp.store.sqlite import Store
-from dionysus_mcp.store.vectors import Vectors
+from dionysus_mcp.store.vectors import PassageVectors, Vectors
 
 if TYPE_CHECKING:
     from dionysus_mcp.embedding import MiniLm
+    from dionysus_mcp.recall.embedder import BackgroundEmbedder
+    from dionysus_mcp.store.sqlite import Store
 
 CANDIDATES = 100
 """From each of words and meaning."""
@@ -69,7 +71,8 @@ class Search:
             searched = terms.worth_matching(_with_content(weighed, query.text), total)
             by_words = keywords.matches(connection, self._store.scope, searched, query.admitted, CANDIDATES)
             by_meaning = self._nearest(model, embedded, query.admitted, by_words)
-            hits, left_out = self._hits(connection, query, by_words, by_meaning)
+            near = self._passages(connection, embedded, by_meaning)
+            hits, left_out = self._hits(connection, query, by_words, near)
             missing = _missing(connection, weighed, query.text, total, [seq for seq, _ in hits])
         return Recall(
             hits=[hit for _, hit in hits],
@@ -83,7 +86,7 @@ class Search:
         self._stemmer.close()
 
     def _nearest(
-        self, model: "MiniLm | None", embedded: Any, admitted: Filter, also: dict[int, float]
+        self, model: MiniLm | None, embedded: Any, admitted: Filter, also: dict[int, float]
     ) -> dict[int, float] | None:
         if model is None:
             return None
@@ -91,16 +94,30 @@ class Search:
             self._cache = VectorCache(Vectors(self._store, model.model_id, model.dimension))
         return self._cache.nearest(embedded, admitted, CANDIDATES, also)
 
+    def _passages(self, connection: Connection, embedded: Any, by_meaning: dict[int, float] | None) -> _Near | None:
+        if by_meaning is None or self._cache is None:
+            return None
+        return _Near(embedded, by_meaning, self._cache.vectors.passages(connection, by_meaning))
+
     def _hits(
-        self, connection: Connection, query: Query, by_words: dict[int, float], by_meaning: dict[int, float] | None
+        self, connection: Connection, query: Query, by_words: dict[int, float], near: _Near | None
     ) -> tuple[list[tuple[int, Hit]], str | None]:
-        scores = fuse(by_words, by_meaning)
+        scores = fuse(by_words, near and passages.closeness(near.query, near.cosines, near.passages))
         wanted = [seq for seq, score in scores.items() if query.threshold is None or score >= query.threshold]
         # Of equals, the newer one: it has the higher number.
         wanted.sort(key=lambda seq: (scores[seq], seq), reverse=True)
         rows = _rows(connection, self._store, wanted[: query.top_k + _SPARE])
-        ranked = [(seq, _hit(rows[seq], scores[seq], (by_meaning or {}).get(seq))) for seq in wanted if seq in rows]
-        return _within_budget(ranked[: query.top_k], query.token_budget)
+        ranked = [seq for seq in wanted if seq in rows][: query.top_k]
+        return _within_budget([(seq, _hit(rows[seq], scores[seq], near)) for seq in ranked], query.token_budget)
+
+
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """A query's vector, the cosines of candidates, and the passages of those that have several."""
+
+    query: Any
+    cosines: dict[int, float]
+    passages: dict[int, PassageVectors]
 
 
 _SPARE = 20
@@ -126,12 +143,15 @@ def _rows(connection: Connection, store: Store, seqs: list[int]) -> dict[int, Ro
     return {row.seq: row for row in connection.execute(query)}
 
 
-def _hit(row: Row[Any], score: float, similarity: float | None) -> Hit:
+def _hit(row: Row[Any], score: float, near: _Near | None) -> Hit:
+    similarity = near.cosines.get(row.seq) if near else None
+    pieces = near.passages.get(row.seq) if near else None
     return Hit(
         id=row.id,
         content=row.content,
         score=round(score, 4),
         similarity=None if similarity is None else round(similarity, 4),
+        passages=passages.best(near.query, row.content, pieces) if near and pieces else [],
         memory_type=row.memory_type,
         metadata=row.metadata,
         speaker=row.speaker,

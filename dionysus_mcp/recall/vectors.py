@@ -23,7 +23,7 @@ class VectorCache:
     def __init__(self, vectors: Vectors) -> None:
         import numpy as np
 
-        self._vectors = vectors
+        self.vectors = vectors
         self._lock = threading.Lock()
         self._matrix = np.zeros((_FIRST_CAPACITY, vectors.dimension), dtype=np.float32)
         self._memories = np.zeros(_FIRST_CAPACITY, dtype=np.int64)
@@ -72,9 +72,9 @@ class VectorCache:
         return live & kinds[self._kind_of[: self._size]]
 
     def _catch_up(self) -> None:
-        for row in self._vectors.since(self._last_vector):
+        for row in self.vectors.since(self._last_vector):
             self._append(row)
-        for number, memory in self._vectors.closed_since(self._last_closure):
+        for number, memory in self.vectors.closed_since(self._last_closure):
             self._last_closure = number
             if memory in self._place:
                 self._live[self._place[memory]] = False

@@ -93,6 +93,9 @@ vector = Table(
     Column("dimension", Integer, nullable=False),
     Column("format", String, nullable=False),
     Column("vector", LargeBinary, nullable=False),
+    # Where its passages stand in the content, [[start, end], …], and their vectors one after the other, in float16.
+    Column("spans", JSON),
+    Column("passages", LargeBinary),
     UniqueConstraint("memory_seq", "model"),
     sqlite_autoincrement=True,
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, Row, and_, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from dionysus_mcp.store import schema
@@ -24,10 +24,11 @@ memory, vector, closure = schema.memory, schema.vector, schema.closure
 
 @dataclass(frozen=True, slots=True)
 class Unembedded:
-    """A memory without a vector, and the text to embed."""
+    """A memory without a vector, the text to embed, and its content, whose passages get vectors of their own."""
 
     seq: int
     text: str
+    content: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,14 @@ class VectorRow:
     memory_type: str
     session_id: str | None
     vector: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PassageVectors:
+    """The passages of one memory: their places in its content, and vectors of shape `(len(spans), dimension)`."""
+
+    spans: Sequence[tuple[int, int]]
+    vectors: "np.ndarray[Any, Any]"
 
 
 class Vectors:
@@ -54,7 +63,7 @@ class Vectors:
         query = select(memory.c.seq, memory.c.content, memory.c.context).select_from(self._joined())
         query = query.where(self._lacking()).order_by(memory.c.seq).limit(count)
         with self._store.read() as connection:
-            return [Unembedded(row.seq, embedded_text(row.content, row.context)) for row in connection.execute(query)]
+            return [_unembedded(row) for row in connection.execute(query)]
 
     def count_missing(self) -> int:
         """How many current memories have no vector of this model."""
@@ -62,8 +71,13 @@ class Vectors:
         with self._store.read() as connection:
             return connection.execute(query).scalar_one()
 
-    def put(self, seqs: Sequence[int], vectors: "np.ndarray[Any, Any]") -> None:
-        """Store the vectors, shape `(len(seqs), dimension)`; another process may have stored the same meanwhile."""
+    def put(
+        self, seqs: Sequence[int], vectors: "np.ndarray[Any, Any]", passages: Sequence[PassageVectors | None]
+    ) -> None:
+        """Store the vectors, shape `(len(seqs), dimension)`, and those of passages where a memory has several.
+
+        Another process may have stored the same meanwhile: then nothing is changed.
+        """
         little = vectors.astype("<f4", copy=False)
         rows = [
             {
@@ -72,8 +86,10 @@ class Vectors:
                 "dimension": self.dimension,
                 "format": FLOAT32,
                 "vector": one.tobytes(),
+                "spans": None if pieces is None else [list(span) for span in pieces.spans],
+                "passages": None if pieces is None else pieces.vectors.astype("<f2").tobytes(),
             }
-            for seq, one in zip(seqs, little, strict=True)
+            for seq, one, pieces in zip(seqs, little, passages, strict=True)
         ]
 
         def work(connection: Connection) -> None:
@@ -100,6 +116,21 @@ class Vectors:
             for row in connection.execute(query):
                 yield VectorRow(row.seq, row.memory_seq, row.memory_type, row.session_id, row.vector)
 
+    def passages(self, connection: Connection, seqs: Iterable[int]) -> dict[int, PassageVectors]:
+        """Return the passages of those memories that have several."""
+        import numpy as np
+
+        query = select(vector.c.memory_seq, vector.c.spans, vector.c.passages).where(
+            vector.c.memory_seq.in_(list(seqs)), vector.c.model == self.model, vector.c.passages.is_not(None)
+        )
+        return {
+            row.memory_seq: PassageVectors(
+                [(first, last) for first, last in row.spans],
+                np.frombuffer(row.passages, dtype="<f2").reshape(-1, self.dimension).astype(np.float32),
+            )
+            for row in connection.execute(query)
+        }
+
     def closed_since(self, seq: int) -> list[tuple[int, int]]:
         """`(closure, memory)` numbers of memories closed after closure `seq`, in order."""
         query = select(closure.c.seq, closure.c.memory_seq).where(closure.c.seq > seq).order_by(closure.c.seq)
@@ -114,6 +145,10 @@ class Vectors:
 
     def _lacking(self) -> Any:
         return and_(in_scope(self._store.scope), memory.c.recorded_to.is_(None), vector.c.seq.is_(None))
+
+
+def _unembedded(row: Row[Any, Any, Any]) -> Unembedded:
+    return Unembedded(row.seq, embedded_text(row.content, row.context), row.content)
 
 
 def embedded_text(content: str, context: str) -> str:

@@ -72,7 +72,7 @@ _NEGATION = re.compile(
 _CHANGE = re.compile(
     r"\b(?:now|instead|no longer|anymore|any more|switch\w*|replac\w*|supersed\w*|chang\w*|mov(?:e|es|ed) (?:to|from|away)|"
     r"rais\w* (?:to|from)|lower\w* (?:to|from)|revis\w*|correct\w*|updat\w*|revert\w*|took over|takes over|"
-    r"hand\w* over|postpon\w*|reschedul\w*|delay\w*|as of|from now on|new\w*|overturn\w*|withdr\w*|deprecat\w*)\b",
+    r"hand\w* over|successor|succeed\w*|after (?:me|him|her|them)|leav(?:e|es|ing)|left|resign\w*|step\w* down|postpon\w*|reschedul\w*|delay\w*|as of|from now on|new\w*|overturn\w*|withdr\w*|deprecat\w*)\b",
     re.IGNORECASE,
 )
 
@@ -88,9 +88,13 @@ _ANSWERED_BY = {
     "frequency": "often frequency frequently",
     "age": "old age",
     "share": "percent percentage share rate proportion",
-    "date": "date day month year time week weekday",
+    "date": "date day month time week",
+    "year": "year",
+    "weekday": "weekday",
 }
 _UNITS = {
+    "year": r"\b(?:19|20)\d{2}\b",
+    "weekday": rf"\b(?:{'|'.join(_DAYS)})s?\b",
     "money": r"[$€£]\s?\d|\d\s?[$€£]|\b(?:euros?|dollars?|pounds?|cents?|usd|eur|gbp|chf|francs?|crowns?|kr)\b",
     "length": r"\d\s?(?:mm|cm|m|km|met(?:er|re)s?|feet|foot|ft|inch(?:es)?|miles?|yards?|kilomet\w+|centimet\w+|millimet\w+)\b",
     "duration": r"\b(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?|overnight)\b|\d\s?(?:ms|s|min|h)\b",
@@ -125,7 +129,7 @@ def dates(text: str) -> tuple[str, ...]:
 
 def says_when(text: str) -> bool:
     """Whether a text has a date or a time of day, absolute or relative."""
-    return bool(dates(text) or _RELATIVE.search(text))
+    return bool(dates(text) or _RELATIVE.search(text) or _CALENDAR & frozenset(terms(text)))
 
 
 def numbers(text: str) -> tuple[Number, ...]:
@@ -152,9 +156,14 @@ def gives(term: str, text: str) -> bool:
     return False
 
 
+def asks_time(term: str) -> bool:
+    """Whether a stem asks for a point in time: date, month, weekday, …"""
+    return any(term == stem(word) for kind in ("date", "year", "weekday") for word in _ANSWERED_BY[kind].split())
+
+
 def _holds(kind: str, text: str) -> bool:
     if kind == "date":
-        return says_when(text) or any(word in terms(text) for word in _CALENDAR)
+        return says_when(text)
     return re.search(_UNITS[kind], text, re.IGNORECASE) is not None
 
 

@@ -30,7 +30,7 @@ _KINDS = (
     ("quantity", r"\bhow (?:many|much|long|old|often|far|big|large|tall|fast|high|hot|heavy|wide|deep|late)\b"),
     (
         "quantity",
-        r"\b(?:what|which) (?:\w+ ){0,2}(?:number|percentage|percent|price|cost|amount|limit|rate|size|temperature|version)\b",
+        r"\b(?:what|which) (?:\w+ ){0,2}(?:number|percentage|percent|price|cost|amount|limit|rate|size|temperature)\b",
     ),
     ("time", r"\bwhen\b|\b(?:what|which) (?:\w+ )?(?:date|day|month|year|time|week|weekday)\b|\bhow long ago\b"),
     ("person", r"\bwh(?:o|om|ose)\b|\bwhich (?:person|people|colleague|engineer|member)\b"),
@@ -41,33 +41,10 @@ _LEAD = re.compile(rf"^(?:(?:in|on|at|for|by|from|to|since|until)\s+)?(?:{_ASK}|
 # What a question says about asking, not about its subject.
 _ASKING = frozenset(
     stem(word)
-    for word in [
-        "tell",
-        "give",
-        "list",
-        "describe",
-        "explain",
-        "summarise",
-        "summarize",
-        "know",
-        "find",
-        "recall",
-        "remember",
-        "memory",
-        "note",
-        "notes",
-        "say",
-        "exactly",
-        "currently",
-        "actually",
-        "please",
-        "according",
-        "happen",
-        "kind",
-        "sort",
-        "type",
-        "thing",
-    ]
+    for word in (
+        "tell give list describe explain summarise summarize know find recall remember memory note notes say name call "
+        "exactly currently actually please according happen kind sort type thing"
+    ).split()
 )
 
 
@@ -174,8 +151,10 @@ def _filled(piece: str, before: list[Question], whole: str) -> Question:
 
 
 def _kind(text: str) -> Kind:
-    for kind, pattern in _KINDS:
-        if re.search(pattern, text, re.IGNORECASE):
+    # The first asking word asks; a later one only leads on: "How was the vote split when …", "the person who …".
+    first = re.search(rf"\b{_ASK}\b", text, re.IGNORECASE)
+    for kind, pattern in _KINDS if first else ():
+        if re.compile(pattern, re.IGNORECASE).match(text, first.start()):
             return Kind(kind)
     return Kind.CHOICE if re.match(rf"^{_AUXILIARY}\b", text, re.IGNORECASE) else Kind.THING
 

@@ -12,7 +12,7 @@ from layers.analysis.questions import Kind, Question, parts
 from layers.analysis.words import cover, kinship, terms
 
 _SAME = 0.75  # share of words that two sentences of one claim have in common
-_BEARS = 0.25  # how far behind the best a passage may lie and still bear on the question
+_BEARS = 0.15  # how far behind the best a passage may lie and still bear on the question
 _MOST = 8
 
 
@@ -74,7 +74,7 @@ def disagreement(question: Question, one: Excerpt, other: Excerpt) -> str:
     change = tells_change(one.quote) or tells_change(other.quote)
     full = min(one.coverage, other.coverage) >= 0.9
     alike = _likeness(_frame(one.quote), _frame(other.quote))
-    if alike < (0.3 if change else 0.5):
+    if alike < (0.3 if change or full else 0.5):
         return ""
     if _numbers_differ(question, one.quote, other.quote):
         return "number"

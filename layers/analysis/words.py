@@ -9,369 +9,47 @@ import re
 from collections.abc import Iterable
 from functools import cache, lru_cache
 
+from layers.analysis.lexicon import likeness
+
 _TOKEN = re.compile(r"[A-Za-z0-9À-ɏ]+(?:[._'’/-][A-Za-z0-9À-ɏ]+)*")
 
 STOPWORDS = frozenset(
-    [
-        "a",
-        "about",
-        "above",
-        "after",
-        "again",
-        "all",
-        "also",
-        "although",
-        "am",
-        "an",
-        "and",
-        "any",
-        "anyone",
-        "are",
-        "aren't",
-        "around",
-        "as",
-        "at",
-        "be",
-        "because",
-        "been",
-        "before",
-        "being",
-        "below",
-        "between",
-        "both",
-        "but",
-        "by",
-        "can",
-        "cannot",
-        "can't",
-        "could",
-        "couldn't",
-        "did",
-        "didn't",
-        "do",
-        "does",
-        "doesn't",
-        "doing",
-        "don't",
-        "down",
-        "during",
-        "each",
-        "either",
-        "else",
-        "ever",
-        "every",
-        "few",
-        "for",
-        "from",
-        "further",
-        "get",
-        "gets",
-        "got",
-        "had",
-        "hadn't",
-        "has",
-        "hasn't",
-        "have",
-        "haven't",
-        "having",
-        "he",
-        "her",
-        "here",
-        "hers",
-        "herself",
-        "him",
-        "himself",
-        "his",
-        "how",
-        "however",
-        "i",
-        "if",
-        "in",
-        "into",
-        "is",
-        "isn't",
-        "it",
-        "its",
-        "it's",
-        "itself",
-        "just",
-        "let's",
-        "may",
-        "me",
-        "might",
-        "more",
-        "most",
-        "much",
-        "must",
-        "my",
-        "myself",
-        "neither",
-        "no",
-        "nor",
-        "not",
-        "of",
-        "off",
-        "on",
-        "once",
-        "one",
-        "ones",
-        "only",
-        "onto",
-        "or",
-        "other",
-        "our",
-        "ours",
-        "ourselves",
-        "out",
-        "over",
-        "own",
-        "per",
-        "please",
-        "shall",
-        "she",
-        "should",
-        "shouldn't",
-        "since",
-        "so",
-        "some",
-        "still",
-        "such",
-        "than",
-        "that",
-        "that's",
-        "the",
-        "their",
-        "theirs",
-        "them",
-        "themselves",
-        "then",
-        "there",
-        "there's",
-        "these",
-        "they",
-        "they're",
-        "this",
-        "those",
-        "though",
-        "through",
-        "to",
-        "too",
-        "toward",
-        "towards",
-        "under",
-        "until",
-        "up",
-        "upon",
-        "us",
-        "very",
-        "via",
-        "was",
-        "among",
-        "amongst",
-        "across",
-        "along",
-        "beside",
-        "besides",
-        "beyond",
-        "behind",
-        "inside",
-        "outside",
-        "despite",
-        "except",
-        "regarding",
-        "concerning",
-        "apart",
-        "throughout",
-        "towards",
-        "versus",
-        "already",
-        "always",
-        "often",
-        "usually",
-        "really",
-        "quite",
-        "rather",
-        "instead",
-        "perhaps",
-        "maybe",
-        "anything",
-        "something",
-        "everything",
-        "nothing",
-        "someone",
-        "somebody",
-        "everyone",
-        "everybody",
-        "nobody",
-        "first",
-        "wasn't",
-        "we",
-        "we're",
-        "were",
-        "weren't",
-        "what",
-        "what's",
-        "whatever",
-        "when",
-        "where",
-        "whether",
-        "which",
-        "while",
-        "who",
-        "who's",
-        "whom",
-        "whose",
-        "why",
-        "will",
-        "with",
-        "within",
-        "without",
-        "won't",
-        "would",
-        "wouldn't",
-        "yes",
-        "yet",
-        "you",
-        "your",
-        "yours",
-        "yourself",
-        "s",
-        "t",
-        "re",
-        "ve",
-        "ll",
-        "d",
-        "m",
-    ]
+    """
+    a about above after again all also although am an and any anyone are aren't around as at be because been before
+    being below between both but by can cannot can't could couldn't did didn't do does doesn't doing don't down
+    during each either else ever every few for from further get gets got had hadn't has hasn't have haven't having
+    he her here hers herself him himself his how however i if in into is isn't it its it's itself just let's may me
+    might more most many much must my myself neither no nor not of off on once one ones only onto or other our ours
+    ourselves out over own per please shall she should shouldn't since so some still such than that that's the their
+    theirs them themselves then there there's these they they're this those though through to too toward towards
+    under until up upon us very via was among amongst across along beside besides beyond behind inside outside
+    despite except regarding concerning apart throughout towards versus already always often usually really quite
+    rather instead perhaps maybe anything something everything nothing someone somebody everyone everybody nobody
+    first wasn't we we're were weren't what what's whatever when where whether which while who who's whom whose why
+    will with within without won't would wouldn't yes yet you your yours yourself s t re ve ll d m
+    """.split()
 )
+
+# Verbs that carry little: a question's "made", "got" or "put" seldom stands in the sentence that answers it.
+LIGHT = frozenset("go mak get tak put giv com us keep let set work look want need do hav bring".split())
 
 _IRREGULAR = dict(
     pair.split(":")
-    for pair in [
-        "ate:eat",
-        "eaten:eat",
-        "began:begin",
-        "begun:begin",
-        "bought:buy",
-        "broke:break",
-        "broken:break",
-        "brought:bring",
-        "built:build",
-        "came:come",
-        "caught:catch",
-        "chose:choose",
-        "chosen:choose",
-        "cost:cost",
-        "cut:cut",
-        "dealt:deal",
-        "drank:drink",
-        "drew:draw",
-        "drawn:draw",
-        "drove:drive",
-        "driven:drive",
-        "fell:fall",
-        "fallen:fall",
-        "felt:feel",
-        "fed:feed",
-        "fled:flee",
-        "flew:fly",
-        "flown:fly",
-        "forgot:forget",
-        "forgotten:forget",
-        "fought:fight",
-        "found:find",
-        "froze:freeze",
-        "frozen:freeze",
-        "gave:give",
-        "given:give",
-        "gone:go",
-        "grew:grow",
-        "grown:grow",
-        "heard:hear",
-        "held:hold",
-        "hid:hide",
-        "hidden:hide",
-        "kept:keep",
-        "knew:know",
-        "known:know",
-        "laid:lay",
-        "leapt:leap",
-        "learnt:learn",
-        "led:lead",
-        "left:leave",
-        "lent:lend",
-        "lit:light",
-        "lost:lose",
-        "made:make",
-        "meant:mean",
-        "met:meet",
-        "paid:pay",
-        "ran:run",
-        "rang:ring",
-        "read:read",
-        "rode:ride",
-        "rose:rise",
-        "risen:rise",
-        "said:say",
-        "sang:sing",
-        "sank:sink",
-        "sat:sit",
-        "saw:see",
-        "seen:see",
-        "sent:send",
-        "set:set",
-        "shook:shake",
-        "shot:shoot",
-        "shown:show",
-        "shut:shut",
-        "slept:sleep",
-        "sold:sell",
-        "spent:spend",
-        "spoke:speak",
-        "spoken:speak",
-        "spread:spread",
-        "stole:steal",
-        "stolen:steal",
-        "stood:stand",
-        "stuck:stick",
-        "struck:strike",
-        "swam:swim",
-        "swore:swear",
-        "taught:teach",
-        "thought:think",
-        "threw:throw",
-        "thrown:throw",
-        "told:tell",
-        "took:take",
-        "taken:take",
-        "understood:understand",
-        "went:go",
-        "won:win",
-        "wore:wear",
-        "worn:wear",
-        "woke:wake",
-        "written:write",
-        "wrote:write",
-        "people:person",
-        "children:child",
-        "men:man",
-        "women:woman",
-        "feet:foot",
-        "teeth:tooth",
-        "mice:mouse",
-        "bigger:big",
-        "biggest:big",
-        "better:good",
-        "best:good",
-        "worse:bad",
-        "worst:bad",
-        "later:late",
-        "latest:late",
-        "lower:low",
-        "higher:high",
-        "highest:high",
-        "data:data",
-    ]
+    for pair in """
+    ate:eat eaten:eat began:begin begun:begin bought:buy broke:break broken:break brought:bring built:build
+    came:come caught:catch chose:choose chosen:choose cost:cost cut:cut dealt:deal drank:drink drew:draw drawn:draw
+    drove:drive driven:drive fell:fall fallen:fall felt:feel fed:feed fled:flee flew:fly flown:fly forgot:forget
+    forgotten:forget fought:fight found:find froze:freeze frozen:freeze gave:give given:give gone:go grew:grow
+    grown:grow heard:hear held:hold hid:hide hidden:hide kept:keep knew:know known:know laid:lay leapt:leap
+    learnt:learn led:lead left:leave lent:lend lit:light lost:lose made:make meant:mean met:meet paid:pay ran:run
+    rang:ring read:read rode:ride rose:rise risen:rise said:say sang:sing sank:sink sat:sit saw:see seen:see
+    sent:send set:set shook:shake shot:shoot shown:show shut:shut slept:sleep sold:sell spent:spend spoke:speak
+    spoken:speak spread:spread stole:steal stolen:steal stood:stand stuck:stick struck:strike swam:swim swore:swear
+    taught:teach thought:think threw:throw thrown:throw told:tell took:take taken:take understood:understand went:go
+    won:win wore:wear worn:wear woke:wake written:write wrote:write people:person children:child men:man women:woman
+    feet:foot teeth:tooth mice:mouse bigger:big biggest:big better:good best:good worse:bad worst:bad later:late
+    latest:late lower:low higher:high highest:high data:data
+    """.split()
 )
 
 # Groups of common English words that stand for one another between a question and a note. Everyday relations only.
@@ -430,6 +108,38 @@ limit maximum cap most threshold bound ceiling
 minimum least floor
 time hour duration
 temperature hot cold warm heat degree
+fund finance sponsor subsidise support pay
+throw discard dump waste trash away
+try attempt test experiment trial
+enable activate flag option switch setting
+disable deactivate switch
+wish want hope desire like request ask
+holiday vacation trip travel tour
+plan intend schedule intention
+build builder construct erect
+own owner belong possess
+teach teacher instruct train lesson course
+marry wife husband spouse wedding
+study research investigate investigation
+measure measurement reading gauge
+begin origin originally start
+forecast prediction predict
+guard protect secure security safe safety
+hole vulnerability weakness flaw
+damage harm loss injury hurt
+win victory award prize
+shop store buy purchase
+road street way path route
+noise sound loud
+speed fast quick velocity
+gather collect harvest pick
+clean wash rinse
+paint colour color dye
+old age aged
+rent lease
+cure heal treat treatment therapy
+crisp crunchy crackling
+photo camera lens picture
 eat food meal dish
 bake cook oven
 travel trip journey visit
@@ -477,6 +187,8 @@ def kinship(term: str, other: str) -> float:
         return 0.8  # shipyard, yard
     if _groups().get(term, frozenset()) & _groups().get(other, frozenset()):
         return 0.8
+    if term not in LIGHT and (alike := likeness(term, other)):
+        return alike
     shared = _common_prefix(term, other)
     if shared >= 5 and shared >= 0.6 * max(len(term), len(other)) and term.isalpha() and other.isalpha():
         return 0.7

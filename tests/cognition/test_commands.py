@@ -331,7 +331,8 @@ class TestDashboard:
             assert process.stdout is not None
             url = json.loads(process.stdout.readline())["url"]
             assert url.startswith("http://127.0.0.1:")
-            with urllib.request.urlopen(url, timeout=30) as answer:
+            browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())  # the token becomes a cookie
+            with browser.open(url, timeout=30) as answer:
                 assert QUESTION in answer.read().decode()
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(url.partition("?")[0], timeout=30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ SETTINGS = """
 models = ["openai/slow"]
 api_base = "{url}"
 timeout = 600
+[tiers.fast]
+models = ["offline"]
 [layers.consciousness]
 tier = "slow"
 """
@@ -57,8 +60,6 @@ def test_a_signal_in_mid_step_shows_what_was_found_and_leaves_nothing(
 
 
 def test_json_of_a_cancelled_run_has_the_partial_answer(silent: tuple[Command, OpenAIServer]) -> None:
-    import json
-
     command, server = silent
     process = command.start("think", QUESTION, "--json")
     in_mid_step(process, server)

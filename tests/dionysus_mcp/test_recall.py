@@ -268,7 +268,7 @@ def test_the_cache_grows_and_finds_the_nearest_exactly(store):
     store.write(lambda connection: add_in(connection, store.scope, new))
     rows = _vectors(store)
     waiting = rows.missing(2000)
-    rows.put([one.seq for one in waiting], vectors)
+    rows.put([one.seq for one in waiting], vectors, [None] * len(waiting))
     cache = VectorCache(rows)
     found = cache.nearest(vectors[1234], Filter(), 5, ())
     expected = np.argsort(-(vectors @ vectors[1234]))[:5]
@@ -279,7 +279,7 @@ def test_the_cache_grows_and_finds_the_nearest_exactly(store):
 def test_vectors_of_another_model_count_as_missing(store, model):
     Memories(store).add(NewMemory("embedded by another model"), limit=100)
     other = Vectors(store, "another-model", 3)
-    other.put([one.seq for one in other.missing(5)], np.ones((1, 3)))
+    other.put([one.seq for one in other.missing(5)], np.ones((1, 3)), [None])
     mine = _vectors(store)
     assert (other.count_missing(), mine.count_missing()) == (0, 1)
     assert embed_missing(mine, model, 5) == 1

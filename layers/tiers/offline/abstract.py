@@ -28,7 +28,7 @@ from layers.tiers.offline.statements import (
 _WIDE = 12
 _COVERED = 0.7
 _MOST_LINKS = 3
-_BRINGS = 0.5  # share of what was lacking that a second memory must bring
+_BRINGS = 0.7  # share of what was lacking that a second memory must bring
 Findings = dict[str, Any]
 Steps = Generator[Act, list[Any], Findings]
 
@@ -108,15 +108,19 @@ def _chain(
     link = frozenset(terms(query)[:1])
     lacking = frozenset(terms(query)[1:])
     held = [memory for memory in pool if memory.id != first.memory.id and link & memory.all_terms]
+    if question.names and not question.name_terms & first.memory.all_terms:
+        return None  # a chain begins at what the question names
     for second in rank(rest, held)[:1]:
         if coverage(lacking, second.memory.all_terms, weights, second.quote) < _BRINGS:
             return None
         judged = answers(question, [first, second], weights)
+        if not judged.answered:
+            return None
         statements = [stated(question, excerpt, weights, part) for excerpt in (first, second)]
         together = {"answered": judged.answered, "strength": judged.strength, "linked": True}
         return {
             "statements": [{**statement, **together} for statement in statements],
-            "strength": judged.strength + judged.answered,
+            "strength": judged.strength,
             "name": query.split()[0],
         }
     return None

@@ -47,7 +47,7 @@ def compose(
         if number in dropped:
             lines.append(f"Memory holds nothing on: {part.text.rstrip('?')}.")
             continue
-        mine = [s for s in statements if int(s.get("part", 0)) == number or s.get("linked")] or list(statements[:1])
+        mine = [s for s in statements if int(s.get("part", 0)) == number] or list(statements[:1])
         most = 4 if part.wants_many else 2 if any(s.get("linked") for s in mine) else 1
         lines += [_said(part, statement) for statement in mine[:most]]
         quoted += mine[:most]
@@ -91,6 +91,7 @@ def _said(part: Question, statement: Mapping[str, Any]) -> str:
 
 def _cited(statement: Mapping[str, Any]) -> str:
     quote = flat(str(statement.get("quote", "")))
-    where = [str(statement.get(key) or "") for key in ("speaker", "source")] + [str(statement.get("when") or "")[:10]]
+    source = str(statement.get("source") or "").rsplit("/", 1)[-1]
+    where = [str(statement.get("speaker") or ""), source, str(statement.get("when") or "")[:10]]
     place = ", ".join(filter(None, where))
     return f"“{quote}” ({place})" if place else f"“{quote}”"
