@@ -406,8 +406,8 @@ def test_layers_are_added_changed_and_taken_out_by_the_file_alone(tmp_path):
     assert thought.answer == ["by legal", 250]
     assert plans == ["consciousness"]
     assert "law of the sea" in systems["legal"]
-    assert "abstraction" not in systems["consciousness"]
-    assert "conception(" not in systems["consciousness"]
+    assert "def abstraction(" not in systems["consciousness"]
+    assert "def conception(" not in systems["consciousness"]
     assert thought.max_steps["legal"] == 2
 
 
