@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cognition.mind import Mind, Thinking
+    from cognition.mind import Mind
+    from cognition.thinking import Thinking
     from cognition.thought import (
         BudgetExceeded,
         Cancelled,
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from layers.run import Budget, Event, StopReason, Usage
 
 _FROM = {
-    "cognition.mind": ("Mind", "Thinking"),
+    "cognition.mind": ("Mind",),
+    "cognition.thinking": ("Thinking",),
     "cognition.thought": (
         "BudgetExceeded",
         "Cancelled",

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from cognition.thought import Evidence, Thought
+from layers.json_values import whole_text
 from layers.run import Budget, Run, StopReason
 
 if TYPE_CHECKING:
     from layers.spec import LayerSpec
 
+MAX_SESSION = 200
 MAX_FILE_BYTES = 16 * 1024 * 1024
 LONGEST_WAIT = threading.TIMEOUT_MAX / 2  # what a timer can wait; a longer deadline is as good as none
 
@@ -50,7 +52,7 @@ class Asked:
         if not set_ends:
             return None, StopReason.DEADLINE
         seconds, reason = min(set_ends)
-        return self.started + seconds, reason
+        return self.started + min(seconds, LONGEST_WAIT), reason
 
     def thought(
         self,
@@ -94,19 +96,27 @@ def read_options(
     Raises:
         ValueError: an argument is wrong; the message names it.
     """
-    if not task.strip():
+    if not isinstance(task, str) or not task.strip():  # pyright: ignore[reportUnnecessaryIsInstance] - a user's value
         raise ValueError("The task is empty: say what to think about.")
     if output is not None and not (isinstance(output, type) and issubclass(output, BaseModel)):
         raise ValueError(f"output must be a pydantic model class, not {output!r}.")
     return Asked(
-        task,
+        whole_text(task),
         output,
-        session or uuid.uuid4().hex[:12],
+        _session(session),
         _budget(budget),
         _seconds(deadline),
         _files(files),
         [_image(image) for image in images],
     )
+
+
+def _session(session: Any) -> str:
+    if not session:
+        return uuid.uuid4().hex[:12]
+    if not isinstance(session, str) or len(session) > MAX_SESSION or session != whole_text(session):
+        raise ValueError(f"session must be a text of at most {MAX_SESSION} characters, not {repr(session)[:80]}.")
+    return session
 
 
 def _budget(budget: Budget | Mapping[str, Any] | None) -> Budget:
@@ -124,14 +134,18 @@ def _seconds(deadline: float | datetime | None) -> float | None:
         if deadline.tzinfo is None:
             raise ValueError("deadline is a datetime without a time zone; give an aware one, or seconds from now.")
         deadline = (deadline - datetime.now(UTC)).total_seconds()
+    if isinstance(deadline, bool) or not isinstance(deadline, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(  # noqa: TRY004 - one kind for every wrong argument
+            f"deadline must be seconds or an aware datetime, not {deadline!r}."
+        )
     if not math.isfinite(deadline) or deadline <= 0:
         raise ValueError(f"deadline must lie in the future: {deadline:g} s from now doesn't.")
     return min(float(deadline), LONGEST_WAIT)
 
 
-def _files(files: Iterable[str | Path]) -> dict[str, bytes]:
+def _files(files: str | Path | Iterable[str | Path]) -> dict[str, bytes]:
     read: dict[str, bytes] = {}
-    for given in files:
+    for given in [files] if isinstance(files, str | Path) else files:
         path = Path(given)
         try:
             if path.stat().st_size > MAX_FILE_BYTES:
@@ -146,10 +160,14 @@ def _files(files: Iterable[str | Path]) -> dict[str, bytes]:
 
 
 def _image(image: Any) -> Any:
-    if not isinstance(image, str | Path):
-        return image
     from PIL import Image, UnidentifiedImageError
 
+    if isinstance(image, Image.Image):
+        return image
+    if not isinstance(image, str | Path):
+        raise ValueError(  # noqa: TRY004 - one kind for every wrong argument
+            f"images must be PIL images or paths of image files, not {repr(image)[:80]}."
+        )
     try:
         with Image.open(image) as opened:
             return opened.copy()

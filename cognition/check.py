@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from layers.run import Run
     from layers.workbench import Workbench
 
+SHORTEST_QUOTE = 8
+"""Letters and digits of the shortest quote that counts, unless the whole memory is shorter."""
+
 _REPAIR = """\
 You turn an answer into JSON that fits a schema. Change its form, never what it says: a value that the answer does not
 give stays out, or is null where the schema allows it. Reply with the one JSON object in the key "answer"."""
@@ -61,6 +64,8 @@ def check_evidence(report: Report, memories: Mapping[str, Memory]) -> Checked:
         memory = memories.get(given.id)
         if memory is None:
             errors.append(f"Evidence names a memory that was never recalled in this run: {given.id}")
+        elif not _says_something(given.quote, memory.content):
+            errors.append(f"A quote of memory {given.id} is too short to support anything: “{given.quote}”")
         elif not analysis.stands_in(given.quote, memory.content):
             errors.append(f"A quote does not stand in memory {given.id}: “{given.quote[:80]}”")
         else:
@@ -92,12 +97,17 @@ def fit(run: Run, bench: Workbench, manager: LayerSpec, answer: Any, output: typ
         raise Unfit(message, answer) from error
 
 
+def _says_something(quote: str, content: str) -> bool:
+    said = sum(character.isalnum() for character in quote)
+    return said >= SHORTEST_QUOTE or 0 < said == sum(character.isalnum() for character in content)
+
+
 def _value(answer: Any) -> Any:
     if not isinstance(answer, str):
         return answer
     try:
         return json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return answer
 
 

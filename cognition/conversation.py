@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 def history(parts: Parts, run: Run) -> list[dict[str, Any]]:
     """Return the last turns of the run's session, oldest first: task and answer of each."""
     call = parts.memory.state(session_id=run.session_id, memory_types=[ANSWER], recent=TURNS)
-    turns = run.lifeline.wait(parts.loop.submit(call)).recent
+    turns = parts.ask(run, call).recent
     return [{"task": turn.metadata.get("task"), "answer": turn.metadata.get("answer")} for turn in reversed(turns)]
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from contextvars import copy_context
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Self
 from cognition.asked import Asked, read_options
 from cognition.check import Unfit, check_evidence, fit
 from cognition.conversation import history, remember_answer
+from cognition.interrupts import interrupts_held
 from cognition.parts import open_parts
-from cognition.thought import Evidence, OutputInvalid, ThinkingError, Thought
+from cognition.thinking import Thinking
+from cognition.thought import OutputInvalid, Thought
 from layers.delegation import delegate
-from layers.errors import LayerError
-from layers.report import Report
-from layers.run import Budget, Event, EventKind, Lifeline, Run, RunStopped, StopReason
+from layers.run import Budget, EventKind, Lifeline, Run, StopReason
 from layers.spec import MANAGER
+from observability import conventions
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from cognition.parts import Parts
     from cognition.settings import Settings
     from dionysus_mcp.admin import IngestSummary, Progress
+    from layers.report import Report
     from layers.spec import LayerSpec
     from observability import RunTrace
 
 PERCEPTION = "perceptual"
+CLOSE_WITHIN = 5.0  # seconds for a cancelled run to end: a model or tool of the user's own may not notice
 
 
 class Mind:
@@ -76,10 +78,11 @@ class Mind:
         tools: Iterable[Any] = (),
         **keywords: Any,
     ) -> None:
-        from cognition.settings import load_settings
-
         given = {"layers": layers, "tiers": tiers, "tier": tier, "memory": memory, "sandbox": sandbox, **keywords}
-        self.settings = settings or load_settings(config, **{k: v for k, v in given.items() if v is not None})
+        with interrupts_held():
+            from cognition.settings import load_settings
+
+            self.settings = settings or load_settings(config, **{k: v for k, v in given.items() if v is not None})
         self._tools = tuple(tools)
         self._stack = ExitStack()
         self._opening = threading.Lock()
@@ -101,7 +104,7 @@ class Mind:
 
         Args:
             task: a question or an order, in words.
-            output: a pydantic model that the answer must fit.
+            output: a pydantic model that the answer must fit; an abstention stays in words.
             session: the conversation it continues; a new one by default.
             budget: limits of the run; the settings' `[budget]` by default.
             deadline: seconds from now, or an aware datetime.
@@ -121,11 +124,12 @@ class Mind:
             files=files,
             images=images,
         )
-        parts = self._parts()
-        lifeline = Lifeline(*asked.expiry())
-        run = Run(uuid.uuid4().hex, asked.session, asked.budget, lifeline, parts.telemetry.tracer)
-        thinking = Thinking(run, lambda root: self._run(parts, run, asked, root), asked)
-        self._thinking.add(thinking)
+        with self._opening:  # in one go: `close` ends every run that has these parts
+            parts = self._open()
+            lifeline = Lifeline(*asked.expiry())
+            run = Run(uuid.uuid4().hex, asked.session, asked.budget, lifeline, parts.telemetry.tracer)
+            thinking = Thinking(run, lambda root: self._run(parts, run, asked, root), asked)
+            self._thinking.add(thinking)
         thinking.begin(self._thinking.discard)
         return thinking
 
@@ -139,11 +143,23 @@ class Mind:
 
     async def athink(self, task: str, **options: Any) -> Thought:
         """Like `think`, for async callers; cancelling the coroutine cancels the run."""
-        thinking = await asyncio.to_thread(self.start, task, **options)
+        begun: list[Thinking] = []
+        abandoned = threading.Event()
+
+        def begin() -> Thinking:
+            begun.append(self.start(task, **options))
+            if abandoned.is_set():  # cancelled while the mind was opening
+                begun[0].cancel()
+            return begun[0]
+
         try:
-            return await asyncio.to_thread(thinking.result)
+            thinking = await asyncio.to_thread(begin)
+            await asyncio.wrap_future(thinking.ended())  # no thread waits: many may think at once
+            return thinking.result()
         except asyncio.CancelledError:
-            thinking.cancel()
+            abandoned.set()
+            for thinking in begun:
+                thinking.cancel()
             raise
 
     def remember(
@@ -173,7 +189,8 @@ class Mind:
         """Return the trace of a run, by its id or the beginning of it; of the newest run by default."""
         from observability import TraceStore
 
-        self._parts().telemetry.flush()
+        if self._opened is not None:
+            self._opened.telemetry.flush()
         with TraceStore(self.settings.trace.path) as store:
             newest = [] if run_id else store.runs(limit=1)
             if not run_id and not newest:
@@ -192,12 +209,16 @@ class Mind:
 
     def close(self) -> None:
         """Cancel what still thinks and end every part. May be called again; a closed mind opens anew when used."""
-        for thinking in tuple(self._thinking):
-            thinking.cancel()
-            thinking.wait()
         with self._opening:
-            self._opened = None
-            self._stack.close()
+            thinking, parts = tuple(self._thinking), self._stack
+            self._opened, self._stack = None, ExitStack()
+        try:
+            for each in thinking:
+                each.cancel()
+            for each in thinking:
+                each.wait(CLOSE_WITHIN)
+        finally:  # also after Ctrl-C
+            parts.close()
 
     def __enter__(self) -> Self:
         self._parts()
@@ -208,11 +229,15 @@ class Mind:
 
     def _parts(self) -> Parts:
         with self._opening:
-            if self._opened is None:
-                with ExitStack() as stack:
-                    self._opened = open_parts(self.settings, self._tools, stack)
-                    self._stack = stack.pop_all()
-            return self._opened
+            return self._open()
+
+    def _open(self) -> Parts:
+        """Return the parts, opened if they aren't; the caller holds the lock."""
+        if self._opened is None:
+            with ExitStack() as stack:
+                self._opened = open_parts(self.settings, self._tools, stack)
+                self._stack = stack.pop_all()
+        return self._opened
 
     def _run(self, parts: Parts, run: Run, asked: Asked, root: Span) -> Thought:
         """Think, on the run's own thread, inside its root span."""
@@ -235,7 +260,7 @@ class Mind:
         """Check the manager's report, remember the answer, and make the `Thought` of it."""
         bench = parts.bench
         cited = list(dict.fromkeys(piece.id for piece in report.evidence if piece.id in run.trail.seen))
-        memories = run.lifeline.wait(parts.loop.submit(parts.memory.get(cited))) if cited else []
+        memories = parts.ask(run, parts.memory.get(cited)) if cited else []
         checked = check_evidence(report, {memory.id: memory for memory in memories})
         answer, abstained = report.answer, report.findings.get("abstained") is True
         if asked.output is not None and not abstained:
@@ -247,115 +272,7 @@ class Mind:
         reason = StopReason.ABSTAINED if abstained else StopReason.ANSWERED
         thought = asked.thought(run, answer, reason, checked.evidence, checked.confidence, checked.errors, bench.layers)
         remember_answer(parts, run, thought)
-        root.set_attribute("output.value", str(answer))
-        root.set_attribute("dionysus.stop_reason", str(reason))
+        root.set_attribute(conventions.OUTPUT, str(answer))
+        root.set_attribute(conventions.STOP_REASON, str(reason))
         run.events.publish(EventKind.ANSWER, (), str(answer), confidence=checked.confidence)
         return thought
-
-
-class Thinking:
-    """A run that is under way: watch it, cancel it, wait for its outcome. Safe to use from any thread."""
-
-    def __init__(self, run: Run, work: Callable[[Span], Thought], asked: Asked) -> None:
-        self._run = run
-        self._work = work
-        self._asked = asked
-        self._thought: Thought | None = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(
-            target=copy_context().run, args=(self._think,), name=f"dionysus-run-{run.id[:8]}", daemon=True
-        )
-        self._ended = threading.Event()
-        self._on_end: Callable[[Thinking], object] = lambda _: None
-
-    @property
-    def run_id(self) -> str:
-        """Names the run in events and in the trace."""
-        return self._run.id
-
-    def begin(self, on_end: Callable[[Thinking], object]) -> None:
-        """Start the run's thread; `on_end` is called by it at the end."""
-        self._on_end = on_end
-        self._thread.start()
-
-    def events(self) -> Iterator[Event]:
-        """Yield the events of the whole tree in order, from the first on, until the run has ended."""
-        return iter(self._run.events)
-
-    def cancel(self) -> None:
-        """End the run now; `result` then raises `Cancelled`. Does nothing once the run has ended."""
-        self._run.lifeline.stop(StopReason.CANCELLED, "The run was cancelled.")
-
-    def done(self) -> bool:
-        """Whether the run has ended."""
-        return self._ended.is_set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the run has ended, at most `timeout` seconds; return whether it has."""
-        return self._ended.wait(timeout)
-
-    def result(self, timeout: float | None = None) -> Thought:
-        """Wait for the outcome. Ctrl-C while waiting cancels the run and raises `Cancelled` with the partial answer.
-
-        Args:
-            timeout: seconds to wait; the run goes on after that.
-
-        Raises:
-            ThinkingError: the run ended without an answer; `.partial` has the best so far.
-            TimeoutError: it has not ended within `timeout`.
-        """
-        try:
-            ended = self.wait(timeout)
-        except KeyboardInterrupt:
-            self.cancel()
-            ended = self.wait()  # a second Ctrl-C leaves from here
-        if not ended:
-            raise TimeoutError(f"The run {self.run_id[:8]} has not ended within {timeout} s; it goes on.")
-        if self._thought is not None:
-            return self._thought
-        assert self._error is not None  # noqa: S101 - one of the two is set before the event
-        raise self._error
-
-    def _think(self) -> None:
-        run = self._run
-        try:
-            with run.span(self._asked.task) as root:
-                self._asked.trace_id = f"{root.get_span_context().trace_id:032x}"
-                self._thought = self._guarded(root)
-        except BaseException as error:  # noqa: BLE001 - promise: whatever ends the thread reaches the caller of result()
-            self._error = error
-        finally:
-            reason = self._thought.stop_reason if self._thought else getattr(self._error, "stop_reason", "failed")
-            run.events.publish(EventKind.RUN_ENDED, (), str(reason))
-            run.events.close()
-            run.lifeline.close()
-            self._ended.set()
-            self._on_end(self)
-
-    def _guarded(self, root: Span) -> Thought:
-        """Turn what ends a run early into the `ThinkingError` for it."""
-        try:
-            return self._work(root)
-        except RunStopped as stop:
-            root.set_attribute("dionysus.stop_reason", str(stop.reason))
-            raise ThinkingError.of(stop, self._partial(stop.reason, stop.detail)) from stop
-        except LayerError as error:
-            stop = RunStopped(StopReason.CONFIGURATION, str(error))
-            raise ThinkingError.of(stop, self._partial(stop.reason, stop.detail)) from error
-        except ThinkingError:
-            raise
-        except Exception as error:  # promise: what leaves a Mind is a ThinkingError with its cause
-            message = f"The run failed: {type(error).__name__}: {error}"
-            raise ThinkingError(message, self._partial(StopReason.FAILED, message)) from error
-
-    def _partial(self, reason: StopReason, detail: str) -> Thought:
-        """Make a thought of the newest report; its quotes are not checked any more, so only what was seen stands."""
-        reports: list[Report] = self._run.trail.reports
-        newest = reports[-1] if reports else Report(layer=MANAGER)
-        seen = self._run.trail.seen
-        quotes = tuple(
-            Evidence(id=piece.id, quote=piece.quote)
-            for piece in newest.evidence
-            if piece.quote and piece.quote in seen.get(piece.id, "")
-        )
-        return self._asked.thought(self._run, newest.answer, reason, quotes, errors=(detail,))

@@ -5,16 +5,18 @@ The only module besides `mind.py` that knows how the packages fit; each part get
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from cognition.interrupts import interrupts_held
 from cognition.thought import ConfigurationError, MemoryUnavailable, SandboxUnavailable
-from dionysus_mcp.client import MEMORY_TOOLS, DionysusMcpError, McpClient, MemoryClient, memory_server
+from dionysus_mcp.client import MEMORY_TOOLS, DionysusMcpError, McpClient, McpUnavailable, MemoryClient, memory_server
 from layers.errors import LayerError
-from layers.run import LoopThread
+from layers.run import LoopThread, RunStopped, StopReason
 from layers.spec import resolve_layers
 from observability import Telemetry
 from sandbox import SandboxUnavailable as NoSandbox
@@ -25,8 +27,11 @@ if TYPE_CHECKING:
 
     from cognition.settings import Settings
     from dionysus_mcp.records import MemoryHealth
+    from layers.run import Run
+    from layers.tiers.registry import Tiers
     from layers.toolbox import Toolbox
     from layers.workbench import Workbench
+    from sandbox import Backend
 
 T = TypeVar("T")
 READY_WITHIN = 30.0
@@ -50,6 +55,17 @@ class Parts:
     bench: Workbench
     notices: tuple[str, ...]
 
+    def ask(self, run: Run, call: Coroutine[Any, Any, T]) -> T:
+        """Wait for an answer of the memory server, as long as a run lives.
+
+        Raises:
+            RunStopped: the run was stopped, or the server is gone and didn't come back.
+        """
+        try:
+            return run.lifeline.wait(self.loop.submit(call))
+        except McpUnavailable as error:
+            raise RunStopped(StopReason.MEMORY, str(error)) from error
+
 
 def open_parts(settings: Settings, tools: Iterable[Any], stack: ExitStack) -> Parts:
     """Open every part; `stack` closes them in reverse, also when a later one fails to open.
@@ -64,12 +80,14 @@ def open_parts(settings: Settings, tools: Iterable[Any], stack: ExitStack) -> Pa
         MemoryUnavailable: the memory server does not start; the message has its last words.
         SandboxUnavailable: the sandbox that the settings name is not there.
     """
-    telemetry = Telemetry(settings.trace, service="dionysus", secrets=settings.secrets())
-    stack.callback(telemetry.shutdown)
-    loop = LoopThread()
-    stack.callback(loop.close)
-    servers = _Servers(settings, telemetry, loop, stack)  # these start while this process imports agents and models
-    bench = _bench(settings, tools, servers, stack)
+    with interrupts_held(), _as_thinking_errors():
+        telemetry = Telemetry(settings.trace, service="dionysus", secrets=settings.secrets())
+        stack.callback(telemetry.shutdown)
+        loop = LoopThread()
+        stack.callback(loop.close)
+        servers = _Servers(settings, telemetry, loop, stack)  # these start while this process imports agents and models
+        tiers, backend = _engines(settings, loop, stack)
+    bench = _bench(settings, servers.toolbox(tools), tiers, backend)
     health = servers.memory_health()
     embedder = f"Recall works by keywords alone: the embedder is {health.embedder} ({health.detail or 'no detail'})."
     quiet = health.embedder in ("ready", "off")
@@ -77,18 +95,26 @@ def open_parts(settings: Settings, tools: Iterable[Any], stack: ExitStack) -> Pa
     return Parts(telemetry, loop, servers.memory, bench, tuple(notice for notice in notices if notice))
 
 
-def _bench(settings: Settings, tools: Iterable[Any], servers: _Servers, stack: ExitStack) -> Workbench:
+def _engines(settings: Settings, loop: LoopThread, stack: ExitStack) -> tuple[Tiers, Backend]:
+    """Import what thinks, and make the models and the sandbox."""
     from layers.tiers.registry import Tiers
+
+    for later in ("layers.agents", "layers.memory_tools"):  # loaded here, where Ctrl-C is held back
+        import_module(later)
+
+    tiers = Tiers(settings.tiers, loop)
+    stack.callback(tiers.close)
+    tiers.warm()
+    backend = select(settings.sandbox)
+    stack.callback(backend.close)
+    return tiers, backend
+
+
+def _bench(settings: Settings, toolbox: Toolbox, tiers: Tiers, backend: Backend) -> Workbench:
     from layers.workbench import Workbench
 
     with _as_thinking_errors():
-        layers = resolve_layers(settings.layers)
-        tiers = Tiers(settings.tiers, servers.loop)
-        stack.callback(tiers.close)
-        tiers.warm()
-        backend = select(settings.sandbox)
-        stack.callback(backend.close)
-        bench = Workbench(layers, tiers, servers.toolbox(tools), backend)
+        bench = Workbench(resolve_layers(settings.layers), tiers, toolbox, backend)
         bench.check()
     return bench
 
@@ -138,7 +164,8 @@ class _Servers:
         from layers.toolbox import Toolbox, own_tools
 
         builtin = MemoryTools(self.memory, self.loop).definitions()
-        own = own_tools(tools, builtin)
+        with _as_thinking_errors():
+            own = own_tools(tools, builtin)
         for name, up in self._others_up.items():
             try:
                 _wait(up)

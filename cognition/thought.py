@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
@@ -34,7 +35,8 @@ class Thought(BaseModel):
 
     Attributes:
         task: the task.
-        answer: text, or an instance of the `output=` model.
+        answer: text, or an instance of the `output=` model (an abstention is text with it, too); a JSON value where a
+            layer's code gave one.
         confidence: share of the answer's claims that a quote from memory supports, 0 to 1; `None` if none was checked.
         evidence: the quotes, each found verbatim in memory.
         stop_reason: why the run ended.
@@ -84,8 +86,7 @@ class Thought(BaseModel):
 
     def __str__(self) -> str:
         """The answer, its quotes with their sources, and what it took."""
-        answer = self.answer.model_dump_json(indent=2) if isinstance(self.answer, BaseModel) else str(self.answer)
-        lines = [answer]
+        lines = [_written(self.answer)]
         if self.evidence:
             lines += ["", *(f"  “{piece.quote}”\n      — {_where(piece)}" for piece in self.evidence)]
         return "\n".join([*lines, "", self.summary()])
@@ -96,6 +97,14 @@ class Thought(BaseModel):
         cost = "cost unknown" if self.cost_usd is None else f"${self.cost_usd:.4f}"
         sure = "unchecked" if self.confidence is None else f"{self.confidence:.0%} of its claims quoted"
         return f"[{self.stop_reason} · {sure} · steps: {steps or 'none'} · {cost} · {self.duration:.1f} s]"
+
+
+def _written(answer: Any) -> str:
+    if isinstance(answer, BaseModel):
+        return answer.model_dump_json(indent=2)
+    if isinstance(answer, dict | list):
+        return json.dumps(answer, indent=2, ensure_ascii=False, default=str)
+    return "(no answer)" if answer in (None, "") else str(answer)
 
 
 def _where(piece: Evidence) -> str:

@@ -4,6 +4,7 @@ One SQLite file in WAL mode that several processes write and read at once. `appl
 `user_version` which version its tables have.
 """
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -45,7 +46,10 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        with contextlib.suppress(FileExistsError):
+            # Only where there is no file yet: closing a descriptor of an open database drops this process's locks on
+            # it, and another process could then take its log away.
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         connection = _connect(path)
     except (OSError, sqlite3.Error) as error:
         raise TelemetryError(

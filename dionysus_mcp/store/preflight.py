@@ -12,7 +12,6 @@ APPLICATION_ID = 0x44494F4D
 """In the header of every memory store: "DIOM"."""
 SCHEMA_VERSION = 1
 
-_MAGIC = b"SQLite format 3\x00"
 _NAMES = {
     "postgresql": "PostgreSQL",
     "postgres": "PostgreSQL",
@@ -59,12 +58,12 @@ def is_new(path: Path) -> bool:
     try:
         if not path.exists() or (path.is_file() and path.stat().st_size == 0):
             return True
-        with path.open("rb") as file:
-            magic = file.read(len(_MAGIC))
-        if magic != _MAGIC:
-            raise MemoryStoreError(f"{path} is not a SQLite database; choose another file for the memory store.")
-        return _empty_or_ours(path)
+        return _empty_or_ours(path)  # asked of SQLite: a descriptor of ours would drop the locks of an open store
     except (OSError, sqlite3.Error) as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+            raise MemoryStoreError(
+                f"{path} is not a SQLite database; choose another file for the memory store."
+            ) from error
         raise MemoryStoreError(
             f"The memory store {path} can't be read: {error}. Check the path, its rights and whether it is damaged."
         ) from error

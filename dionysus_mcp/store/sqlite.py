@@ -137,7 +137,10 @@ def _create_private(path: Path) -> None:
     """Make an empty file that only its owner can read; SQLite gives its side files the same rights."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        with contextlib.suppress(FileExistsError):
+            # Only where there is no file yet: closing a descriptor of an open database drops this process's locks on
+            # it, and another process could then take its log away.
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except OSError as error:
         raise MemoryStoreError(
             f"The memory store {path} can't be made: {error.strerror}. Choose a folder that you may write to."

@@ -1,0 +1,149 @@
+"""A run that is under way, as its caller holds it: one thread thinks, any thread may watch, cancel and wait."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from contextvars import copy_context
+from copy import copy
+from typing import TYPE_CHECKING
+
+from cognition.thought import Evidence, ThinkingError, Thought
+from layers.errors import LayerError
+from layers.report import Report
+from layers.run import Event, EventKind, Run, RunStopped, StopReason
+from layers.spec import MANAGER
+from observability import conventions
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from cognition.asked import Asked
+
+
+class Thinking:
+    """A run that is under way: watch it, cancel it, wait for its outcome. Safe to use from any thread."""
+
+    def __init__(self, run: Run, work: Callable[[Span], Thought], asked: Asked) -> None:
+        self._run = run
+        self._work = work
+        self._asked = asked
+        self._thought: Thought | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(
+            target=copy_context().run, args=(self._think,), name=f"dionysus-run-{run.id[:8]}", daemon=True
+        )
+        self._ended: futures.Future[None] = futures.Future()
+        self._ended.set_running_or_notify_cancel()  # nobody who waits for it can cancel it
+        self._on_end: Callable[[Thinking], object] = lambda _: None
+
+    @property
+    def run_id(self) -> str:
+        """Names the run in events and in the trace."""
+        return self._run.id
+
+    def begin(self, on_end: Callable[[Thinking], object]) -> None:
+        """Start the run's thread; `on_end` is called at the run's end.
+
+        Raises:
+            RuntimeError: the system has no thread to give; the run has ended then.
+        """
+        self._on_end = on_end
+        try:
+            self._thread.start()
+        except BaseException as error:
+            self._error = error
+            self._end()
+            raise
+
+    def ended(self) -> futures.Future[None]:
+        """Return a future that is done once the run has ended; cancelling it does nothing."""
+        return self._ended
+
+    def events(self) -> Iterator[Event]:
+        """Yield the events of the whole tree in order, from the first on, until the run has ended."""
+        return iter(self._run.events)
+
+    def cancel(self) -> None:
+        """End the run now; `result` then raises `Cancelled`. Does nothing once the run has ended."""
+        self._run.lifeline.stop(StopReason.CANCELLED, "The run was cancelled.")
+
+    def done(self) -> bool:
+        """Whether the run has ended."""
+        return self._ended.done()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the run has ended, at most `timeout` seconds; return whether it has."""
+        return bool(futures.wait([self._ended], timeout).done)
+
+    def result(self, timeout: float | None = None) -> Thought:
+        """Wait for the outcome. Ctrl-C while waiting cancels the run and raises `Cancelled` with the partial answer.
+
+        Args:
+            timeout: seconds to wait; the run goes on after that.
+
+        Raises:
+            ThinkingError: the run ended without an answer; `.partial` has the best so far.
+            TimeoutError: it has not ended within `timeout`.
+        """
+        try:
+            ended = self.wait(timeout)
+        except KeyboardInterrupt:
+            self.cancel()
+            ended = self.wait()  # a second Ctrl-C leaves from here
+        if not ended:
+            raise TimeoutError(f"The run {self.run_id[:8]} has not ended within {timeout} s; it goes on.")
+        if self._thought is not None:
+            return self._thought
+        assert self._error is not None  # noqa: S101 - one of the two is set before the end
+        # A copy for each caller: one object raised in several threads would mix and grow their tracebacks.
+        raise copy(self._error).with_traceback(self._error.__traceback__) from self._error.__cause__
+
+    def _think(self) -> None:
+        run = self._run
+        try:
+            with run.span(self._asked.task) as root:
+                self._asked.trace_id = f"{root.get_span_context().trace_id:032x}"
+                self._thought = self._guarded(root)
+        except BaseException as error:  # noqa: BLE001 - promise: whatever ends the thread reaches the caller of result()
+            self._error = error
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        """Tell everybody who waits; consumers of events too, whatever became of the run."""
+        reason = self._thought.stop_reason if self._thought else getattr(self._error, "stop_reason", "failed")
+        self._run.events.publish(EventKind.RUN_ENDED, (), str(reason))
+        self._run.events.close()
+        self._run.lifeline.close()
+        self._ended.set_result(None)
+        self._on_end(self)
+
+    def _guarded(self, root: Span) -> Thought:
+        """Turn what ends a run early into the `ThinkingError` for it."""
+        try:
+            return self._work(root)
+        except RunStopped as stop:
+            root.set_attribute(conventions.STOP_REASON, str(stop.reason))
+            raise ThinkingError.of(stop, self._partial(stop.reason, stop.detail)) from stop
+        except LayerError as error:
+            stop = RunStopped(StopReason.CONFIGURATION, str(error))
+            raise ThinkingError.of(stop, self._partial(stop.reason, stop.detail)) from error
+        except ThinkingError:
+            raise
+        except BaseException as error:  # promise: what leaves a Mind is a ThinkingError; a model may raise SystemExit
+            message = f"The run failed: {type(error).__name__}: {error}"
+            raise ThinkingError(message, self._partial(StopReason.FAILED, message)) from error
+
+    def _partial(self, reason: StopReason, detail: str) -> Thought:
+        """Make a thought of the newest report; its quotes are not checked any more, so only what was seen stands."""
+        reports: list[Report] = self._run.trail.reports
+        newest = reports[-1] if reports else Report(layer=MANAGER)
+        seen = self._run.trail.seen
+        quotes = tuple(
+            Evidence(id=piece.id, quote=piece.quote)
+            for piece in newest.evidence
+            if piece.quote and piece.quote in seen.get(piece.id, "")
+        )
+        return self._asked.thought(self._run, newest.answer, reason, quotes, errors=(detail,))
