@@ -90,7 +90,7 @@ class Passage:
         return near if near is not None or not self.pieces else min(cosine for _, cosine in self.pieces)
 
     def gain(self, quote: str) -> float | None:
-        """Return how much nearer a quote is to the question than to the question's names alone, a difference of cosines.
+        """Return how much nearer a quote is to the question than to its names alone, a difference of cosines.
 
         A memory of the person who was asked about is near whatever was asked; only the rest of the question can tell
         whether it answers. `None` where no recall asked for the names.

@@ -33,8 +33,8 @@ STOPWORDS = frozenset(
 # Verbs that carry little: a question's "made", "got" or "put" seldom stands in the sentence that answers it.
 LIGHT = frozenset("go mak get tak put giv com us keep let set work look want need do hav bring".split())
 
-_IRREGULAR = dict(
-    pair.split(":")
+_IRREGULAR: dict[str, str] = dict(
+    (pair.partition(":")[0], pair.partition(":")[2])
     for pair in """
     ate:eat eaten:eat began:begin begun:begin bought:buy broke:break broken:break brought:bring built:build
     came:come caught:catch chose:choose chosen:choose cost:cost cut:cut dealt:deal drank:drink drew:draw drawn:draw
