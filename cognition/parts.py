@@ -135,15 +135,16 @@ class _Servers:
     def toolbox(self, tools: Iterable[Any]) -> Toolbox:
         """Wait for the other servers, and gather every tool that a layer may name."""
         from layers.memory_tools import MemoryTools
-        from layers.toolbox import Toolbox, own_tool
+        from layers.toolbox import Toolbox, own_tools
 
-        own = {made.name: made for made in map(own_tool, tools)}
+        builtin = MemoryTools(self.memory, self.loop).definitions()
+        own = own_tools(tools, builtin)
         for name, up in self._others_up.items():
             try:
                 _wait(up)
             except DionysusMcpError as error:
                 raise ConfigurationError(f"[mcp.{name}] {error}") from error
-        return Toolbox(MemoryTools(self.memory, self.loop).definitions(), self._others, own, self.loop)
+        return Toolbox(builtin, self._others, own, self.loop)
 
     def _connect(self, client: McpClient, required: Iterable[str] = ()) -> Future[None]:
         self._stack.callback(lambda: self.loop.submit(client.close()).result())

@@ -10,10 +10,11 @@ from smolagents import CodeAgent, ToolCallingAgent
 from smolagents.agents import MultiStepAgent, PromptTemplates
 from smolagents.memory import ActionStep, PlanningStep
 from smolagents.monitoring import LogLevel
+from smolagents.utils import AgentParsingError
 
 from layers import prompts
 from layers.run.events import EventKind
-from observability import Kind, span
+from observability import Kind, conventions, span
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -25,11 +26,24 @@ if TYPE_CHECKING:
     from sandbox import Sandbox
 
 
+class WritesNoCode(Exception):
+    """The model of a code layer gave no code in two steps one after the other; steps are left.
+
+    Attributes:
+        steps: how many the agent has made.
+    """
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(f"no code in two steps one after the other, after {steps} steps")
+        self.steps = steps
+
+
 class _Stepped(MultiStepAgent):
     """Puts our boundary around the three things an agent does: a step, a plan, the closing call."""
 
-    def __init__(self, node: Node, system_text: str, **options: Any) -> None:
+    def __init__(self, node: Node, system_text: str, steps_before: int, **options: Any) -> None:
         self.node = node
+        self.steps_before = steps_before
         self.system_text = system_text  # before smolagents' constructor, which asks for the system prompt
         super().__init__(**options)
 
@@ -47,18 +61,19 @@ class _Stepped(MultiStepAgent):
         node.run.lifeline.check()
         with span(node.run.tracer, Kind.PLAN, f"plan {node.layer}") as opened:
             outputs = list(super()._generate_planning_step(task, is_first_step, step))
-            plan = next((str(output.plan) for output in outputs if isinstance(output, PlanningStep)), "")
-            opened.set_attribute("output.value", plan)
+            planned = outputs[-1]
+            plan = planned.plan if isinstance(planned, PlanningStep) else ""
+            opened.set_attribute(conventions.OUTPUT, plan)
         node.publish(EventKind.PLAN, plan)
         yield from outputs
 
     def provide_final_answer(self, task: str) -> ChatMessage:
         node = self.node
         node.run.lifeline.check()
-        attributes = {"dionysus.step.closing": True, "dionysus.step.number": self.max_steps + 1}
+        attributes = {conventions.STEP_CLOSING: True, conventions.STEP_NUMBER: node.spec.max_steps + 1}
         with span(node.run.tracer, Kind.STEP, "closing", attributes) as opened:
             message = super().provide_final_answer(task)
-            opened.set_attribute("output.value", str(message.content))
+            opened.set_attribute(conventions.OUTPUT, str(message.content))
         node.publish(EventKind.STEP_ENDED, "steps are used up: a closing call", closing=True)
         return message
 
@@ -66,13 +81,29 @@ class _Stepped(MultiStepAgent):
 class LayerCodeAgent(_Stepped, CodeAgent):
     """A layer that writes code."""
 
+    def _step_stream(self, memory_step: ActionStep) -> Generator[Any]:
+        before = self.memory.steps[-1]
+        try:
+            yield from super()._step_stream(memory_step)
+        except AgentParsingError as error:
+            again = isinstance(before, ActionStep) and isinstance(before.error, AgentParsingError)
+            if again and memory_step.step_number < self.max_steps:
+                raise WritesNoCode(memory_step.step_number) from error
+            raise
+
 
 class LayerToolCallingAgent(_Stepped, ToolCallingAgent):
     """A layer that calls tools natively."""
 
+    def execute_tool_call(self, tool_name: str, arguments: Any) -> Any:
+        """Many models give the report's keys as arguments; smolagents' `final_answer` takes the report as one."""
+        if tool_name == "final_answer" and isinstance(arguments, dict) and set(arguments) != {"answer"}:
+            arguments = {"answer": arguments}
+        return super().execute_tool_call(tool_name, arguments)
+
 
 def build_agent(
-    node: Node, model: TierModel, tools: list[Tool], system_text: str, sandbox: Sandbox | None
+    node: Node, model: TierModel, tools: list[Tool], system_text: str, sandbox: Sandbox | None, steps_before: int = 0
 ) -> LayerCodeAgent | LayerToolCallingAgent:
     """Build the fresh agent of one delegation.
 
@@ -82,48 +113,53 @@ def build_agent(
         tools: host tools and the layers it may call.
         system_text: its whole system prompt.
         sandbox: where its code runs; `None` makes an agent that calls tools natively.
+        steps_before: steps of the layer's limit that are used already.
     """
     options: dict[str, Any] = {
         "tools": tools,
         "model": model,
         "prompt_templates": _templates(),
-        "max_steps": node.spec.max_steps,
+        "max_steps": node.spec.max_steps - steps_before,
         "planning_interval": node.spec.planning_interval,
         "verbosity_level": LogLevel.OFF,
     }
     if sandbox is None:
-        return LayerToolCallingAgent(node, system_text, **options)
-    return LayerCodeAgent(node, system_text, executor=sandbox, **options)
+        return LayerToolCallingAgent(node, system_text, steps_before, **options)
+    return LayerCodeAgent(node, system_text, steps_before, executor=sandbox, **options)
 
 
 @contextmanager
 def _step(agent: _Stepped, memory_step: ActionStep) -> Generator[Span]:
     """Check the lifeline, count the step, and trace its four phases (Boyd's observe, orient, decide, act)."""
-    node, number = agent.node, memory_step.step_number
+    node, number = agent.node, agent.steps_before + memory_step.step_number
+    most = node.spec.max_steps
     node.run.lifeline.check()
     node.run.ledger.step(node.layer)
-    node.publish(EventKind.STEP_STARTED, f"step {number} of {agent.max_steps}", step=number, of=agent.max_steps)
-    observed = _last_observation(agent)
+    node.publish(EventKind.STEP_STARTED, f"step {number} of {most}", step=number, of=most)
     attributes = {
-        "dionysus.step.number": number,
-        "dionysus.step.max": agent.max_steps,
-        "dionysus.ooda.observe": observed,
+        conventions.STEP_NUMBER: number,
+        conventions.STEP_MAX: most,
+        conventions.OODA_OBSERVE: _last_observation(agent),
     }
-    with span(node.run.tracer, Kind.STEP, f"step {number}", attributes) as opened:
-        try:
-            yield opened
-        finally:
-            thought, _, code = str(memory_step.model_output or "").partition("<code>")
-            opened.set_attributes(
-                {
-                    "dionysus.ooda.orient": thought.strip(),
-                    "dionysus.ooda.decide": memory_step.code_action or code or _calls(memory_step),
-                    "dionysus.ooda.act": str(memory_step.observations or ""),
-                }
-            )
-            # smolagents keeps every prompt of every step: memory would grow with the square of the steps.
-            memory_step.model_input_messages = None
-    node.publish(EventKind.STEP_ENDED, _headline(memory_step), step=number, of=agent.max_steps)
+    try:
+        with span(node.run.tracer, Kind.STEP, f"step {number}", attributes) as opened:
+            try:
+                yield opened
+            finally:
+                opened.set_attributes(_rest_of_ooda(memory_step))
+    finally:
+        # smolagents keeps every prompt of every step: memory would grow with the square of the steps.
+        memory_step.model_input_messages = None
+        node.publish(EventKind.STEP_ENDED, _headline(memory_step), step=number, of=most)
+
+
+def _rest_of_ooda(step: ActionStep) -> dict[str, str]:
+    thought, _, code = str(step.model_output or "").partition("<code>")
+    return {
+        conventions.OODA_ORIENT: thought.strip(),
+        conventions.OODA_DECIDE: step.code_action or code or _calls(step),
+        conventions.OODA_ACT: str(step.observations or ""),
+    }
 
 
 def _last_observation(agent: _Stepped) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from layers.run.events import EventKind
 from layers.run.signals import RunStopped, StopReason
 from layers.spec import unknown_layer
 from layers.toolbox import ToolDefinition
+from observability import conventions
 from sandbox import BackendLost, ExecutionStopped, SandboxUnavailable
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from sandbox import Sandbox
 
 MAX_PARALLEL = 8
+MAX_ORDERS = 32
+MAX_DEPTH = 6
 _CONTEXT = {"type": "object", "description": "What it should know, as a JSON object.", "nullable": True}
 
 
@@ -51,25 +54,19 @@ def delegate(
         images: PIL images that go with the task.
 
     Raises:
-        RunStopped: the run ended meanwhile.
-        LayerError: the layer can't be built as configured.
+        RunStopped: the run ended meanwhile, or ends by this layer: the others are told.
+        LayerError: the layer can't be built as configured, or delegation is nested too deep.
     """
     run.lifeline.check()
-    with run.child(spec, parent) as node, ExitStack() as stack:
+    if parent is not None and len(parent.path) >= MAX_DEPTH:
+        raise LayerError(f"Layers may be nested {MAX_DEPTH} deep at most: do this without {spec.callable_name}().")
+    with run.child(spec, parent) as node, _one_stop_for_all(run):
         node.publish(EventKind.LAYER_STARTED, task, tier=spec.tier, max_steps=spec.max_steps)
-        agent = _build(node, bench, stack, files)
         message = prompts.task_message(task, context or {})
-        node.span.set_attribute("input.value", message)
-        try:
-            output = agent.run(message, images=list(images) or None)
-        except BackendLost as lost:
-            raise RunStopped(StopReason.SANDBOX, str(lost)) from lost
-        except ExecutionStopped:
-            run.lifeline.check()  # the sandbox saw the lifeline's event first: say why the run stopped
-            raise RunStopped(StopReason.CANCELLED, "The run was stopped while its code was running.") from None
-        report = Report.parse(spec.name, output)
+        node.span.set_attribute(conventions.INPUT, message)
+        report = Report.parse(spec.name, _work(node, bench, message, files, list(images) or None))
         run.trail.reports.append(report)
-        node.span.set_attribute("output.value", report.model_dump_json())
+        node.span.set_attribute(conventions.OUTPUT, report.model_dump_json())
         node.publish(EventKind.LAYER_ENDED, _headline(report), report=report.as_json())
     run.lifeline.check()
     return report
@@ -77,6 +74,8 @@ def delegate(
 
 def delegate_all(node: Node, bench: Workbench, orders: Sequence[Any]) -> list[dict[str, Any]]:
     """Have several layers work side by side, each with its own agent, and return their reports in order.
+
+    The report of a layer that failed has the key `error`; the others' reports stand.
 
     Args:
         node: the node that delegates.
@@ -89,14 +88,16 @@ def delegate_all(node: Node, bench: Workbench, orders: Sequence[Any]) -> list[di
     """
     if not orders:
         return []
+    if len(orders) > MAX_ORDERS:
+        raise LayerError(f"delegate takes at most {MAX_ORDERS} orders at once, not {len(orders)}.")
     read = [_order(node, bench, order) for order in orders]
     with ThreadPoolExecutor(min(len(read), MAX_PARALLEL), thread_name_prefix="dionysus-layer") as pool:
         # Each child runs in a copy of this context, so that its spans have this layer's span as their parent.
         futures = [
-            pool.submit(copy_context().run, _delegate_child, node, bench, spec, task, context)
+            pool.submit(copy_context().run, _report_of_child, node, bench, spec, task, context)
             for spec, task, context in read
         ]
-        return [future.result().as_json() for future in futures]
+        return [future.result() for future in futures]
 
 
 def team_tools(spec: LayerSpec, bench: Workbench) -> list[ToolDefinition]:
@@ -108,19 +109,52 @@ def team_tools(spec: LayerSpec, bench: Workbench) -> list[ToolDefinition]:
     return tools
 
 
-def _build(node: Node, bench: Workbench, stack: ExitStack, files: Mapping[str, bytes] | None) -> Any:
+def _work(
+    node: Node, bench: Workbench, message: str, files: Mapping[str, bytes] | None, images: list[Any] | None
+) -> Any:
+    """Build the layer's agent and run it; one whose model writes no code goes on by calling tools natively."""
+    from layers.agents import WritesNoCode
+
+    with ExitStack() as stack:
+        box = stack.enter_context(_open(node, bench, files)) if node.spec.agent == "code" else None
+        agent = _build(node, bench, box)
+        try:
+            return agent.run(message, images=images)
+        except WritesNoCode as slip:
+            node.publish(EventKind.FALLBACK, f"the model gives {slip}: on with tool calls", steps=slip.steps)
+            node.span.set_attribute(conventions.FALLBACK, "tool_calling")
+            successor = _build(node, bench, None, steps_before=slip.steps)
+            successor.memory.steps = agent.memory.steps  # what was found stays in view
+            return successor.run(message, images=images, reset=False)
+
+
+@contextmanager
+def _one_stop_for_all(run: Run) -> Generator[None]:
+    """Whatever ends the run in one layer ends it in those that work beside it, at once."""
+    try:
+        yield
+    except RunStopped as stop:
+        run.lifeline.stop(stop.reason, stop.detail)
+        raise
+    except BackendLost as lost:
+        run.lifeline.stop(StopReason.SANDBOX, str(lost))
+        raise RunStopped(StopReason.SANDBOX, str(lost)) from lost
+    except ExecutionStopped:
+        run.lifeline.check()  # the sandbox saw the lifeline's event first: say why the run stopped
+        raise RunStopped(StopReason.CANCELLED, "The run was stopped while its code was running.") from None
+
+
+def _build(node: Node, bench: Workbench, box: Sandbox | None, steps_before: int = 0) -> Any:
     from layers.agents import build_agent
     from layers.host_tools import HostTool
     from layers.tiers.model import TierModel
 
-    spec = node.spec
+    spec = node.spec if box else node.spec.model_copy(update={"agent": "tool_calling"})
     tools = [bench.toolbox[name] for name in bench.tool_names(spec)]
     team = team_tools(spec, bench)
-    code = spec.agent == "code"
-    box = stack.enter_context(_open(node, bench, files)) if code else None
-    held = [HostTool(node, tool, as_text=not code) for tool in (*tools, *team)]
-    text = prompts.system_prompt(spec, tools, team, bench.backend.guidance if code else "")
-    return build_agent(node, TierModel(node, bench.tiers.model(spec.tier)), list(held), text, box)
+    held = [HostTool(node, tool, as_text=box is None) for tool in (*tools, *team)]
+    text = prompts.system_prompt(spec, tools, team, bench.backend.guidance if box else "")
+    return build_agent(node, TierModel(node, bench.tiers.model(spec.tier)), list(held), text, box, steps_before)
 
 
 def _open(node: Node, bench: Workbench, files: Mapping[str, bytes] | None) -> Sandbox:
@@ -159,6 +193,16 @@ def _delegate_child(
     node: Node, bench: Workbench, spec: LayerSpec, task: str, context: Mapping[str, Any] | None
 ) -> Report:
     return delegate(node.run, bench, spec, task, context, parent=node)
+
+
+def _report_of_child(
+    node: Node, bench: Workbench, spec: LayerSpec, task: str, context: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    try:
+        return _delegate_child(node, bench, spec, task, context).as_json()
+    except Exception as error:  # noqa: BLE001 - promise: one layer's failure doesn't cost the others' reports
+        message = f"The layer {spec.name!r} failed: {type(error).__name__}: {error}"
+        return Report(layer=spec.name, findings={"error": message}).as_json()
 
 
 def _order(node: Node, bench: Workbench, order: Any) -> tuple[LayerSpec, str, Mapping[str, Any] | None]:

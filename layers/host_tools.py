@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from contextvars import copy_context
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from smolagents.tools import Tool
 
 from layers.errors import LayerError
+from layers.json_values import json_value
 from layers.run.events import EventKind
-from observability import Kind, span
+from layers.run.signals import RunStopped
+from observability import Kind, conventions, span
 
 if TYPE_CHECKING:
     from layers.run.run import Node
     from layers.toolbox import ToolDefinition
+
+
+MAX_SHOWN = 200_000
+"""Characters of one result that a model, and the trace, get to see."""
 
 
 class HostTool(Tool):
@@ -43,27 +53,60 @@ class HostTool(Tool):
         """Call the host function; arguments are checked against the tool's schema first.
 
         Raises:
-            LayerError: the arguments don't fit; the layer's model sees the message.
+            LayerError: the arguments don't fit, or the tool left in another way than by an `Exception`, or in none; the
+                layer's model sees the message.
+            Exception: what the tool raised; the layer's model sees that too.
             RunStopped: the run has been stopped.
         """
         del sanitize_inputs_outputs  # results are JSON in both cases
         node = self._node
         node.run.lifeline.check()
-        arguments = check_arguments(self._definition, args, kwargs)
-        shown = json.dumps(arguments, ensure_ascii=False, default=str)
-        attributes = {"gen_ai.tool.name": self.name, "input.value": shown}
+        arguments = check_arguments(self._definition, json_value(args), json_value(kwargs))
+        shown = _shown(arguments)
+        attributes = {conventions.GEN_AI_TOOL_NAME: self.name, conventions.INPUT: shown}
         node.publish(EventKind.TOOL_CALL, f"{self.name}({shown[:120]})", tool=self.name)
         with span(node.run.tracer, Kind.TOOL, f"execute_tool {self.name}", attributes) as opened:
-            result = self._definition.call(node, arguments)
-            text = json.dumps(result, ensure_ascii=False, default=str)
-            opened.set_attribute("output.value", text)
+            result = self._called(arguments)
+            text = _shown(result)
+            opened.set_attribute(conventions.OUTPUT, text)
         node.run.lifeline.check()
         return text if self._as_text else result
 
     forward = __call__
 
+    def _called(self, arguments: dict[str, Any]) -> Any:
+        """Call the host function; a tool may fail, but not end the process."""
+        try:
+            return self._called_apart(arguments) if self._definition.foreign else self._call(arguments)
+        except RunStopped:
+            raise
+        except BaseException as error:
+            if isinstance(error, Exception) and _can_be_told(error):
+                raise
+            raise LayerError(f"The tool {self.name} ended with {type(error).__name__}.") from error
 
-def check_arguments(tool: ToolDefinition, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    def _called_apart(self, arguments: dict[str, Any]) -> Any:
+        """Call somebody else's code on a thread of its own: a stop, or the time limit, leaves it behind there."""
+        answer: Future[Any] = Future()
+        work = copy_context()
+        Thread(
+            target=_work, args=(answer, work.run, self._call, arguments), name=f"tool-{self.name}", daemon=True
+        ).start()
+        limit = self._node.spec.tool_timeout
+        try:
+            return self._node.run.lifeline.wait(answer, limit)
+        except TimeoutError as error:
+            if not answer.cancelled():
+                raise  # the tool's own
+            raise LayerError(
+                f"The tool {self.name} gave no result within {limit:g} s; it may still be at work."
+            ) from error
+
+    def _call(self, arguments: dict[str, Any]) -> Any:
+        return self._definition.call(self._node, arguments)
+
+
+def check_arguments(tool: ToolDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Bind positional and keyword arguments to a tool's inputs, and check presence, names and JSON types.
 
     Raises:
@@ -80,7 +123,7 @@ def check_arguments(tool: ToolDefinition, args: tuple[Any, ...], kwargs: Mapping
     return bound
 
 
-def _bind(tool: ToolDefinition, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def _bind(tool: ToolDefinition, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     names = list(tool.inputs)
     if len(args) > len(names):
         raise LayerError(f"{tool.name} takes {len(names)} arguments ({', '.join(names)}), not {len(args)}.")
@@ -106,3 +149,25 @@ def _fits(value: Any, kind: str) -> bool:
         "object": dict,
     }
     return isinstance(value, expected.get(kind, object))
+
+
+def _work(answer: Future[Any], run: Callable[..., Any], call: Callable[..., Any], arguments: dict[str, Any]) -> None:
+    with suppress(InvalidStateError):  # nobody waits any more
+        try:
+            answer.set_result(run(call, arguments))
+        except InvalidStateError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - promise: whatever ends the tool reaches its caller
+            answer.set_exception(error)
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(json_value(value), ensure_ascii=False)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]} … (cut: {len(text):,} characters in all)"
+
+
+def _can_be_told(error: Exception) -> bool:
+    try:
+        return bool(str(error) or True)
+    except Exception:  # noqa: BLE001 - a stranger's error; its text is what every agent reads of it
+        return False

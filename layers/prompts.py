@@ -41,7 +41,9 @@ _CONTEXT = """{task}
 
 PLANNING = {
     "initial_plan": (
-        "Write a short plan, at most five lines, for this task before you start:\n{{ task }}\nEnd it with <end_plan>."
+        "Write a short plan, at most five lines, for this task before you start:\n{{ task }}\n"
+        "You may call:\n{% for tool in tools.values() %}- {{ tool.name }}: {{ tool.description }}\n{% endfor %}"
+        "End it with <end_plan>."
     ),
     "update_plan_pre_messages": "These are the steps so far on the task:\n{{ task }}",
     "update_plan_post_messages": (

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from layers.json_values import json_value
+
 _FENCE = re.compile(r"^```(?:json)?\s*(.*?)\s*```$", re.DOTALL)
 
 
@@ -46,7 +48,7 @@ class Report(BaseModel):
 
         Model output is hostile input: what doesn't fit a key is left out of it, never an error.
         """
-        value = _object(output)
+        value = json_value(_object(output))
         if not isinstance(value, Mapping) or "answer" not in value:
             return cls(layer=layer, answer=value)
         rest = {str(k): v for k, v in value.items() if k not in ("answer", "evidence", "open_questions", "layer")}
@@ -70,7 +72,7 @@ def _object(output: Any) -> Any:
     fenced = _FENCE.match(text)
     try:
         value = json.loads(fenced.group(1) if fenced else text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return output
     return value if isinstance(value, dict) else output
 

@@ -29,6 +29,7 @@ class LayerSpec(BaseModel):
         team: layers it may call; `None` means every other layer for the manager, and none for the rest.
         prompt: what the layer is told about its work.
         planning_interval: steps between two planning calls; `None` for no planning.
+        tool_timeout: seconds that a call of one of the user's own tools may take.
         enabled: `false` takes the layer out.
     """
 
@@ -44,6 +45,7 @@ class LayerSpec(BaseModel):
     team: tuple[str, ...] | None = None
     prompt: str = ""
     planning_interval: int | None = Field(default=None, ge=1)
+    tool_timeout: float = Field(default=120.0, gt=0, le=86_400)
     enabled: bool = True
 
     @property

@@ -6,11 +6,11 @@ import difflib
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from layers.errors import UnknownTool
+from layers.errors import LayerError, UnknownTool
 
 if TYPE_CHECKING:
     from dionysus_mcp.client import McpClient, ToolInfo
@@ -29,12 +29,14 @@ class ToolDefinition:
         description: what it does and returns, for the model.
         inputs: per argument a JSON schema with `type`, `description` and, where it may be left out, `nullable`.
         call: the host function; gets the calling node and the checked arguments, returns a JSON value.
+        foreign: whether it is somebody else's code, which may hang: it gets a thread of its own and a time limit.
     """
 
     name: str
     description: str
     inputs: Mapping[str, Mapping[str, Any]]
     call: Call
+    foreign: bool = False
 
 
 class Toolbox:
@@ -82,6 +84,21 @@ class Toolbox:
             self[name]
 
 
+def own_tools(tools: Iterable[Any], builtin: Collection[str]) -> dict[str, ToolDefinition]:
+    """Return the user's own tools by name.
+
+    Raises:
+        LayerError: one can't be a tool, or has the name of another one or of a built-in one.
+    """
+    own: dict[str, ToolDefinition] = {}
+    for made in map(own_tool, tools):
+        if made.name in builtin or made.name in own:
+            kind = "a built-in tool" if made.name in builtin else "another of your tools"
+            raise LayerError(f"The tool {made.name!r} has the name of {kind}: give it another one.")
+        own[made.name] = made
+    return own
+
+
 def own_tool(tool: Any) -> ToolDefinition:
     """Turn a plain function, or a smolagents `Tool`, of the user's into a definition.
 
@@ -96,6 +113,7 @@ def own_tool(tool: Any) -> ToolDefinition:
         made.description,
         {name: dict(schema) for name, schema in made.inputs.items()},
         lambda _node, arguments: made(**arguments),
+        foreign=True,
     )
 
 

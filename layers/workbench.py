@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import builtins
+import keyword
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from layers.errors import LayerError
 from layers.spec import MANAGER, LayerSpec
 
 if TYPE_CHECKING:
@@ -34,11 +37,12 @@ class Workbench:
         """Look every tier and tool up before anything is spent.
 
         Raises:
-            LayerError: a layer names a tier or tool that isn't there.
+            LayerError: a layer names a tier or tool that isn't there, or would call two things by one name.
         """
         for spec in self.layers.values():
             self.tiers.model(spec.tier)
             self.toolbox.check(spec.tools)
+            self._check_names(spec)
 
     def tool_names(self, spec: LayerSpec) -> tuple[str, ...]:
         """Return the tools of a layer; the manager also has those of the user's that no layer names."""
@@ -46,3 +50,20 @@ class Workbench:
             return spec.tools
         named = {name for other in self.layers.values() for name in other.tools}
         return (*spec.tools, *(name for name in self.toolbox.own if name not in named))
+
+    def _check_names(self, spec: LayerSpec) -> None:
+        meanings = {"final_answer": "how a layer ends", "delegate": "how a layer calls several at once"}
+        for name, meaning in self._callables(spec):
+            if keyword.iskeyword(name) or hasattr(builtins, name):
+                raise LayerError(f"{name!r}, {meaning}, is a word of Python: choose another name.")
+            if name in meanings:
+                both = f"{meaning} twice" if meanings[name] == meaning else f"{meanings[name]} and {meaning}"
+                raise LayerError(f"The layer {spec.name!r} would call two things {name!r}: {both}. Rename one of them.")
+            meanings[name] = meaning
+
+    def _callables(self, spec: LayerSpec) -> Iterator[tuple[str, str]]:
+        """Yield what a layer calls: each name with its meaning in words."""
+        for tool in self.tool_names(spec):
+            yield self.toolbox[tool].name, f"the tool {tool!r}"
+        for member in spec.members(self.layers):
+            yield self.layers[member].callable_name, f"the layer {member!r}"

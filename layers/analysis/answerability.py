@@ -8,7 +8,7 @@ thing that was asked for. Near misses fail one of them: another person, another 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from layers.analysis.facts import is_calendar
 from layers.analysis.passages import Excerpt, Passage, coverage, covers, typed
@@ -17,7 +17,8 @@ from layers.analysis.words import cover, terms
 
 _LITERAL = 0.7  # a name counts as there when it stands there, or a form of it does; a kindred word is another thing
 _FLOOR, _CEILING = 0.35, 0.60  # cosines of MiniLM between a question and unrelated, and surely related, short texts
-_ENOUGH = 0.4
+_GAIN = 0.25  # how much nearer to the question than to its names a text is that surely tells what was asked
+_ENOUGH = 0.36
 _TYPED = {Kind.TIME: 0.5, Kind.QUANTITY: 0.5, Kind.PERSON: 0.5, Kind.PLACE: 0.5}
 
 
@@ -26,7 +27,7 @@ class Answerability:
     """How well evidence answers a question.
 
     Attributes:
-        strength: in [0, 1]; `answered` asks for at least .4.
+        strength: in [0, 1]; `answered` asks for at least .36.
         answered: whether it is an answer.
         absent: the question's names that the evidence lacks.
         uncovered: its other words that the evidence lacks.
@@ -71,11 +72,18 @@ def _strength(
     text = " ".join(excerpt.quote for excerpt in chain)
     near, wide = coverage(asked, quoted, weights, text), coverage(asked, around, weights, text)
     covered = near + 0.6 * (wide - near)
-    similar = [p.memory.similarity for p in chain if p.memory.similarity is not None]
-    if not similar:
-        return covered
-    close = max(0.0, min(1.0, (max(similar) - _FLOOR) / (_CEILING - _FLOOR)))
-    return 0.6 * covered + 0.4 * close
+    close = max((c for excerpt in chain if (c := _close(excerpt)) is not None), default=None)
+    return covered if close is None else 0.5 * covered + 0.5 * close
+
+
+def _close(excerpt: Excerpt) -> float | None:
+    """Return how close in meaning an excerpt is to the question, from 0 (as unrelated texts are) to 1 (surely related)."""
+    memory, quote = excerpt.memory, excerpt.quote
+    gain = memory.gain(quote)
+    if gain is not None:
+        return max(0.0, min(1.0, gain / _GAIN))
+    near = memory.nearness(quote)
+    return None if near is None else max(0.0, min(1.0, (near - _FLOOR) / (_CEILING - _FLOOR)))
 
 
 def _absent(question: Question, around: frozenset[str]) -> tuple[str, ...]:
@@ -98,9 +106,17 @@ def _reason(question: Question, absent: Iterable[str], kind: float, strength: fl
     return ""
 
 
-def evidence_of(hits: Iterable[Mapping[str, object]]) -> list[Passage]:
-    """Read the hits of a recall as the layers' tool returns them."""
+def evidence_of(
+    hits: Iterable[Mapping[str, object]], named: Iterable[Mapping[str, object]] | None = None
+) -> list[Passage]:
+    """Read the hits of a recall as the layers' tool returns them.
+
+    Args:
+        hits: what was recalled.
+        named: what a recall of the question's names alone brought, `None` where none was made.
+    """
     found: dict[str, Passage] = {}
+    near_names = {str(hit.get("id", "")): _pieces(hit) for hit in named or ()}
     for hit in hits:
         metadata = hit.get("metadata")
         known = {"speaker": hit.get("speaker"), **(metadata if isinstance(metadata, dict) else {})}
@@ -111,8 +127,21 @@ def evidence_of(hits: Iterable[Mapping[str, object]]) -> list[Passage]:
             str(hit.get("when") or ""),
             known,
             hit.get("similarity"),
+            hit.get("score"),
         )
         before = found.get(piece.id)
         if before is None or (piece.similarity or 0.0) > (before.similarity or 0.0):
-            found[piece.id] = piece
-    return list(found.values())
+            found[piece.id] = replace(piece, pieces=_pieces(hit))
+    # A memory that the recall of the names didn't bring is not near them; it takes part in the comparison all the same.
+    nowhere = () if named is None else (("", 0.0),)
+    return [replace(piece, named=near_names.get(piece.id, nowhere)) for piece in found.values()]
+
+
+def _pieces(hit: Mapping[str, object]) -> tuple[tuple[str, float], ...]:
+    listed = hit.get("passages")
+    pieces = [p for p in listed if isinstance(p, dict)] if isinstance(listed, list) else []
+    told = tuple((" ".join(str(p.get("text", "")).split()), float(p.get("similarity") or 0.0)) for p in pieces)
+    whole = hit.get("similarity")
+    if told or not isinstance(whole, int | float):
+        return told
+    return ((" ".join(str(hit.get("content", "")).split()), float(whole)),)

@@ -13,7 +13,7 @@ from layers.analysis.questions import Kind, Question
 from layers.analysis.words import LIGHT, STOPWORDS, cover, kinship, stem, terms, tokens
 
 _BREAK = re.compile(
-    r"(?<=[.!?])[\"”’)]*\s+(?=[\"“(\[A-Z0-9À-Þ*`])|\n\s*(?:[-*+•>]\s+|\d+[.)]\s+|#+\s+|\|)|\n{2,}|\n(?=[A-Z#`*\[\d])"
+    r"(?<=[.!?])[\"”’)]*\s+(?=[\"“(\[A-Z0-9À-Þ*`])|\n\s*(?:[-*+•>]\s+|\d+[.)]\s+|#+\s+|\|)|\n{2,}"
 )
 _ABBREVIATION = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof|St|No|vs|etc|approx|e\.g|i\.e|[A-Z])\.[\"”’)]*$")
 _MARK = re.compile(r"^[\s\-*+•>#|]+(?=\S)")
@@ -49,7 +49,9 @@ class Remembered(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A memory as analysis reads it; `when` is an ISO time or `""`, `similarity` a cosine or `None`."""
+    """A memory as analysis reads it; `when` is an ISO time or `""`, `similarity` a cosine, `standing` the score that
+    its recall gave it beside the other hits, in (0, 1); `None` where they aren't known.
+    """
 
     id: str
     content: str
@@ -58,6 +60,26 @@ class Passage:
     speaker: str = ""
     context: str = ""
     similarity: float | None = None
+    standing: float | None = None
+    pieces: tuple[tuple[str, float], ...] = ()
+    named: tuple[tuple[str, float], ...] = ()
+
+    def nearness(self, quote: str) -> float | None:
+        """Return the cosine of a quote with the question, where recall told it of the quote's words or of the memory."""
+        near = _overlapping(quote, self.pieces)
+        # Recall tells of the nearest pieces: another piece of the same memory is farther than these.
+        return near if near is not None or not self.pieces else min(cosine for _, cosine in self.pieces)
+
+    def gain(self, quote: str) -> float | None:
+        """Return how much nearer a quote is to the question than to the question's names alone, a difference of cosines.
+
+        A memory of the person who was asked about is near whatever was asked; only the rest of the question can tell
+        whether it answers. `None` where no recall asked for the names.
+        """
+        near = self.nearness(quote)
+        if near is None or not self.named:
+            return None
+        return near - (_overlapping(quote, self.named) or 0.0)
 
     @classmethod
     def of(cls, memory: Remembered | Passage) -> Passage:
@@ -72,23 +94,33 @@ class Passage:
             when.isoformat() if when is not None else "",
             {"speaker": getattr(memory, "speaker", None), **memory.metadata},
             getattr(memory, "similarity", None),
+            getattr(memory, "score", None),
         )
 
     @classmethod
     def from_parts(
-        cls, id: str, content: str, source: str | None, when: str | None, metadata: Mapping[str, Any], similarity: Any
+        cls,
+        memory_id: str,
+        content: str,
+        source: str | None,
+        when: str | None,
+        metadata: Mapping[str, Any],
+        similarity: Any = None,
+        standing: Any = None,
     ) -> Passage:
         """Put together what a recall's hit or a record says of a memory."""
         shown = [text for key, value in sorted(metadata.items()) if key != "speaker" for text in _texts(value)]
-        named = re.sub(r":[\d-]+$", "", source or "")
+        # Of a path only the file's name tells of its contents; the folders tell of the machine.
+        named = re.sub(r":[\d-]+$", "", source or "").rsplit("/", 1)[-1]
         return cls(
-            id,
+            memory_id,
             content,
             source or "",
             str(when or ""),
             str(metadata.get("speaker") or ""),
             " ".join([*shown, named]),
             float(similarity) if isinstance(similarity, int | float) else None,
+            float(standing) if isinstance(standing, int | float) else None,
         )
 
     @property
@@ -171,11 +203,33 @@ def best_excerpt(question: Question, memory: Passage, weights: Mapping[str, floa
     whole = memory.all_terms
     singles = [_judge(question, memory, memory.content[a:b], whole, weights) for a, b in places]
     found = list(singles)
-    for one, other, (start, _), (_, end) in zip(singles, singles[1:], places, places[1:], strict=False):
-        if end - start <= _LONGEST:
+    for one, other, (start, first_end), (second_start, end) in zip(
+        singles, singles[1:], places, places[1:], strict=False
+    ):
+        # Two items of a list, or two paragraphs, are no neighbours: what stands between them parts them.
+        apart = "\n\n" in memory.content[first_end:second_start] or memory.content[first_end:second_start].strip()
+        if end - start <= _LONGEST and not apart:
             pair = _judge(question, memory, memory.content[start:end], whole, weights)
             found.append(replace(pair, score=pair.score + _PAIR_COST[_belongs(one, other)]))
     return max(found, key=lambda passage: (passage.score, -len(passage.quote)), default=None)
+
+
+def widened(question: Question, excerpt: Excerpt) -> Excerpt:
+    """Return an excerpt with the sentence after it, where its own words leave some of the question uncovered.
+
+    What a note says next is most often on the same matter: the sentence that has the question's words leads to the one
+    that has the answer.
+    """
+    words = frozenset(terms(excerpt.quote))
+    if all(covers(term, words, excerpt.quote) >= 0.7 for term in question.subject_terms):
+        return excerpt
+    content = excerpt.memory.content
+    start = content.find(excerpt.quote)
+    end = start + len(excerpt.quote)
+    following = next(((a, b) for a, b in spans(content) if a >= end), None)
+    if start < 0 or following is None or following[1] - start > _LONGEST:
+        return excerpt
+    return replace(excerpt, quote=content[start : following[1]])
 
 
 def _belongs(one: Excerpt, other: Excerpt) -> bool:
@@ -224,6 +278,12 @@ def typed(question: Question, quote: str, memory: Passage) -> float:
     return 1.0 if len(new) >= 2 or question.kind is Kind.CHOICE else 0.5 if new else 0.0
 
 
+def _overlapping(quote: str, pieces: Iterable[tuple[str, float]]) -> float | None:
+    quote = " ".join(quote.split())
+    cosines = [cosine for text, cosine in pieces if text in quote or quote in text]
+    return max(cosines, default=None)
+
+
 def _texts(value: Any) -> list[str]:
     """Return the texts of a metadata value: a title, a list of headings."""
     return [each for each in (value if isinstance(value, list | tuple) else [value]) if isinstance(each, str)]
@@ -251,9 +311,12 @@ def _judge(
     around = coverage(question.terms, words | whole, weights, quote)
     covered = near + 0.5 * (around - near)
     kind = typed(question, quote, memory)
-    similar = 0.35 if memory.similarity is None else max(0.0, min(1.0, memory.similarity))
+    near = memory.nearness(quote)
+    similar = 0.35 if near is None else max(0.0, min(1.0, near))
     brief = 1.0 - min(len(tokens(quote)), 60) / 60
     heading = len([token for token in tokens(quote) if token.lower() not in STOPWORDS]) < 3
     unnamed = sum(cover(term, words | whole) < 0.7 for term in question.name_terms) / (len(question.name_terms) or 1)
-    score = 0.55 * covered + 0.2 * kind + 0.22 * similar + 0.03 * brief - (0.15 if heading else 0.0) - 0.2 * unnamed
+    stands = 0.5 if memory.standing is None else min(max(memory.standing, 0.01), 0.99)
+    found = 0.4 * covered + 0.2 * kind + 0.5 * similar + 0.05 * log(stands / (1 - stands)) + 0.03 * brief
+    score = found - (0.15 if heading else 0.0) - 0.2 * unnamed
     return Excerpt(memory, quote, covered, kind, score)

@@ -151,8 +151,10 @@ def _filled(piece: str, before: list[Question], whole: str) -> Question:
 
 
 def _kind(text: str) -> Kind:
-    for kind, pattern in _KINDS:
-        if re.search(pattern, text, re.IGNORECASE):
+    # The first asking word asks; a later one only leads on: "How was the vote split when …", "the person who …".
+    first = re.search(rf"\b{_ASK}\b", text, re.IGNORECASE)
+    for kind, pattern in _KINDS if first else ():
+        if re.compile(pattern, re.IGNORECASE).match(text, first.start()):
             return Kind(kind)
     return Kind.CHOICE if re.match(rf"^{_AUXILIARY}\b", text, re.IGNORECASE) else Kind.THING
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable
 from functools import cache, lru_cache
 
+from layers.analysis.lexicon import likeness
+
 _TOKEN = re.compile(r"[A-Za-z0-9À-ɏ]+(?:[._'’/-][A-Za-z0-9À-ɏ]+)*")
 
 STOPWORDS = frozenset(
@@ -185,6 +187,8 @@ def kinship(term: str, other: str) -> float:
         return 0.8  # shipyard, yard
     if _groups().get(term, frozenset()) & _groups().get(other, frozenset()):
         return 0.8
+    if term not in LIGHT and (alike := likeness(term, other)):
+        return alike
     shared = _common_prefix(term, other)
     if shared >= 5 and shared >= 0.6 * max(len(term), len(other)) and term.isalpha() and other.isalpha():
         return 0.7

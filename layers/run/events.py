@@ -93,7 +93,8 @@ class Events:
         while True:
             with self._condition:
                 self._condition.wait_for(lambda: self._closed or self._published > seen)  # noqa: B023 - read at once
-                fresh = [event for event in self._events if event.sequence > seen]
+                behind = self._published - seen
+                fresh = self._events[-behind:] if behind else []
                 if not fresh and self._closed:
                     return
             for event in fresh:

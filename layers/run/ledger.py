@@ -89,6 +89,7 @@ class Ledger:
         self._spent: dict[str, Usage] = {}
         self._reserved_tokens = 0
         self._reserved_usd = 0.0
+        self._charged_usd = 0.0  # what counts against the budget: a price that stayed unknown counts as reserved
 
     def reserve(self, layer: str, tokens: int, usd: float | None) -> Reservation:
         """Set aside an upper bound for one model call.
@@ -111,7 +112,7 @@ class Ledger:
                         "A budget in USD needs the model's price, and it is not known. Set input_usd_per_million and "
                         "output_usd_per_million of its tier, or budget tokens instead.",
                     )
-                self._fit("usd", (total.usd or 0.0) + self._reserved_usd, usd, self.budget.usd)
+                self._fit("usd", self._charged_usd + self._reserved_usd, usd, self.budget.usd)
             reservation = Reservation(layer, tokens, usd or 0.0)
             self._reserved_tokens += reservation.tokens
             self._reserved_usd += reservation.usd
@@ -121,6 +122,7 @@ class Ledger:
         """Replace a reservation by what the call really used."""
         with self._lock:
             self._release(reservation)
+            self._charged_usd += reservation.usd if usage.usd is None else usage.usd
             self._add(reservation.layer, usage)
 
     def release(self, reservation: Reservation) -> None:
@@ -161,7 +163,7 @@ class Ledger:
             return Budget.model_construct(
                 steps=None if budget.steps is None else max(0, budget.steps - total.steps),
                 tokens=None if budget.tokens is None else max(0, budget.tokens - total.tokens - self._reserved_tokens),
-                usd=None if budget.usd is None else max(0.0, budget.usd - (total.usd or 0.0) - self._reserved_usd),
+                usd=None if budget.usd is None else max(0.0, budget.usd - self._charged_usd - self._reserved_usd),
                 seconds=budget.seconds,
             )
 
@@ -177,7 +179,9 @@ class Ledger:
 
     @staticmethod
     def _fit(name: str, used: float, wanted: float, limit: float | None) -> None:
-        if limit is not None and used + wanted > limit and not math.isclose(used + wanted, limit):
+        # Sums of USD carry the error of floats; counts are exact.
+        close = isinstance(limit, float) and math.isclose(used + wanted, limit)
+        if limit is not None and used + wanted > limit and not close:
             raise RunStopped(
                 StopReason.BUDGET,
                 f"The budget of {limit:g} {name} does not allow {wanted:g} more; {used:g} are used or reserved. "

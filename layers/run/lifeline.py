@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -12,6 +13,7 @@ from typing import TypeVar
 from layers.run.signals import RunStopped, StopReason
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 class Lifeline:
@@ -28,7 +30,7 @@ class Lifeline:
         self.stopped = threading.Event()
         self._lock = threading.Lock()
         self._signal: RunStopped | None = None
-        self._callbacks: dict[int, Callable[[], object]] = {}
+        self._callbacks: dict[object, Callable[[], object]] = {}
         self._timer: threading.Timer | None = None
         if deadline is not None:
             self._timer = threading.Timer(max(0.0, deadline - time.monotonic()), self._expire)
@@ -48,7 +50,7 @@ class Lifeline:
             callbacks = list(self._callbacks.values())
             self.stopped.set()
         for callback in callbacks:
-            callback()
+            _call(callback)
         return True
 
     def check(self) -> None:
@@ -63,28 +65,37 @@ class Lifeline:
 
     @contextmanager
     def on_stop(self, callback: Callable[[], object]) -> Generator[None]:
-        """Have `callback` called, from any thread, when the run stops while the block is running."""
+        """Have `callback` called, from any thread, when the run stops while the block is running.
+
+        It must return at once: the others are called after it. What it raises is logged.
+        """
+        key = object()
         with self._lock:
             already = self._signal is not None
-            self._callbacks[id(callback)] = callback
+            self._callbacks[key] = callback
         try:
             if already:
-                callback()
+                _call(callback)
             yield
         finally:
             with self._lock:
-                self._callbacks.pop(id(callback), None)
+                self._callbacks.pop(key, None)
 
-    def wait(self, future: Future[T]) -> T:
-        """Wait for a future; when the run stops first, cancel it and raise `RunStopped`."""
+    def wait(self, future: Future[T], timeout: float | None = None) -> T:
+        """Wait for a future; when the run stops first, cancel it and raise `RunStopped`.
+
+        Raises:
+            RunStopped: the run was stopped.
+            TimeoutError: it was not done within `timeout` seconds, and is cancelled.
+        """
         with self.on_stop(future.cancel):
             try:
-                return future.result()
+                return future.result(timeout)
             except CancelledError:
                 self.check()
                 raise
             except BaseException:
-                future.cancel()  # KeyboardInterrupt while waiting: what was asked for must not go on alone
+                future.cancel()  # too late, or Ctrl-C while waiting: what was asked for must not go on alone
                 raise
 
     def close(self) -> None:
@@ -97,3 +108,10 @@ class Lifeline:
         if self._expiry is StopReason.DEADLINE:
             more = "deadline has passed. Give it more time with deadline=SECONDS."
         self.stop(self._expiry, f"The run's {more}")
+
+
+def _call(callback: Callable[[], object]) -> None:
+    try:
+        callback()
+    except Exception:  # noqa: BLE001 - promise: a stop reaches everything that waits, whatever one of them does
+        _log.exception("A callback of a stopped run failed.")

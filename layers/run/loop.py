@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -30,14 +31,22 @@ class LoopThread:
         """Run a coroutine on the loop; cancelling the future cancels the coroutine.
 
         The caller's context variables go along, so that spans opened on the loop have the caller's span as parent.
+
+        Raises:
+            RuntimeError: the loop is closed.
         """
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:
+            coroutine.close()
+            raise
 
     def close(self, timeout: float = 5.0) -> None:
         """Cancel what still runs, stop the loop and join its thread, for at most `timeout` seconds. Idempotent."""
         if self._loop.is_closed():
             return
-        asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result(timeout)
+        with suppress(TimeoutError):  # a task that will not end must not keep the loop
+            asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result(timeout)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout)
         if not self._thread.is_alive():

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from layers.run.events import EventKind, Events
 from layers.run.ledger import Budget, Ledger
-from observability import Kind, inherited, span
+from observability import Kind, conventions, inherited, span
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
@@ -56,8 +57,11 @@ class Run:
     def span(self, task: str) -> Generator[Span]:
         """Open the run's root span; every span below it carries the run's and the session's id."""
         self.events.publish(EventKind.RUN_STARTED, (), task, session=self.session_id)
-        carried = {"session.id": self.session_id, "dionysus.run.id": self.id}
-        with inherited(carried), span(self.tracer, Kind.RUN, "invoke_workflow think", {"input.value": task}) as root:
+        carried = {conventions.SESSION: self.session_id, conventions.RUN_ID: self.id}
+        with (
+            inherited(carried),
+            span(self.tracer, Kind.RUN, "invoke_workflow think", {conventions.INPUT: task}) as root,
+        ):
             yield root
 
     @contextmanager
@@ -66,21 +70,19 @@ class Run:
         path = (*(parent.path if parent else ()), spec.name)
         node = Node(self, spec, path)
         attributes = {
-            "gen_ai.agent.name": spec.name,
-            "dionysus.layer.path": "/".join(path),
-            "dionysus.step.max": spec.max_steps,
+            conventions.AGENT_NAME: spec.name,
+            conventions.LAYER_PATH: "/".join(path),
+            conventions.STEP_MAX: spec.max_steps,
         }
-        carried = {"dionysus.layer": spec.name, "dionysus.tier": spec.tier}
+        carried = {conventions.LAYER: spec.name, conventions.TIER: spec.tier}
         started = time.monotonic()
+        layer_span = span(self.tracer, Kind.LAYER, f"invoke_agent {spec.name}", attributes)
         try:
-            with inherited(carried), span(self.tracer, Kind.LAYER, f"invoke_agent {spec.name}", attributes) as opened:
+            with parent.waiting() if parent else nullcontext(), inherited(carried), layer_span as opened:
                 node.span = opened
                 yield node
         finally:
-            seconds = time.monotonic() - started
-            self.ledger.time(spec.name, seconds - node.waited)
-            if parent is not None:
-                parent.waited += seconds
+            self.ledger.time(spec.name, time.monotonic() - started - node.waited)
 
 
 class Node:
@@ -89,7 +91,7 @@ class Node:
     Attributes:
         path: layer names from the manager down to this one.
         span: the layer's span.
-        waited: seconds spent in the layers that this one called.
+        waited: seconds in which at least one layer that this one called was at work.
     """
 
     span: Span
@@ -99,11 +101,29 @@ class Node:
         self.spec = spec
         self.path = path
         self.waited = 0.0
+        self._lock = threading.Lock()
+        self._at_work = 0
+        self._waits_since = 0.0
 
     @property
     def layer(self) -> str:
         """The layer's name."""
         return self.spec.name
+
+    @contextmanager
+    def waiting(self) -> Generator[None]:
+        """Count the block as waiting for a called layer; blocks side by side count once."""
+        with self._lock:
+            self._at_work += 1
+            if self._at_work == 1:
+                self._waits_since = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_work -= 1
+                if self._at_work == 0:
+                    self.waited += time.monotonic() - self._waits_since
 
     def publish(self, kind: EventKind, summary: str, **detail: Any) -> None:
         """Publish an event of this layer."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from smolagents.models import ChatMessage, Model
@@ -11,14 +13,14 @@ from smolagents.monitoring import TokenUsage
 from layers.run.events import EventKind
 from layers.run.ledger import Usage
 from layers.run.signals import RunStopped, StopReason
-from layers.tiers.base import ChatReply, ChatRequest
-from observability import Kind, span
+from layers.tiers.base import ChatRequest
+from observability import Kind, conventions, span
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from layers.run.run import Node
-    from layers.tiers.base import ChatModel
+    from layers.tiers.base import ChatModel, ChatReply
 
 
 class TierModel(Model):
@@ -50,12 +52,14 @@ class TierModel(Model):
         node = self._node
         node.run.lifeline.check()
         request = ChatRequest(messages, tuple(stop_sequences or ()), tuple(tools_to_call_from or ()), response_format)
-        bound = self._chat.bound(request)
+        attributes = {conventions.REQUEST_MODEL: self._chat.model_id, "gen_ai.input.messages": _as_json(messages)}
+        with self._outage_ends_the_run():
+            bound = self._chat.bound(request)
         reservation = node.run.ledger.reserve(node.layer, bound.tokens, bound.usd)
-        attributes = {"gen_ai.request.model": self._chat.model_id, "gen_ai.input.messages": _as_json(messages)}
         try:
             with span(node.run.tracer, Kind.CHAT, f"chat {self._chat.model_id}", attributes) as opened:
-                reply = self._call(request)
+                with self._outage_ends_the_run():
+                    reply = self._chat.chat(request, node.run.lifeline)
                 _describe(opened, reply)
         except BaseException:
             node.run.ledger.release(reservation)
@@ -66,11 +70,12 @@ class TierModel(Model):
         reply.message.token_usage = TokenUsage(reply.input_tokens, reply.output_tokens)
         return reply.message
 
-    def _call(self, request: ChatRequest) -> ChatReply:
+    @contextmanager
+    def _outage_ends_the_run(self) -> Generator[None]:
+        """End the run by an error, which smolagents would feed back to the model or take for the answer's text."""
         try:
-            return self._chat.chat(request, self._node.run.lifeline)
+            yield
         except Exception as error:
-            # smolagents would feed an outage back to the model as an observation, step after step: end the run.
             detail = (
                 f"The tier {self._node.spec.tier!r} ({self._chat.model_id}) failed: {type(error).__name__}: {error}"
             )
@@ -80,18 +85,18 @@ class TierModel(Model):
 def _describe(opened: Span, reply: ChatReply) -> None:
     opened.set_attributes(
         {
-            "gen_ai.response.model": reply.model_id,
-            "llm.model_name": reply.model_id,
-            "gen_ai.usage.input_tokens": reply.input_tokens,
-            "gen_ai.usage.output_tokens": reply.output_tokens,
-            "llm.token_count.prompt": reply.input_tokens,
-            "llm.token_count.completion": reply.output_tokens,
-            "llm.token_count.total": reply.input_tokens + reply.output_tokens,
+            conventions.RESPONSE_MODEL: reply.model_id,
+            conventions.LLM_MODEL: reply.model_id,
+            conventions.INPUT_TOKENS: reply.input_tokens,
+            conventions.OUTPUT_TOKENS: reply.output_tokens,
+            conventions.LLM_TOKENS_PROMPT: reply.input_tokens,
+            conventions.LLM_TOKENS_COMPLETION: reply.output_tokens,
+            conventions.LLM_TOKENS_TOTAL: reply.input_tokens + reply.output_tokens,
             "gen_ai.output.messages": _as_json([reply.message]),
         }
     )
     if reply.usd is not None:
-        opened.set_attribute("gen_ai.usage.cost", reply.usd)
+        opened.set_attribute(conventions.COST, reply.usd)
 
 
 def _as_json(messages: list[ChatMessage]) -> str:

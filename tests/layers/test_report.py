@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,3 +38,30 @@ def test_evidence_may_be_ids_or_objects():
 
 def test_findings_can_not_pass_for_the_layer():
     assert Report.parse("layer", {"answer": "", "layer": "other"}).as_json()["layer"] == "layer"
+
+
+def test_text_nested_without_end_is_plain_text():
+    deep = "[" * 200_000
+    assert Report.parse("layer", deep).answer == deep
+
+
+VALUES = st.none() | st.floats() | st.binary() | st.text(st.characters(exclude_categories=()))
+
+
+@given(st.recursive(VALUES, lambda x: st.lists(x) | st.tuples(x)))
+def test_any_value_of_code_becomes_json_that_can_be_sent_and_stored(value):
+    report = Report.parse("layer", {"answer": value, "found": value})
+    json.dumps(report.as_json(), allow_nan=False).encode()
+    report.model_dump_json().encode()
+
+
+def test_half_a_character_does_not_get_into_an_answer():
+    report = Report.parse("layer", {"answer": "a\ud800b", "evidence": ["m\udfff"], "x\ud800": 1})
+    assert report.answer == "a\ufffdb"
+    json.dumps(report.as_json(), ensure_ascii=False).encode()
+
+
+def test_an_object_without_end_is_cut():
+    endless = []
+    endless.append(endless)
+    json.dumps(Report.parse("layer", {"answer": endless}).as_json())

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from layers.run import Budget, Lifeline, LoopThread, Run
 from layers.spec import LayerSpec, resolve_layers
-from layers.toolbox import Toolbox, own_tool
+from layers.toolbox import Toolbox, own_tools
 from layers.workbench import Workbench
 from sandbox import SandboxSettings, select
 
@@ -39,7 +39,7 @@ def workbench(
     specs = {name: spec if layers and name in layers else _bare(spec) for name, spec in specs.items()}
     loop = LoopThread()
     backend = select(SandboxSettings(backend="monty"))
-    own = {made.name: made for made in map(own_tool, tools)}
+    own = own_tools(tools, builtin=())
     try:
         yield Workbench(specs, OneModel(model), Toolbox({}, {}, own, loop), backend)
     finally:

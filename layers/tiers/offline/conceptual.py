@@ -7,8 +7,19 @@ from typing import Any
 
 from layers.analysis import Question, parts
 from layers.tiers.offline.conversation import Conversation
-from layers.tiers.offline.moves import NOTE, Act, Call, Policy, recall, report
-from layers.tiers.offline.statements import Statement, distinct, flat, listed, pool_of, question_of, state, words_of
+from layers.tiers.offline.moves import NOTE, Act, Call, Policy, report
+from layers.tiers.offline.statements import (
+    Statement,
+    distinct,
+    flat,
+    listed,
+    pool_of,
+    probed,
+    probes,
+    question_of,
+    state,
+    words_of,
+)
 
 _MOST_PARTS = 4
 _TOP = 5
@@ -23,12 +34,7 @@ def think(conversation: Conversation) -> Policy:
         return report(
             "", open_questions=["This layer has no tool to recall with."], statements=[], claims=[], note=NOTE
         )
-    queries = [part.text for part in asked]
-    if len(asked) == 1:
-        queries += [name for name in asked[0].names if name != asked[0].text][:2]
-    found = yield Act(
-        f"The question has {len(asked)} part(s); I recall each.", [recall(q, _TOP) for q in queries], "found"
-    )
+    found = yield Act(f"The question has {len(asked)} part(s); I recall each.", probes(asked, _TOP), "found")
     statements = _statements(asked, found)
     joined: Mapping[str, Any] = {}
     ids = _ids(found, conversation.context)
@@ -50,14 +56,11 @@ def think(conversation: Conversation) -> Policy:
 
 
 def _statements(asked: Sequence[Question], found: Sequence[Mapping[str, Any]]) -> list[Statement]:
-    if len(asked) == 1:
-        # The recalls of single names look from aside: their similarity is to the name, not to the question.
-        return state(asked[0], pool_of(found[:1], found[1:]), most=_MOST_LISTED if asked[0].wants_many else 1)
-    # What another part's recall found may answer this part too.
+    # What another recall found may answer this part too, but its similarity was to another question.
+    pools = [pool_of(mine, found, named) for mine, named in (probed(asked, n, found) for n in range(len(asked)))]
+    most = _MOST_LISTED if len(asked) == 1 and asked[0].wants_many else 1
     return distinct(
-        statement
-        for number, part in enumerate(asked)
-        for statement in state(part, pool_of(found[number : number + 1], found), number)
+        statement for number, part in enumerate(asked) for statement in state(part, pools[number], number, most)
     )
 
 

@@ -8,10 +8,11 @@ from typing import Any
 from layers.analysis import Answerability, Question, answers, parts, rarity
 from layers.analysis.words import spelled
 from layers.tiers.offline.conversation import Conversation
-from layers.tiers.offline.moves import NOTE, Act, Call, Policy, recall, report
-from layers.tiers.offline.statements import Statement, excerpt_of, hits_of, listed, pool_of, question_of
+from layers.tiers.offline.moves import NOTE, Act, Call, Policy, report
+from layers.tiers.offline.statements import Statement, excerpt_of, hits_of, listed, pool_of, probed, probes, question_of
 
 _MOST_PARTS = 4
+_TOP = 8
 
 
 def think(conversation: Conversation) -> Policy:
@@ -19,7 +20,7 @@ def think(conversation: Conversation) -> Policy:
     task = question_of(conversation.task, conversation.context)
     asked = parts(task)[:_MOST_PARTS]
     drafted = listed(conversation.context)
-    calls = [recall(part.text, 8) for part in asked] if "recall" in conversation.may_call else []
+    calls = probes(asked, _TOP) if "recall" in conversation.may_call else []
     reflecting = drafted and "reflect" in conversation.may_call
     if reflecting:
         calls.append(Call("reflect", {"claims": [statement["quote"] for statement in drafted]}))
@@ -50,11 +51,12 @@ def _judge(
     seen: Sequence[Mapping[str, Any]],
 ) -> Answerability:
     # The recall of this very part comes first, so that its similarity to the memory is the one that counts.
-    pool = {memory.id: memory for memory in pool_of(seen[number : number + 1], seen)}
-    mine = [s for s in standing if len(asked) == 1 or s.get("part", 0) == number]
+    mine, named = probed(asked, number, seen)
+    pool = {memory.id: memory for memory in pool_of(mine, seen, named)}
+    drafted = [s for s in standing if len(asked) == 1 or s.get("part", 0) == number]
     weights = rarity(part, list(pool.values()))
-    singles = [answers(part, [excerpt_of(statement, pool)], weights) for statement in mine or standing]
-    linked = [excerpt_of(statement, pool) for statement in mine if statement.get("linked")]
+    singles = [answers(part, [excerpt_of(statement, pool)], weights) for statement in drafted or standing]
+    linked = [excerpt_of(statement, pool) for statement in drafted if statement.get("linked")]
     if linked:
         singles.append(answers(part, linked, weights))
     return max(singles, key=lambda a: (a.answered, a.strength), default=answers(part, [], weights))

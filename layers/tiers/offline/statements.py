@@ -12,6 +12,8 @@ from typing import Any
 
 from layers.analysis import Excerpt, Passage, Question, answers, evidence_of, parts, rank, rarity, terms
 from layers.analysis.facts import names
+from layers.analysis.passages import widened
+from layers.tiers.offline.moves import Call, recall
 
 Statement = dict[str, Any]
 _POINTING = re.compile(
@@ -25,15 +27,35 @@ def hits_of(results: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [hit for result in results for hit in result.get("hits") or () if isinstance(hit, dict)]
 
 
-def pool_of(asked: Iterable[Mapping[str, Any]], aside: Iterable[Mapping[str, Any]] = ()) -> list[Passage]:
+def pool_of(
+    asked: Iterable[Mapping[str, Any]],
+    aside: Iterable[Mapping[str, Any]] = (),
+    named: Iterable[Mapping[str, Any]] | None = None,
+) -> list[Passage]:
     """Return the memories that recalls found.
 
     Args:
         asked: recalls of the question itself, whose similarity counts.
         aside: recalls of single words, whose similarity says nothing on the question.
+        named: the recall of the question's names alone, `None` where it has none.
     """
-    others = [{**hit, "similarity": None} for hit in hits_of(aside)]
-    return evidence_of([*hits_of(asked), *others])
+    others = [{**hit, "similarity": None, "score": None} for hit in hits_of(aside)]
+    return evidence_of([*hits_of(asked), *others], None if named is None else hits_of(named))
+
+
+def probes(asked: Sequence[Question], top_k: int) -> list[Call]:
+    """Return the recalls for the parts of a question, then for the names of each part that has some (see `Passage.gain`)."""
+    named = [recall(" ".join(part.names), top_k) for part in asked if part.names]
+    return [*(recall(part.text, top_k) for part in asked), *named]
+
+
+def probed(
+    asked: Sequence[Question], number: int, results: Sequence[Mapping[str, Any]]
+) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]] | None]:
+    """Return, of what `probes` brought, the recall of one part and that of its names."""
+    before = sum(bool(part.names) for part in asked[:number])
+    place = len(asked) + before
+    return results[number : number + 1], results[place : place + 1] if asked[number].names else None
 
 
 def state(question: Question, pool: Sequence[Passage], part: int = 0, most: int = 1) -> list[Statement]:
@@ -45,6 +67,7 @@ def state(question: Question, pool: Sequence[Passage], part: int = 0, most: int 
 
 def stated(question: Question, excerpt: Excerpt, weights: Mapping[str, float], part: int) -> Statement:
     """Return an excerpt as a statement."""
+    excerpt = widened(question, excerpt)
     judged = answers(question, [excerpt], weights)
     memory = excerpt.memory
     return {

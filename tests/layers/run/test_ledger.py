@@ -83,3 +83,17 @@ def test_the_step_after_the_last_one_is_not_counted():
 def test_a_budget_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(ValidationError):
         Budget(**wrong)
+
+
+def test_a_call_whose_price_stayed_unknown_counts_with_what_was_reserved_for_it():
+    ledger = Ledger(Budget(usd=1.0))
+    ledger.settle(ledger.reserve("layer", 10, 0.6), Usage(1, 5, 5, None))
+    with pytest.raises(RunStopped, match="usd"):
+        ledger.reserve("layer", 10, 0.6)
+    assert ledger.total().usd is None
+
+
+def test_large_limits_of_whole_numbers_hold_to_the_last_one():
+    ledger = Ledger(Budget(tokens=3_000_000_000))
+    with pytest.raises(RunStopped):
+        ledger.reserve("layer", 3_000_000_001, None)

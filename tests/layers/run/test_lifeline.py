@@ -93,3 +93,54 @@ def test_the_context_goes_along_to_the_loop():
     assert loop.submit(read()).result(5) == "mine"
     loop.close()
     loop.close()
+
+
+def test_a_callback_that_raises_keeps_none_of_the_others_from_being_called():
+    lifeline, heard = Lifeline(), []
+
+    def broken():
+        raise OSError("its socket is gone")
+
+    with lifeline.on_stop(broken), lifeline.on_stop(lambda: heard.append("second")):
+        assert lifeline.stop(StopReason.CANCELLED, "x")
+    assert heard == ["second"]
+
+
+def test_one_callback_may_wait_in_two_blocks_at_once():
+    lifeline, heard = Lifeline(), []
+
+    def callback():
+        heard.append("called")
+
+    with lifeline.on_stop(callback):
+        with lifeline.on_stop(callback):
+            pass
+        lifeline.stop(StopReason.CANCELLED, "x")
+    assert heard == ["called"]
+
+
+def test_a_loop_closes_even_if_a_task_will_not_end():
+    loop, began = LoopThread(), threading.Event()
+
+    async def stubborn():
+        began.set()
+        for _ in range(40):
+            try:
+                await asyncio.sleep(0.05)
+            except asyncio.CancelledError:
+                continue
+
+    loop.submit(stubborn())
+    assert began.wait(5)
+    loop.close(timeout=0.2)
+    deadline = time.monotonic() + 3
+    while any(thread.name == "dionysus-loop" for thread in threading.enumerate()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(thread.name == "dionysus-loop" for thread in threading.enumerate())
+
+
+def test_a_closed_loop_refuses_work_and_leaves_no_coroutine_unawaited():
+    loop = LoopThread()
+    loop.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        loop.submit(asyncio.sleep(0))
