@@ -11,7 +11,7 @@ import os
 from collections.abc import AsyncGenerator, Collection
 from typing import TYPE_CHECKING, Any
 
-from dionysus_mcp.errors import DionysusMcpError, McpToolMissing, McpUnavailable
+from dionysus_mcp.errors import COMPLAINT, DionysusMcpError, McpToolMissing, McpUnavailable
 from dionysus_mcp.targets import HttpServer, StdioServer, Target
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class StderrTail:
         self.started()
         if self._reading >= 0:
             self._read()
+        if self._reading >= 0:  # not at its end: the server still has the other end
             self._stop_reading()
 
     def text(self) -> str:
@@ -119,7 +120,14 @@ class Connection:
         except BaseException:
             # Also when the caller is cancelled: a half-started server must not stay behind.
             await self.close()
+            if self._opened.done():
+                self._opened.exception()  # seen here, or asyncio reports it as never retrieved
             raise
+
+    async def gone(self, what: str) -> McpUnavailable:
+        """Close a lost connection and return the error that says what happened, with the server's last words."""
+        await self.close()
+        return self._unavailable(what)
 
     async def close(self) -> None:
         """Leave the connection; a stdio server is stopped (its stdin closed, then SIGTERM, then SIGKILL)."""
@@ -195,9 +203,15 @@ class Connection:
         if isinstance(failure, McpUnavailable):
             return failure
         reason = f"no answer within {self._connect_timeout:g} s" if failure is None else _reason(failure)
+        return self._unavailable(f"is not available: {reason}")
+
+    def _unavailable(self, what: str) -> McpUnavailable:
         words = self._stderr.text() if self._stderr else ""
+        last = words.rpartition("\n")[2]
+        if last.startswith(COMPLAINT):
+            return McpUnavailable(last.removeprefix(COMPLAINT))  # says all: what is wrong, and what to do
         said = f" It wrote to stderr: {words}" if words else ""
-        return McpUnavailable(f"MCP server {self.name!r} ({self.target.address}) is not available: {reason}.{said}")
+        return McpUnavailable(f"MCP server {self.name!r} ({self.target.address}) {what}.{said}")
 
 
 @contextlib.asynccontextmanager

@@ -1,5 +1,8 @@
 """The package's errors, each named for what the caller can do about it."""
 
+COMPLAINT = "dionysus-memory: "
+"""How the memory server begins its last words on standard error: one line that a client may repeat as it is."""
+
 
 class DionysusMcpError(Exception):
     """Base of everything that this package raises on purpose."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from dionysus_mcp.connection import Connection, ConnectionLost
+from dionysus_mcp.encodable import encodable_json
 from dionysus_mcp.errors import McpTimeout, McpToolError, McpUnavailable
 from dionysus_mcp.targets import Target
 
@@ -112,10 +113,7 @@ class McpClient:
             try:
                 return await self._ask(connection, tool, arguments or {}, seconds)
             except ConnectionLost as lost:
-                raise McpUnavailable(
-                    f"MCP server {self.name!r} ({self.target.address}) went away during {tool}, "
-                    "and again after a reconnect."
-                ) from lost
+                raise await connection.gone(f"went away during {tool}, and again after a reconnect") from lost
 
     async def close(self) -> None:
         """Leave the connection; no process of it stays behind. A later call connects again."""
@@ -153,7 +151,9 @@ class McpClient:
         from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT
 
         try:
-            result = await connection.client.call_tool(tool, dict(arguments), read_timeout_seconds=seconds)
+            result = await connection.client.call_tool(
+                tool, encodable_json(dict(arguments)), read_timeout_seconds=seconds
+            )
         except MCPError as error:
             if error.code == CONNECTION_CLOSED or error.message == "Session terminated":
                 connection.lost = True
@@ -168,7 +168,8 @@ class McpClient:
         except RuntimeError as error:  # the SDK's word for a result that breaks the tool's own output schema
             raise McpToolError(str(error), server=self.name, tool=tool) from error
         if result.is_error:
-            raise McpToolError(_text(result) or f"{tool} failed without a word.", server=self.name, tool=tool)
+            words = _text(result).removeprefix(f"Error executing tool {tool}: ")  # put before them by the SDK
+            raise McpToolError(words or f"{tool} failed without a word.", server=self.name, tool=tool)
         return result.structured_content if result.structured_content is not None else _text(result)
 
     def _span(self, tool: str) -> contextlib.AbstractContextManager[Any]:

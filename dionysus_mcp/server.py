@@ -11,7 +11,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.errors import COMPLAINT, MemoryStoreError
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.preflight import database_path, is_new
 
@@ -103,7 +103,7 @@ async def _serve(memory: MemorySettings, telemetry: "Telemetry") -> None:
 
 
 def _complain(error: Exception) -> None:
-    sys.stderr.write(f"dionysus-memory: {' '.join(str(error).split())}\n")
+    sys.stderr.write(f"{COMPLAINT}{' '.join(str(error).split())}\n")
     sys.stderr.flush()
 
 

@@ -32,6 +32,7 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
 def _run(app: typer.Typer, arguments: Sequence[str]) -> int:
     # Read before parsing: an error in the command line itself is shown in the form that was asked for, too.
     as_json, debug = "--json" in arguments, "--debug" in arguments
+    _open_closed_streams()
     try:
         code = typer.main.get_command(app).main(list(arguments), prog_name="dionysus", standalone_mode=False)
         sys.stdout.flush()
@@ -79,6 +80,13 @@ def _listen() -> list[int]:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
     return received
+
+
+def _open_closed_streams() -> None:
+    """Lead streams that were closed before the command began (`>&-`) to nowhere, so that writing is no accident."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: PTH123, SIM115 - lives as long as the process
 
 
 def _close_stdout() -> None:

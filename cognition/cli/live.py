@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from cognition.cli.output import duration, notice, one_line
+from cognition.cli.output import Printable, duration, notice, one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -168,7 +168,7 @@ class LiveView:
         self._board = Board()
         self._began = time.time()
         self._live = Live(
-            get_renderable=self._table, console=Console(stderr=True), refresh_per_second=8, transient=True
+            get_renderable=self._shown, console=Console(stderr=True), refresh_per_second=8, transient=True
         )
 
     def __enter__(self) -> LiveView:
@@ -181,6 +181,9 @@ class LiveView:
     def show(self, event: Event) -> None:
         """Take the event in; the next redraw shows it."""
         self._board.take(event)
+
+    def _shown(self) -> Printable:
+        return Printable(self._table())
 
     def _table(self) -> Table:
         from rich.table import Table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from io import StringIO
 from typing import TYPE_CHECKING, Any
@@ -12,17 +13,44 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+# What a terminal obeys instead of showing it: control characters save tab and line feed, and marks that turn the
+# direction of the text. They come from files that were remembered, from tasks and from models.
+_OBEYED = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
+_NO_TEXT = re.compile("[\\ud800-\\udfff]")  # halves of surrogate pairs, which no stream can write
+_RAW_IN_JSON = re.compile("[\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]")
 _UNLIMITED = 10_000  # columns
 
 
 def emit(document: Any) -> None:
     """Write one JSON document to stdout, on one line if piped; values that JSON lacks are written as text."""
-    typer.echo(json.dumps(document, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str))
+    text = json.dumps(document, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str)
+    typer.echo(_RAW_IN_JSON.sub(lambda found: f"\\u{ord(found.group()):04x}", text))
 
 
 def notice(text: str) -> None:
     """Tell something beside the result, on stderr."""
-    typer.echo(text, err=True)
+    typer.echo(printable(text), err=True)
+
+
+def printable(text: str) -> str:
+    """Return a text without what would steer the terminal."""
+    return _NO_TEXT.sub("\ufffd", _OBEYED.sub("", text))
+
+
+class Printable:
+    """Something that rich renders, without what would steer the terminal; its styles stay."""
+
+    def __init__(self, renderable: Any) -> None:
+        self._renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render it piece by piece."""
+        from rich.segment import Segment
+
+        for segment in console.render(self._renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
 def notices(texts: Iterable[str], *, quiet: bool) -> None:
@@ -38,13 +66,14 @@ def render(*renderables: Any) -> None:
     """
     from rich.console import Console
 
+    safe = [Printable(each) for each in renderables]
     terminal = Console(highlight=False, markup=False, emoji=False)
     if terminal.is_terminal:
-        terminal.print(*renderables, sep="\n")
+        terminal.print(*safe, sep="\n")
         return
     written = StringIO()
     piped = Console(file=written, force_terminal=False, highlight=False, markup=False, emoji=False, width=_UNLIMITED)
-    piped.print(*renderables, sep="\n")
+    piped.print(*safe, sep="\n")
     typer.echo("\n".join(line.rstrip() for line in written.getvalue().splitlines()))
 
 

@@ -37,6 +37,8 @@ def recall(
 
     from cognition.cli.output import emit, notice
 
+    if not query.strip():
+        raise typer.BadParameter("it is empty; say what to look for", param_hint="QUERY")
     settings = options.settings_from(config, memory=memory)
     found, health = asyncio.run(_ask(settings, query, top, session))
     if not quiet and health.embedder not in ("ready", "off"):

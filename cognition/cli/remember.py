@@ -48,7 +48,7 @@ def remember(
     total = _total(summaries)
     notices(total["notices"], quiet=quiet)
     emit(total) if as_json else _show(total, quiet=quiet)
-    return ExitCode.FAILED if _all_skipped(total) else ExitCode.DONE
+    return ExitCode.FAILED if _named_was_skipped(total, paths) else ExitCode.DONE
 
 
 def _ingested(
@@ -71,9 +71,16 @@ def _total(summaries: "list[IngestSummary]") -> dict[str, Any]:
     }
 
 
-def _all_skipped(total: dict[str, Any]) -> bool:
-    """Whether nothing that was named could be read: a script should notice that."""
-    return bool(total["skipped"]) and not (total["added"] or total["unchanged"] or total["superseded"])
+def _named_was_skipped(total: dict[str, Any], paths: list[Path]) -> bool:
+    """Whether something that was named could not be read: a script should notice that.
+
+    A folder may hold what is no text, as long as something in it could be read.
+    """
+    if not total["skipped"]:
+        return False
+    files = {str(path.resolve()) for path in paths if not path.is_dir()}
+    named = any(str(Path(each["path"]).resolve()) in files for each in total["skipped"])
+    return named or not (total["added"] or total["unchanged"] or total["superseded"])
 
 
 def _show(total: dict[str, Any], *, quiet: bool) -> None:

@@ -67,14 +67,23 @@ def one_turn(mind: Mind, asking: Asking, *, quiet: bool, as_json: bool, first: b
         thought = watch(thinking, view(silent=silent), limits)
     except ThinkingError as error:
         if error.partial is not None and not as_json:
-            notice("What was found until then:")
-            show(error.partial, limits, quiet=quiet)
+            _show_partial(error.partial, limits, quiet=quiet)
         raise
     if as_json:
         emit(as_document(thought))
     else:
         show(thought, limits, quiet=quiet)
     return of_reason(thought.stop_reason)
+
+
+def _show_partial(partial: Thought, limits: Counter[str], *, quiet: bool) -> None:
+    from cognition.cli.answer import show
+
+    if partial.answer:
+        notice("What was found until then:")
+        show(partial, limits, quiet=quiet)
+    elif not quiet:
+        notice(f"Trace: dionysus trace show {partial.run_id[:12]}")
 
 
 def _begin(mind: Mind, asking: Asking, *, silent: bool) -> Thinking:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from layers.spec import DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from layers.spec import LayerSpec
 
 BUILT_IN_TIERS = ("fast", "balanced", "deep", "offline")
 
@@ -65,8 +68,15 @@ def find_file(path: str | Path | None = None) -> Path | None:
             where = "" if path else " (named by DIONYSUS_CONFIG)"
             raise SettingsError(f"There is no settings file {str(chosen)!r}{where}.")
         return chosen
-    folders = _folders_to_search(Path.cwd())
+    folders = _folders_to_search(_working_directory())
     return next((_short(folder / FILE_NAME) for folder in folders if (folder / FILE_NAME).is_file()), None)
+
+
+def _working_directory() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        raise SettingsError("The working directory is gone: change to a folder that exists.") from None
 
 
 def _folders_to_search(start: Path) -> Sequence[Path]:
@@ -93,7 +103,7 @@ def _unknown_names(settings: Settings, sources: Sequence[Source]) -> list[str]:
     if settings.tier is not None and settings.tier not in tiers:
         sentence = f"there is no tier {settings.tier!r}; {nearest(settings.tier, tiers)}"
         return [complaint(("tier",), sentence, sources)]
-    lines: list[str] = []
+    lines = [_unknown_layer(name, sources) for name, spec in settings.layers.items() if _is_misnamed(name, spec)]
     for name, spec in settings.layers.items():
         if spec.enabled and spec.tier not in tiers:
             sentence = f"tier: there is no tier {spec.tier!r}; {nearest(spec.tier, tiers)}"
@@ -103,6 +113,16 @@ def _unknown_names(settings: Settings, sources: Sequence[Source]) -> list[str]:
                 sentence = f"team: there is no layer {member!r}; {nearest(member, layers)}"
                 lines.append(complaint(("layers", name, "team"), sentence, sources))
     return lines
+
+
+def _is_misnamed(name: str, spec: LayerSpec) -> bool:
+    """Whether a table that would add a layer rather means one that is there: by its name, and by saying so little."""
+    return name not in DEFAULTS and not spec.description and bool(get_close_matches(name, DEFAULTS, n=1, cutoff=0.75))
+
+
+def _unknown_layer(name: str, sources: Sequence[Source]) -> str:
+    meant = nearest(name, DEFAULTS)
+    return complaint(("layers", name), f"there is no layer {name!r}; {meant} A new one needs a description.", sources)
 
 
 def _enabled(settings: Settings, name: str) -> bool:

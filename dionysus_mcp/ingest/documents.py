@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dionysus_mcp.encodable import encodable
 from dionysus_mcp.ingest import jsonl, markdown
 from dionysus_mcp.ingest.gitlog import Commit
 from dionysus_mcp.ingest.pieces import LIMIT, Line, Piece, definitions, numbered, packed, paragraphs
@@ -94,7 +95,7 @@ class Document:
         origin = path.resolve()
         here = Path.cwd()
         source = origin.relative_to(here) if origin.is_relative_to(here) else origin
-        return cls(path, source.as_posix(), os.fspath(origin))
+        return cls(path, encodable(source.as_posix()), encodable(os.fspath(origin)))
 
     def memories(self) -> Iterator[NewMemory | jsonl.BadLine]:
         """What it holds, piece by piece."""

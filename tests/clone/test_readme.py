@@ -1,5 +1,6 @@
 """What the README promises a stranger, held against the checkout."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -56,6 +57,39 @@ def test_every_python_example_compiles(page: Path) -> None:
     examples = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
     for number, example in enumerate(examples, start=1):
         compile(example, f"{page.name}, example {number}", "exec")
+
+
+def run_examples(of: str, home: Path) -> list[str]:
+    """Run the README's examples that hold a text, each as a program of its own, and return what they print."""
+    examples = [code for code in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if of in code]
+    assert examples
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DIONYSUS_")}
+    return [
+        subprocess.run(
+            [sys.executable, "-c", example],
+            cwd=ROOT,
+            env=kept | {"DIONYSUS_HOME": str(home), "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        ).stdout
+        for example in examples
+    ]
+
+
+def test_the_first_example_answers_with_a_quote(tmp_path: Path) -> None:
+    (said,) = run_examples('Mind(tier="offline")', tmp_path)
+    assert "monty" in said
+    assert "— docs/" in said
+
+
+def test_the_examples_of_observability_alone_leave_traces(tmp_path: Path) -> None:
+    from observability import TraceStore
+
+    examples = run_examples("from observability import", tmp_path)
+    with TraceStore(tmp_path / "trace.db") as store:
+        assert len(store.runs()) == len(examples)
 
 
 @pytest.mark.parametrize(

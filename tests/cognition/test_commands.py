@@ -169,10 +169,11 @@ class TestRemember:
         (command.folder / "a.bin").write_bytes(b"\x00\x01" * 100)
         (command.folder / "b.md").write_text("Tea is served at four.\n")
         ended = command("remember", "a.bin", "b.md")
-        assert ended.code == 0
+        assert ended.code == 1, "it was named, and was not read"
         assert "Skipped" in ended.err
         assert "a.bin" in ended.err
-        assert command("remember", "a.bin").code == 1
+        assert command("recall", "tea").code == 0, "the other one was"
+        assert command("remember", ".").code == 0, "a folder may hold what is no text"
 
     def test_a_path_that_is_not_there_is_wrong_usage(self, command: Command) -> None:
         ended = command("remember", "nowhere/")

@@ -57,6 +57,10 @@ def complaint(text: str | None = None, **keywords: object) -> str:
             '[layers.abstract]\nteam = ["perceptul"]',
             "dionysus.toml:2: [layers.abstract] team: there is no layer 'perceptul'; did you mean 'perceptual'?",
         ),
+        (
+            "[layers.abstrakt]\nmax_steps = 3",
+            "dionysus.toml:1: [layers.abstrakt] there is no layer 'abstrakt'; did you mean 'abstract'? A new one needs",
+        ),
         ("[budget]\nusd = -1", "dionysus.toml:2: [budget] usd = -1: input should be greater than 0"),
         ('[mcp.x]\ncommand = "a"\nurl = "b"', "dionysus.toml:1: [mcp.x] set either `command`"),
         ('[trace]\nredact = ["("]', "dionysus.toml:2: [trace] redact"),

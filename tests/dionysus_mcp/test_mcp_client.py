@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from dionysus_mcp.client import (
+    DionysusMcpError,
     HttpServer,
     McpClient,
     McpTimeout,
@@ -20,7 +22,10 @@ from dionysus_mcp.client import (
     McpToolMissing,
     McpUnavailable,
     StdioServer,
+    memory_server,
 )
+from dionysus_mcp.settings import MemorySettings
+from observability import TraceSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -81,8 +86,9 @@ async def test_a_server_that_dies_at_the_start_is_quoted():
 
 
 async def test_a_command_that_does_not_exist_is_named():
-    with pytest.raises(McpUnavailable, match="no-such-command"):
-        await McpClient("small", StdioServer(command="no-such-command")).connect()
+    for command in ("no-such-command", "/no/such/command"):
+        with pytest.raises(McpUnavailable, match=f"{command}.*the command was not found"):
+            await McpClient("small", StdioServer(command=command)).connect()
 
 
 async def test_a_server_that_never_answers_is_given_up_and_ended():
@@ -134,6 +140,42 @@ async def test_cancelling_a_connect_leaves_no_process():
         await connecting
     assert children, "the server had been started"
     assert not any(alive(child) for child in children)
+
+
+async def test_cancelling_a_connect_says_nothing_of_lost_errors(caplog):
+    connecting = asyncio.create_task(McpClient("small", stdio("silent")).connect())
+    await asyncio.sleep(0.5)
+    connecting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await connecting
+    del connecting
+    gc.collect()
+    await asyncio.sleep(0)
+    assert "never retrieved" not in caplog.text
+
+
+async def test_half_a_character_does_not_end_the_connection():
+    async with McpClient("small", stdio("stdio")) as client:
+        assert await client.call("echo", {"text": "caf\udcc3\udca9"}) == {"result": "café"}, "bytes of another locale"
+        assert await client.call("echo", {"text": "\ud83d!"}) == {"result": "?!"}, "an escape that a model cut in two"
+
+
+async def test_a_memory_that_cannot_be_opened_is_told_in_the_words_of_the_server_alone(tmp_path):
+    (tmp_path / "notes.db").write_text("no database")
+    settings = MemorySettings(url=f"sqlite:///{tmp_path}/notes.db")
+    with pytest.raises(McpUnavailable, match=r"^/.*notes.db is not a SQLite database; choose another file"):
+        await McpClient("memory", memory_server(settings, TraceSettings(enabled=False))).connect()
+
+
+async def test_a_server_that_ends_after_the_handshake_has_its_last_words_told(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    settings = MemorySettings(url=f"sqlite:///{blocked}/notes.db")
+    client = McpClient("memory", memory_server(settings, TraceSettings(enabled=False)))
+    with pytest.raises(DionysusMcpError, match=r"^The memory store .*can't be (made|read)"):
+        await client.connect()
+        await client.call("memory_health")
+    await client.close()
 
 
 async def test_closing_leaves_no_process_and_a_later_call_connects_again():
