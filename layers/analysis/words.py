@@ -33,8 +33,8 @@ STOPWORDS = frozenset(
 # Verbs that carry little: a question's "made", "got" or "put" seldom stands in the sentence that answers it.
 LIGHT = frozenset("go mak get tak put giv com us keep let set work look want need do hav bring".split())
 
-_IRREGULAR: dict[str, str] = dict(
-    (pair.partition(":")[0], pair.partition(":")[2])
+_IRREGULAR: dict[str, str] = {
+    pair.partition(":")[0]: pair.partition(":")[2]
     for pair in """
     ate:eat eaten:eat began:begin begun:begin bought:buy broke:break broken:break brought:bring built:build
     came:come caught:catch chose:choose chosen:choose cost:cost cut:cut dealt:deal drank:drink drew:draw drawn:draw
@@ -50,7 +50,7 @@ _IRREGULAR: dict[str, str] = dict(
     feet:foot teeth:tooth mice:mouse bigger:big biggest:big better:good best:good worse:bad worst:bad later:late
     latest:late lower:low higher:high highest:high data:data
     """.split()
-)
+}
 
 # Groups of common English words that stand for one another between a question and a note. Everyday relations only.
 _GROUPS = """

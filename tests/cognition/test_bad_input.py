@@ -1,4 +1,4 @@
-"""What no command may stumble over: text that steers terminals, closed streams, strange locales, folders that are gone."""
+"""What a stranger may do wrong, and what may break: one clear message, an exit code, and nothing lost."""
 
 from __future__ import annotations
 
