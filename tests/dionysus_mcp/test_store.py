@@ -251,7 +251,7 @@ def test_a_transaction_that_fails_stores_nothing(store):
 
 def test_a_store_of_the_first_version_keeps_its_memories_and_gets_vectors_anew(settings):
     store = Store(settings)
-    (kept,) = Memories(store).add([NewMemory(content="Tea is served at four.")], limit=100)
+    kept, _ = Memories(store).add(NewMemory("Tea is served at four."), limit=100)
     store.close()
     with contextlib.closing(sqlite3.connect(database_path(settings.url))) as old, old:
         old.execute("DROP TABLE vector")
