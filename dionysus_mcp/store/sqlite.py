@@ -118,11 +118,16 @@ class Store:
         version = connection.execute(text("PRAGMA user_version")).scalar_one()
         tables = connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar_one()
         check_identity(self.path, application, version, tables)
-        if application == APPLICATION_ID:
+        if version == SCHEMA_VERSION:
             return
-        schema.metadata.create_all(connection)
-        for statement in schema.TEXT_INDEX:
-            connection.execute(statement)
+        if application == APPLICATION_ID:
+            # From 1 to 2: vectors have passages. They are worked out anew in the background, as for any memory.
+            schema.vector.drop(connection)
+            schema.vector.create(connection)
+        else:
+            schema.metadata.create_all(connection)
+            for statement in schema.TEXT_INDEX:
+                connection.execute(statement)
         connection.execute(text(f"PRAGMA application_id={APPLICATION_ID}"))
         connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))
 

@@ -16,6 +16,7 @@ from dionysus_mcp.recall.embedder import BackgroundEmbedder
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.memories import Memories
+from dionysus_mcp.store.preflight import SCHEMA_VERSION
 from dionysus_mcp.store.sqlite import Store
 
 QUEUE = "# Queue\n\nWe chose RabbitMQ because the operators know it.\n\n## Cost\n\nFive euros a month.\n"
@@ -297,7 +298,7 @@ def test_statistics_count_and_make_nothing(words_only, tmp_path):
     now = stats(words_only)
     assert (now.exists, now.memories, now.superseded, now.by_type) == (True, 2, 2, {"document": 2})
     assert now.size > 0
-    assert now.schema_version == 1
+    assert now.schema_version == SCHEMA_VERSION
 
 
 def test_administration_of_a_wrong_store_says_why():
