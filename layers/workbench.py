@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from layers.errors import LayerError
+from layers.errors import LayerError, UnknownTool
 from layers.spec import MANAGER, LayerSpec
 
 if TYPE_CHECKING:
@@ -41,7 +41,10 @@ class Workbench:
         """
         for spec in self.layers.values():
             self.tiers.model(spec.tier)
-            self.toolbox.check(spec.tools)
+            try:
+                self.toolbox.check(spec.tools)
+            except UnknownTool as error:
+                raise UnknownTool(f"[layers.{spec.name}] tools: {error}") from None
             self._check_names(spec)
 
     def tool_names(self, spec: LayerSpec) -> tuple[str, ...]:

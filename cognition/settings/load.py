@@ -104,6 +104,7 @@ def _unknown_names(settings: Settings, sources: Sequence[Source]) -> list[str]:
         sentence = f"there is no tier {settings.tier!r}; {nearest(settings.tier, tiers)}"
         return [complaint(("tier",), sentence, sources)]
     lines = [_unknown_layer(name, sources) for name, spec in settings.layers.items() if _is_misnamed(name, spec)]
+    lines += [_unknown_tier(name, sources) for name in settings.tiers if _is_misnamed_tier(name, settings)]
     for name, spec in settings.layers.items():
         if spec.enabled and spec.tier not in tiers:
             sentence = f"tier: there is no tier {spec.tier!r}; {nearest(spec.tier, tiers)}"
@@ -123,6 +124,19 @@ def _is_misnamed(name: str, spec: LayerSpec) -> bool:
 def _unknown_layer(name: str, sources: Sequence[Source]) -> str:
     meant = nearest(name, DEFAULTS)
     return complaint(("layers", name), f"there is no layer {name!r}; {meant} A new one needs a description.", sources)
+
+
+def _is_misnamed_tier(name: str, settings: Settings) -> bool:
+    """Whether a tier rather means a built-in one: nothing uses it, and its name is nearly the other's."""
+    used = {settings.tier, *(spec.tier for spec in settings.layers.values())}
+    others = [str(model) for tier in settings.tiers.values() for model in getattr(tier, "models", ())]
+    near = get_close_matches(name, BUILT_IN_TIERS, n=1, cutoff=0.75)
+    return name not in BUILT_IN_TIERS and name not in used and name not in others and bool(near)
+
+
+def _unknown_tier(name: str, sources: Sequence[Source]) -> str:
+    sentence = f"there is no tier {name!r}, and no layer names one; {nearest(name, BUILT_IN_TIERS)}"
+    return complaint(("tiers", name), sentence, sources)
 
 
 def _enabled(settings: Settings, name: str) -> bool:

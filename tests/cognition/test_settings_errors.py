@@ -145,3 +145,16 @@ def test_a_layer_name_that_code_could_not_call_is_an_error() -> None:
 def test_a_value_where_a_table_belongs_is_an_error() -> None:
     assert "dionysus.toml:1: memory" in complaint("memory = 3")
     assert "dionysus.toml:2: [layers.abstract]" in complaint("[layers]\nabstract = 3")
+
+
+def test_a_misspelt_tier_is_named_with_its_line_and_the_right_name(tmp_path, clean_environment):
+    path = tmp_path / "dionysus.toml"
+    path.write_text('[tiers.fats]\nmodels = ["openai/gpt-6-luna"]\n')
+    with pytest.raises(SettingsError, match=r"dionysus\.toml:1:.*'fats'.*did you mean 'fast'"):
+        load_settings(path)
+
+
+def test_a_tier_of_ones_own_that_a_layer_names_may_be_called_nearly_as_another(tmp_path, clean_environment):
+    path = tmp_path / "dionysus.toml"
+    path.write_text('[tiers.faster]\nmodels = ["openai/gpt-6-luna"]\n[layers.abstract]\ntier = "faster"\n')
+    assert "faster" in load_settings(path).tiers

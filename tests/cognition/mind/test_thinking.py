@@ -349,7 +349,7 @@ def test_an_empty_task_is_refused(mind):
 @pytest.mark.parametrize(
     ("layers", "words"),
     [
-        ({"conceptual": {"tools": ["recal"]}}, "Did you mean 'recall'"),
+        ({"conceptual": {"tools": ["recal"]}}, r"\[layers\.conceptual\] tools: .*Did you mean 'recall'"),
         ({"conceptual": {"tools": ["github.search"]}}, "mcp.NAME"),
     ],
 )
