@@ -67,7 +67,7 @@ def judge(error: Exception, deployment: Deployment, tier: str) -> Failure:
         raise Refused(_refusal(status, reason, deployment, tier)) from error
     if status == 429:
         return Failure(deployment, f"rate limit reached (429): {reason}", retry_after=_retry_after(error))
-    return Failure(deployment, f"{status or name}: {reason}", retry_after=_retry_after(error))
+    return Failure(deployment, _trouble(status, name, reason), retry_after=_retry_after(error))
 
 
 def missing_key(deployment: Deployment, tier: str) -> Refused:
@@ -88,6 +88,15 @@ def _refusal(status: int, reason: str, deployment: Deployment, tier: str) -> str
     }
     remedy = remedies.get(status, f"It does not take this request: check `models` and `max_tokens` in [tiers.{tier}].")
     return f"{deployment.model!r}{where}, of the tier {tier!r}, answered {status} ({reason}). {remedy}"
+
+
+def _trouble(status: int, name: str, reason: str) -> str:
+    # LiteLLM gives failures without an HTTP answer the status 500 all the same.
+    if "Connection error" in reason:
+        return "it can't be reached, or dropped the connection"
+    if "Expecting value" in reason or "not valid JSON" in reason:
+        return f"its answer is no completion ({reason})"
+    return f"{status or name}: {reason}"
 
 
 def _reason(error: Exception, deployment: Deployment) -> str:

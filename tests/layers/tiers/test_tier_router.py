@@ -237,6 +237,16 @@ def test_an_outage_of_all_names_each_ones_reason(tier, request_of, lifeline):
     assert "litellm" not in stop.detail.lower()
 
 
+@pytest.mark.parametrize(
+    ("failure", "words"), [(Drop(), "can't be reached, or dropped the connection"), (Rubbish(), "no completion")]
+)
+def test_a_failure_without_an_answer_is_not_given_a_status(tier, request_of, lifeline, failure, words):
+    with OpenAIServer([failure]) as server:
+        stop = stopped(tier([server], retries=0), request_of(), lifeline)
+    assert words in stop.detail
+    assert "500" not in stop.detail
+
+
 @pytest.mark.parametrize("retries", [0, 1, 2])
 def test_retries_are_bounded(tier, request_of, lifeline, retries):
     with OpenAIServer([Fail(500)]) as server:
