@@ -6,7 +6,7 @@ The only module besides `mind.py` that knows how the packages fit; each part get
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,6 +17,7 @@ from cognition.thought import ConfigurationError, MemoryUnavailable, SandboxUnav
 from dionysus_mcp.client import MEMORY_TOOLS, DionysusMcpError, McpClient, McpUnavailable, MemoryClient, memory_server
 from layers.errors import LayerError
 from layers.run import LoopThread, RunStopped, StopReason
+from layers.run.events import AWAKE_EVERY
 from layers.spec import resolve_layers
 from observability import Telemetry
 from sandbox import SandboxUnavailable as NoSandbox
@@ -180,6 +181,8 @@ class _Servers:
 
 def _wait(future: Future[T]) -> T:
     try:
+        while not wait([future], AWAKE_EVERY).done:
+            pass  # in turns, so that Ctrl-C is seen also where the kernel gave it to another thread
         return future.result()
     except BaseException:
         future.cancel()  # Ctrl-C while waiting

@@ -13,6 +13,7 @@ from cognition.thought import Evidence, ThinkingError, Thought
 from layers.errors import LayerError
 from layers.report import Report
 from layers.run import Event, EventKind, Run, RunStopped, StopReason
+from layers.run.events import AWAKE_EVERY
 from layers.spec import MANAGER
 from observability import conventions
 
@@ -75,7 +76,11 @@ class Thinking:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the run has ended, at most `timeout` seconds; return whether it has."""
-        return bool(futures.wait([self._ended], timeout).done)
+        if timeout is not None:
+            return bool(futures.wait([self._ended], timeout).done)
+        while not futures.wait([self._ended], AWAKE_EVERY).done:
+            pass  # in turns, so that Ctrl-C is seen also where the kernel gave it to another thread
+        return True
 
     def result(self, timeout: float | None = None) -> Thought:
         """Wait for the outcome. Ctrl-C while waiting cancels the run and raises `Cancelled` with the partial answer.

@@ -16,7 +16,6 @@ from layers.analysis.words import cover, kinship, terms
 
 _SAME = 0.75  # share of words that two sentences of one claim have in common
 _BEARS = 0.15  # how far behind the best a passage may lie and still bear on the question
-_BOTH = 0.5  # share of the question that each of two accounts must cover to be accounts of the same thing
 _MOST = 8
 
 
@@ -85,13 +84,13 @@ def disagreement(question: Question, one: Excerpt, other: Excerpt) -> str:
     change = tells_change(one.quote) or tells_change(other.quote)
     full = min(one.coverage, other.coverage) >= 0.9
     alike = _likeness(_frame(one.quote), _frame(other.quote))
-    if alike < (0.4 if change or full else 0.5) or min(one.coverage, other.coverage) < _BOTH:
+    if alike < (0.3 if change or full else 0.5):
         return ""
     if _numbers_differ(question, one.quote, other.quote):
         return "number"
     if question.kind is Kind.TIME and _disjoint(set(dates(one.quote)), set(dates(other.quote))):
         return "date"
-    if is_negated(one.quote) != is_negated(other.quote) and alike >= 0.65:
+    if is_negated(one.quote) != is_negated(other.quote) and alike >= 0.5:
         return "negation"
     return (
         "value"

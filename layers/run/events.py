@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+AWAKE_EVERY = 0.5
+"""Seconds after which the main thread looks for signals while it waits."""
+
 
 class EventKind(StrEnum):
     """What happened."""
@@ -92,7 +95,9 @@ class Events:
         seen = 0
         while True:
             with self._condition:
-                self._condition.wait_for(lambda: self._closed or self._published > seen)  # noqa: B023 - read at once
+                # In turns: a signal that the kernel gives to another thread doesn't wake the main one.
+                while not (self._closed or self._published > seen):
+                    self._condition.wait(AWAKE_EVERY)
                 behind = self._published - seen
                 fresh = self._events[-behind:] if behind else []
                 if not fresh and self._closed:
