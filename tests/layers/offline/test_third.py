@@ -1,4 +1,4 @@
-"""The proofs on the third corpus: written blind, and not looked at while the policy was made. It is the honest figure."""
+"""The proofs on the third corpus: written blind and kept out of the making of the policy. The honest figure."""
 
 from tests.layers.offline.proofs import Proofs
 
