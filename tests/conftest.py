@@ -1,3 +1,11 @@
 """What every test has: the real parts as fixtures, and no part skipped in silence (`tests/support/parts.py`)."""
 
+import os
+
+from hypothesis import settings
+
 pytest_plugins = ["tests.support.parts"]
+
+# Machines are shared: no example is timed. In CI the same examples every time, so that a red run is about the change.
+settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("house")

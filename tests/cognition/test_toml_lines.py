@@ -123,7 +123,10 @@ def document(tables: dict[str, dict[str, Any]], arrays: dict[str, list[dict[str,
 
 
 @given(
-    st.dictionaries(keys, st.dictionaries(keys, values, max_size=3), max_size=3),
+    # Names of arrays begin with a mark that names of tables don't have: TOML forbids a name that is both.
+    st.dictionaries(
+        keys.filter(lambda key: not key.startswith("~")), st.dictionaries(keys, values, max_size=3), max_size=3
+    ),
     st.dictionaries(
         keys.map(lambda key: "~" + key),
         st.lists(st.dictionaries(keys, values, max_size=2), min_size=1, max_size=3),
