@@ -128,4 +128,3 @@ ENVIRONMENT: Final = {
     "OMP_NUM_THREADS": "1",
     "MPLBACKEND": "agg",
 }
-
