@@ -210,3 +210,5 @@ def _lives(box: Box) -> bool:
         return box.channel.peek()
     except ChannelClosedError:
         return False
+
+

@@ -128,3 +128,4 @@ ENVIRONMENT: Final = {
     "OMP_NUM_THREADS": "1",
     "MPLBACKEND": "agg",
 }
+

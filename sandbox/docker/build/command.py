@@ -30,7 +30,7 @@ def run(command: Sequence[str], *, progress: Progress, cwd: Path, keep: Sequence
         ImageNotBuilt: it isn't there, or failed; with its last lines.
     """
     try:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - no shell, and packages are checked by `Recipe`
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -110,13 +110,13 @@ def _debootstrap(root: Path, include: list[str], *, lock: int, progress: Progres
     is deleted afterwards, and none of its processes lives on. It holds the lock as long as it lives, even without us.
     """
     alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
-    may = shutil.which("unshare") and subprocess.run([*alone, "true"], capture_output=True, check=False).returncode == 0
+    may = shutil.which("unshare") and not subprocess.run([*alone, "true"], capture_output=True, check=False).returncode  # noqa: S603
     command = ["debootstrap", "--variant=minbase", f"--include={','.join(include)}", _SUITE, str(root)]
     run([*(alone if may else []), *command], progress=progress, cwd=root.parent, keep=[lock])
 
 
 def _python_of(root: Path) -> str:
-    found = re.fullmatch(r"python(3\.\d+)", os.readlink(root / "usr/bin/python3"))
+    found = re.fullmatch(r"python(3\.\d+)", str((root / "usr/bin/python3").readlink()))
     if found is None:
         raise ImageNotBuilt(f"the image can't be built: Debian {_SUITE} came without a Python of its own")
     return found.group(1)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.docker.build import debootstrap, wheels
-from sandbox.docker.build.command import Progress
 from sandbox.docker.build.recipe import Recipe, Source, checked_tag
 from sandbox.docker.build.steps import build_on, import_tree, let_go, look_inside
 from sandbox.docker.image import LABEL, Image, find
@@ -24,6 +23,8 @@ from sandbox.errors import ImageNotBuilt, SandboxUnavailable
 
 if TYPE_CHECKING:
     import docker
+
+    from sandbox.docker.build.command import Progress
 
 _BASE = "python:3.13-slim"
 _DOCKERFILE = Path(__file__).with_name("Dockerfile")

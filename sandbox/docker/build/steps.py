@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sandbox.docker.build.command import Progress
 from sandbox.errors import ImageNotBuilt
 
 if TYPE_CHECKING:
     import docker
+
+    from sandbox.docker.build.command import Progress
 
 _LOOK = 120  # seconds that a look inside may take; importing large packages on a slow disk does
 _LOOK_MEMORY = 2 * 1024**3  # bytes

@@ -9,10 +9,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sandbox.docker.build.command import Progress, run
-from sandbox.docker.build.recipe import Recipe
 from sandbox.errors import ImageNotBuilt
+
+if TYPE_CHECKING:
+    from sandbox.docker.build.recipe import Recipe
 
 _OLDEST_GLIBC, _NEWEST_GLIBC = 17, 36  # 2.17 is manylinux2014; 2.36 is that of Debian 12
 

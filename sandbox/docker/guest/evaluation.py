@@ -139,4 +139,6 @@ def _unpacked(value: Any) -> Any:
 
 
 def _open_streams() -> tuple[Any, Any]:
-    return tuple(open(number, "w", encoding="utf-8", errors="replace", buffering=1, closefd=False) for number in (1, 2))  # type: ignore[return-value]
+    return tuple(
+        open(number, "w", encoding="utf-8", errors="replace", buffering=1, closefd=False) for number in (1, 2)
+    )  # type: ignore[return-value]

@@ -45,9 +45,7 @@ def shown(value: Any, settings: dict[str, Any]) -> Any:
             return f"<{type(value).__name__}: {refused}>"
         if len(text) <= _SHOWN:
             return clean(text)
-        return clean(
-            f"{text[:_SHOWN]}… ({len(text) - _SHOWN:,} more characters of a {type(value).__name__}; {refused})"
-        )
+        return clean(f"{text[:_SHOWN]}… ({len(text) - _SHOWN:,} more characters of a {type(value).__name__}; {refused})")
 
 
 def clean(text: str) -> str:
