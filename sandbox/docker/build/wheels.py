@@ -41,7 +41,8 @@ def install(recipe: Recipe, into: Path, *, python: str, machine: str, progress: 
 
 def _installer(into: Path, python: str, machine: str) -> list[str]:
     """Choose one: pip takes markers such as `python_version < "3.12"` to be about our own Python, uv doesn't."""
-    uv, pip = shutil.which("uv"), _has_pip()
+    beside_python = str(Path(sys.executable).parent)
+    uv, pip = shutil.which("uv") or shutil.which("uv", path=beside_python), _has_pip()
     if pip and (uv is None or python == f"{sys.version_info.major}.{sys.version_info.minor}"):
         return _pip(into, python, machine)
     if uv:
