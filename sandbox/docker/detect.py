@@ -170,7 +170,8 @@ def _open(place: Address) -> docker.APIClient:
         _knock(place.socket, place.named_by)
     options: dict[str, Any] = {"tls": place.tls} if place.tls else {}
     try:
-        return APIClient(base_url=place.url, version="auto", timeout=FIRST_ANSWER, **options)
+        # The SDK keeps a pool for every URL that it has ever asked, up to this number, each with an open socket.
+        return APIClient(base_url=place.url, version="auto", timeout=FIRST_ANSWER, num_pools=1, **options)
     # ValueError: an address with an impossible port; AttributeError: an answer that isn't Docker's.
     except (DockerException, RequestException, OSError, ValueError, AttributeError) as error:
         raise SandboxUnavailable(_silence(place, error)) from error
@@ -203,7 +204,7 @@ def _silence(place: Address, error: Exception) -> str:
     if "paramiko" in str(error):
         return (
             "the Docker engine can't be used: Docker's SDK speaks to ssh:// only with the package paramiko. Install it"
-            f" (`pip install paramiko`), or forward a socket: ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST,"
+            " (`pip install paramiko`), or forward a socket: ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST,"
             " and DOCKER_HOST=unix:///tmp/engine.sock"
         )
     if "Invalid bind address" in str(error):

@@ -287,7 +287,7 @@ class DockerSandbox(Sandbox):
             raise self._out_of_time(state_lost=False)
         error = message.get("error")
         if error is not None:
-            raise _code_error(error)
+            raise _code_error(error) from None
         try:
             return Outcome(self._value(message.get("value")))
         except TagError as odd:
@@ -312,7 +312,7 @@ class DockerSandbox(Sandbox):
             box, self._box = self._box, None
         self._unwinding = None
         if box is not None:
-            self._boxes.give_back(box, self)
+            self._boxes.give_back(box)
 
     def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
         lost = f" {STATE_LOST}." if state_lost else ""

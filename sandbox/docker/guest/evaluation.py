@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sandbox.docker.guest.worker import Channel
 
 _ONLY_AST = 0x400
+_ROOM = 4 << 20  # bytes that must be left after a MemoryError
 _ANY_DEPTH = 10_000  # the host's values were checked by the host
 
 
@@ -104,6 +105,12 @@ class Session:
             return {"value": None}
         except BrokenError:
             raise
+        except MemoryError as error:
+            failure = described(error, filename, self._sources)
+            error.__traceback__ = None
+            del error
+            _check_room()
+            return {"error": failure}
         except BaseException as error:
             return {"error": described(error, filename, self._sources)}
 
@@ -132,6 +139,12 @@ class Session:
         except BaseException:
             # An audit hook of an earlier step, most likely: no later step could ever run.
             raise BrokenError from None
+
+
+def _check_room() -> None:
+    """Raise MemoryError, which ends the worker, if what is left would not do for another step."""
+    gc.collect()
+    bytearray(_ROOM)
 
 
 def _unpacked(value: Any) -> Any:

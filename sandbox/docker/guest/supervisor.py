@@ -27,9 +27,11 @@ from sandbox.docker.guest.wire import (
     EXECUTE,
     FILE,
     FILED,
+    HARNESS_FAILED,
     INTERRUPT,
     KILL,
     LOST,
+    OUT_OF_MEMORY,
     PRINTED,
     READY,
     Frames,
@@ -183,9 +185,9 @@ class Supervisor:
         """End everything in the box and start afresh; the host is told why."""
         _signal_all(signal.SIGKILL)
         self._reap_all()
-        if oom_kills() > self._oom_kills:
+        if oom_kills() > self._oom_kills or self._status == OUT_OF_MEMORY:
             reason = "memory"
-        elif self._status == worker.HARNESS_FAILED:
+        elif self._status == HARNESS_FAILED:
             reason = "broken"
         self._read_printed()
         if self._dropped:
