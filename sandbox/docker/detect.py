@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sandbox.settings import SandboxSettings
 
-FIRST_ANSWER = 5.0  # seconds an engine has for its first word
+FIRST_ANSWER = 5  # seconds an engine has for its first word
 _LIMITS = {"MemoryLimit": "memory", "SwapLimit": "swap", "CpuCfsQuota": "cpu", "PidsLimit": "pids"}
 _NO_ADDRESS = "the Docker engine can't be used: {url!r}{by} is no address such as unix:///var/run/docker.sock"
 _START_ONE = "start it (Docker Desktop, colima, `systemctl start docker`), or name another by DOCKER_HOST"
@@ -60,7 +60,7 @@ class Engine:
     apparmor: bool
 
 
-def connect(settings: SandboxSettings, *, timeout: float = 60.0) -> docker.APIClient:
+def connect(settings: SandboxSettings, *, timeout: int = 60) -> docker.APIClient:
     """Find an engine that answers. The caller closes the client.
 
     Looks at `engine` in the settings, then DOCKER_HOST, the Docker context in use, and the usual sockets. An engine
@@ -110,7 +110,7 @@ def facts(api: docker.APIClient) -> Engine:
 def engine_of(address: str, info: Mapping[str, Any], version: Mapping[str, Any]) -> Engine:
     """Read what `GET /info` and `GET /version` of an engine say; what they leave out counts as not there."""
     security = [str(option) for option in info.get("SecurityOptions") or ()]
-    runtimes = tuple(sorted(info.get("Runtimes") or ()))
+    runtimes = tuple(sorted(str(name) for name in info.get("Runtimes") or {}))
     return Engine(
         address=address,
         version=str(version.get("Version", "unknown")),
