@@ -7,6 +7,8 @@ turns it into models.
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -20,6 +22,7 @@ TEMPERATURES = {"fast": 0.3, "balanced": 0.2, "deep": 0.1}
 DEFAULT_TEMPERATURE = 0.2
 DEFAULT_MAX_TOKENS = 8192
 DEFAULT_TIMEOUT = 60.0
+_NO_DOTENV = "PYTHON_DOTENV_DISABLED"
 
 # Providers that serve models on one's own machine and ask for no key.
 _KEYLESS = frozenset({"ollama", "ollama_chat", "lm_studio", "hosted_vllm", "vllm", "llamafile"})
@@ -158,6 +161,24 @@ class ProviderKeys(BaseSettings):
         """Return a provider's key: one of these, or `PROVIDER_API_KEY` of the environment."""
         known = {"anthropic": self.anthropic_api_key, "openai": self.openai_api_key}
         return known[provider] if provider in known else from_environment(f"{provider.upper()}_API_KEY")
+
+
+@contextmanager
+def no_dotenv() -> Generator[None]:
+    """Keep python-dotenv from loading a `.env` while the block imports smolagents, which would look for one.
+
+    It walks up from its own folder, so that a project's virtual environment finds the project's file: keys would come
+    from a place that nobody named, and only for those imports that happen before the settings are read.
+    """
+    before = os.environ.get(_NO_DOTENV)
+    os.environ[_NO_DOTENV] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_NO_DOTENV]
+        else:
+            os.environ[_NO_DOTENV] = before
 
 
 def from_environment(variable: str) -> SecretStr | None:
