@@ -242,6 +242,8 @@ class Mind:
     def _run(self, parts: Parts, run: Run, asked: Asked, root: Span) -> Thought:
         """Think, on the run's own thread, inside its root span."""
         bench = parts.bench
+        if asked.budget.usd is not None:
+            bench.check_prices()
         manager = bench.layers[MANAGER]
         context: dict[str, Any] = {}
         if earlier := history(parts, run):

@@ -131,7 +131,7 @@ class Thinking:
             return self._work(root)
         except RunStopped as stop:
             root.set_attribute(conventions.STOP_REASON, str(stop.reason))
-            raise ThinkingError.of(stop, self._partial(stop.reason, stop.detail)) from stop
+            raise ThinkingError.of(stop, self._partial(stop.reason, stop.detail), self._run.ledger) from stop
         except LayerError as error:
             stop = RunStopped(StopReason.CONFIGURATION, str(error))
             raise ThinkingError.of(stop, self._partial(stop.reason, stop.detail)) from error
@@ -142,9 +142,10 @@ class Thinking:
             raise ThinkingError(message, self._partial(StopReason.FAILED, message)) from error
 
     def _partial(self, reason: StopReason, detail: str) -> Thought:
-        """Make a thought of the newest report; its quotes are not checked any more, so only what was seen stands."""
+        """Make a thought of the newest report that says something; its quotes are those that were seen to stand."""
         reports: list[Report] = self._run.trail.reports
-        newest = reports[-1] if reports else Report(layer=MANAGER)
+        telling = [report for report in reports if report.answer not in ("", None)]
+        newest = (telling or reports or [Report(layer=MANAGER)])[-1]
         seen = self._run.trail.seen
         quotes = tuple(
             Evidence(id=piece.id, quote=piece.quote)

@@ -25,6 +25,7 @@ class EventKind(StrEnum):
     TOOL_CALL = "tool_call"
     MEMORY_HITS = "memory_hits"
     FALLBACK = "fallback"
+    SHARE_SPENT = "share_spent"
     LAYER_ENDED = "layer_ended"
     ANSWER = "answer"
     RUN_ENDED = "run_ended"

@@ -69,6 +69,8 @@ class Run:
         """Open a node for one agent of a layer: its path, its span, its time on the ledger."""
         path = (*(parent.path if parent else ()), spec.name)
         node = Node(self, spec, path)
+        if spec.share is not None:
+            self.ledger.allot(spec.name, spec.share)
         attributes = {
             conventions.AGENT_NAME: spec.name,
             conventions.LAYER_PATH: "/".join(path),
