@@ -52,6 +52,21 @@ class SandboxSettings(BaseSettings, Limits):  # pyright: ignore[reportIncompatib
 
     open_timeout: float = Field(default=10.0, gt=0, description="Seconds to wait for one of them to become free.")
 
+    image: str = Field(
+        default="dionysus-sandbox:latest",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}$",
+        description="Image of the containers: a name, name@digest or id; `dionysus sandbox build` makes the default.",
+    )
+    engine: str | None = Field(
+        default=None,
+        description="Address of the Docker engine, such as unix:///run/user/1000/docker.sock; else it is looked for.",
+    )
+    runtime: str = Field(
+        default="auto",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$",
+        description="Container runtime: auto takes runsc (gVisor) when the engine lists it, else the engine's own.",
+    )
+
     @field_validator("backend", mode="before")
     @classmethod
     def _known_backend(cls, value: Any) -> Any:
