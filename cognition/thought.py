@@ -187,6 +187,12 @@ class ConfigurationError(ThinkingError):
     reasons = (StopReason.CONFIGURATION,)
 
 
+class AnswerRejected(ThinkingError):
+    """A check of the caller's own rejected the answer, which `.partial` has."""
+
+    reasons = ()
+
+
 class OutputInvalid(ThinkingError):
     """The answer does not fit the `output=` model, also after one repair.
 

@@ -167,7 +167,9 @@ def _build(node: Node, bench: Workbench, box: Sandbox | None, steps_before: int 
     team = team_tools(spec, bench)
     held = [HostTool(node, tool, as_text=box is None) for tool in (*tools, *team)]
     text = prompts.system_prompt(spec, tools, team, bench.backend.guidance if box else "")
-    return build_agent(node, TierModel(node, bench.tiers.model(spec.tier)), list(held), text, box, steps_before)
+    return build_agent(
+        node, TierModel(node, bench.tiers.model(spec.tier), node.hear), list(held), text, box, steps_before
+    )
 
 
 def _open(node: Node, bench: Workbench, files: Mapping[str, bytes] | None) -> Sandbox:
