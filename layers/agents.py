@@ -108,6 +108,14 @@ class LayerToolCallingAgent(_Stepped, ToolCallingAgent):
         return super().execute_tool_call(tool_name, arguments)
 
 
+def last_words(agent: LayerCodeAgent | LayerToolCallingAgent) -> str:
+    """Return what an agent's newest step came to: what it saw, or else what it thought; empty before the first."""
+    for step in reversed(agent.memory.steps):
+        if isinstance(step, ActionStep) and (step.observations or step.model_output):
+            return str(step.observations or step.model_output)
+    return ""
+
+
 def build_agent(
     node: Node, model: TierModel, tools: list[Tool], system_text: str, sandbox: Sandbox | None, steps_before: int = 0
 ) -> LayerCodeAgent | LayerToolCallingAgent:
