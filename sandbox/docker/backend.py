@@ -218,5 +218,3 @@ def _lives(box: Box) -> bool:
         return box.channel.peek()
     except ChannelClosedError:
         return False
-
-

@@ -181,12 +181,16 @@ def _with_one_pool(client: docker.APIClient) -> docker.APIClient:
 
     Its own option for that, `num_pools`, is read for ssh:// alone.
     """
-    adapter = client.get_adapter(client.base_url)
+    adapter: Any = client.get_adapter(client.base_url)
     pools = getattr(adapter, "pools", None)
     if pools is not None:
-        adapter.pools = type(pools)(1, dispose_func=lambda pool: pool.close())
+        adapter.pools = type(pools)(1, dispose_func=_close)
         pools.clear()
     return client
+
+
+def _close(pool: Any) -> None:
+    pool.close()
 
 
 def _knock(path: Path, named_by: str) -> None:

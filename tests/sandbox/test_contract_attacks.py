@@ -42,7 +42,10 @@ ATTACKS = {
     "self of a tool": "record.__self__.append('reached')",
     "format string": "'{{0.__globals__}}'.format(tool)",
     "frame": "import sys\nstr(sys._getframe().f_globals.get('tool').__globals__)",
-    "traceback": "try:\n    1 / 0\nexcept Exception as e:\n    r = str(e.__traceback__.tb_frame.f_globals['tool'].__globals__)\nr",
+    "traceback": (
+        "try:\n    1 / 0\n"
+        "except Exception as e:\n    r = str(e.__traceback__.tb_frame.f_globals['tool'].__globals__)\nr"
+    ),
     "pickle": "import pickle\npickle.loads(b'cos\\nsystem\\n(V' + b'touch ' + {marker!r}.encode() + b'\\ntR.')",
 }
 HOST_TEXT = ("canary-of-the-host", "host_secret")

@@ -10,7 +10,6 @@ from sandbox import Limits, SandboxSettings, SandboxUnavailable, select
 from sandbox.monty import MontyBackend
 from sandbox.unsafe_local import UnsafeLocalBackend
 
-
 NOWHERE = "unix:///nowhere/docker.sock"
 
 

@@ -58,7 +58,9 @@ class HostCalls:
 
     def _call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._getpid() != self._pid:
-            raise RuntimeError(f"{name}() can only be called from the process that runs the step, not from a fork of it")
+            raise RuntimeError(
+                f"{name}() can only be called from the process that runs the step, not from a fork of it"
+            )
         try:
             given = [packed(value, self._settings) for value in args]
             named = {clean(key): packed(value, self._settings) for key, value in kwargs.items()}

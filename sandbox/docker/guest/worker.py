@@ -47,7 +47,7 @@ def spawn(settings: dict[str, Any], output: int) -> tuple[int, socket.socket]:
         _run(settings, channel)
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - a fork must end here, and say why
         os.write(2, f"the sandbox failed: {type(error).__name__}: {error}\n".encode("utf-8", "replace"))
     finally:
         os._exit(HARNESS_FAILED)
@@ -68,10 +68,6 @@ def _take_descriptors(channel: int, output: int) -> int:
 
 
 def _run(settings: dict[str, Any], channel: int) -> None:
-    if settings["kind"] == "node":
-        from sandbox.docker.guest import node
-
-        node.become(settings, channel)
     from sandbox.docker.guest.evaluation import Session
 
     Worker(channel, settings, Session).serve()
