@@ -170,10 +170,27 @@ def _open(place: Address) -> docker.APIClient:
         _knock(place.socket, place.named_by)
     options: dict[str, Any] = {"tls": place.tls} if place.tls else {}
     try:
-        return APIClient(base_url=place.url, version="auto", timeout=FIRST_ANSWER, **options)
+        return _with_one_pool(APIClient(base_url=place.url, version="auto", timeout=FIRST_ANSWER, **options))
     # ValueError: an address with an impossible port; AttributeError: an answer that isn't Docker's.
     except (DockerException, RequestException, OSError, ValueError, AttributeError) as error:
         raise SandboxUnavailable(_silence(place, error)) from error
+
+
+def _with_one_pool(client: docker.APIClient) -> docker.APIClient:
+    """Keep one idle connection and not 25: over a Unix socket the SDK has a pool for each URL it ever asked for.
+
+    Its own option for that, `num_pools`, is read for ssh:// alone.
+    """
+    adapter: Any = client.get_adapter(client.base_url)
+    pools = getattr(adapter, "pools", None)
+    if pools is not None:
+        adapter.pools = type(pools)(1, dispose_func=_close)
+        pools.clear()
+    return client
+
+
+def _close(pool: Any) -> None:
+    pool.close()
 
 
 def _knock(path: Path, named_by: str) -> None:
