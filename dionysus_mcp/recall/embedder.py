@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Literal
 
 from dionysus_mcp.errors import EmbedderError, MemoryStoreError
 from dionysus_mcp.recall.passages import spans
+from dionysus_mcp.recall.terms import Stemmer
+from dionysus_mcp.recall.views import Told, name_words, views
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.sqlite import Store
-from dionysus_mcp.store.vectors import PassageVectors, Vectors
+from dionysus_mcp.store.vectors import Indexed, PassageVectors, Vectors, headings
 
 if TYPE_CHECKING:
     from dionysus_mcp.embedding import MiniLm
@@ -36,6 +38,7 @@ class BackgroundEmbedder:
     def __init__(self, store: Store, settings: MemorySettings) -> None:
         self._store = store
         self._settings = settings
+        self._stemmer = Stemmer()
         self._model: MiniLm | None = None
         self._settled = threading.Event()
         self._wake = threading.Event()
@@ -80,7 +83,9 @@ class BackgroundEmbedder:
     def follow(self) -> None:
         """Something was stored: give it its vector now where the model is there, so that the next recall finds it."""
         if self._model is not None:
-            embed_missing(Vectors(self._store, self._model.model_id, self._model.dimension), self._model, _AT_ONCE)
+            embed_missing(
+                Vectors(self._store, self._model.model_id, self._model.dimension), self._model, _AT_ONCE, self._stemmer
+            )
         self._wake.set()
 
     def close(self) -> None:
@@ -109,7 +114,7 @@ class BackgroundEmbedder:
         while not self._stop.is_set():
             self._wake.clear()
             try:
-                busy = embed_missing(vectors, model, _AT_A_TIME) > 0
+                busy = embed_missing(vectors, model, _AT_A_TIME, self._stemmer) > 0
             except MemoryStoreError as error:
                 # A full disk or a locked file may pass; the memories themselves are safe, so try again later.
                 _log.warning("Vectors could not be stored: %s", error)
@@ -118,23 +123,21 @@ class BackgroundEmbedder:
                 self._wake.wait(_LOOK_AGAIN)
 
 
-def embed_missing(vectors: Vectors, model: "MiniLm", count: int) -> int:
-    """Embed up to `count` memories that lack a vector; returns how many."""
+def embed_missing(vectors: Vectors, model: "MiniLm", count: int, stemmer: Stemmer) -> int:
+    """Index up to `count` memories that lack a vector; returns how many."""
     missing = vectors.missing(count)
     if not missing:
         return 0
-    places = [spans(one.content) for one in missing]
-    pieces = [
-        one.content[first:last]
-        for one, found in zip(missing, places, strict=True)
-        if len(found) > 1
-        for first, last in found
-    ]
-    embedded = model.embed([*(one.text for one in missing), *pieces])
-    passages, start = [], len(missing)
-    for found in places:
-        several = len(found) > 1
-        passages.append(PassageVectors(found, embedded[start : start + len(found)]) if several else None)
-        start += len(found) if several else 0
-    vectors.put([one.seq for one in missing], embedded[: len(missing)], passages)
+    told = [Told(one.content, headings(one), name_words({one.speaker, *one.speakers})) for one in missing]
+    seen = views(told, stemmer)
+    places = [found if len(found := spans(one.content)) > 1 else [] for one in missing]
+    pieces = [one.content[first:last] for one, found in zip(missing, places, strict=True) for first, last in found]
+    embedded = model.embed([*(view.plain for view in seen), *pieces])
+    indexed: list[Indexed] = []
+    start = len(missing)
+    for number, (one, view, found) in enumerate(zip(missing, seen, places, strict=True)):
+        passages = PassageVectors(found, embedded[start : start + len(found)]) if found else None
+        indexed.append(Indexed(one.seq, embedded[number], view.terms, view.traits, passages))
+        start += len(found)
+    vectors.put(indexed)
     return len(missing)
