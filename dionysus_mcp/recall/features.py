@@ -1,4 +1,4 @@
-"""What speaks for each candidate of a query, as numbers; `weights` adds them up. Knows indexes, no text and no store."""
+"""What speaks for each candidate of a query, as numbers; `weights` adds them up. Knows no text and no store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

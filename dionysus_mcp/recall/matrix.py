@@ -1,7 +1,7 @@
 """Vectors in memory, and the nearest of them: exact while they are few, by their signs first when they are many.
 
-Float32 takes 1.5 kB a memory and one pass over all of it for every query. Past `EXACT` memories each is kept as 384 bits
-and 384 bytes instead: the bits pick `RESCORED` of them, the bytes give their cosines.
+Float32 takes 1.5 kB a memory and one pass over all of it for every query. Past `EXACT` memories each is kept as
+384 bits and 384 bytes instead: the bits pick `RESCORED` of them, the bytes give their cosines.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -4,6 +4,7 @@ An embedder puts "When did I go?" much nearer to "I went yesterday" than the que
 question names someone who speaks in memory: in a store of documents nobody is "I".
 """
 
+import itertools
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -51,21 +52,16 @@ def persons(question: str, known: Mapping[str, Collection[int]]) -> Persons:
     if not names:
         return Persons(question, question, question, question, frozenset())
     speakers = frozenset(number for name in names for number in known[name])
-    return Persons(
-        question,
-        _as(question, names, "my", "I"),
-        _as(question, names, "your", "you"),
-        without(question, names),
-        speakers,
-    )
+    as_i, as_you = _as(question, names, "my", "I"), _as(question, names, "your", "you")
+    return Persons(question, as_i, as_you, without(question, names), speakers)
 
 
 def called(question: str, known: Mapping[str, Collection[int]]) -> list[str]:
-    """The names in a question, longest first; one that is also a plain word ("Will") counts in its own spelling only."""
+    """The names in a question, longest first; "will" is a name only where it is spelled as one."""
     if not known:
         return []
     words = _WORDS.findall(question)
-    pairs = [" ".join(pair) for pair in zip(words, words[1:], strict=False)]
+    pairs = [" ".join(pair) for pair in itertools.pairwise(words)]
     triples = [" ".join(three) for three in zip(words, words[1:], words[2:], strict=False)]
     found = dict.fromkeys([*triples, *pairs, *words])
     return [name for name in found if name in known and not (name == name.lower() and name in FUNCTION_WORDS)]

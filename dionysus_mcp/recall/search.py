@@ -80,7 +80,8 @@ class Search:
             if model is None or index is None:
                 scores, near = fuse(by_words, None), None
             else:
-                scores, near = self._ranked(connection, model, index, query, wanted, by_words, total)
+                seqs, found, near = self._described(connection, model, index, query, wanted, by_words, total)
+                scores = self._scored(seqs, found, by_words)
             hits, left_out = self._hits(connection, query, scores, near)
             missing = _missing(connection, weighed, query.text, total, [seq for seq, _ in hits])
         return Recall(
@@ -100,7 +101,7 @@ class Search:
         self._index.catch_up()
         return self._index
 
-    def _ranked(
+    def _described(
         self,
         connection: Connection,
         model: MiniLm,
@@ -109,28 +110,33 @@ class Search:
         wanted: Sequence[terms.Term],
         by_words: dict[int, float],
         total: int,
-    ) -> tuple[dict[int, float], _Near]:
-        """Scores of the candidates by memory number, and what the hits show of their vectors."""
+    ) -> tuple[list[int], dict[str, Any], _Near]:
+        """The candidates' numbers, their features, and what the hits show of their vectors."""
         import numpy as np
 
         with index.lock:
             said = persons(query.text, index.names)
             embedded = dict(zip(said.texts, model.embed(said.texts), strict=True))
             both = np.stack([embedded[said.as_i], embedded[said.as_you]])
-            found = index.nearest(both.sum(axis=0), query.admitted, CANDIDATES)
+            nearest = index.nearest(both.sum(axis=0), query.admitted, CANDIDATES)
             worded = index.places(list(by_words))
-            places = np.unique(np.concatenate([found, worded[worded != NOBODY]]).astype(np.int64))
+            places = np.unique(np.concatenate([nearest, worded[worded != NOBODY]]).astype(np.int64))
             seqs = index.column("seqs", places)
             pieces = index.vectors.passages(connection, seqs.tolist())
             place_of = dict(zip(seqs.tolist(), places.tolist(), strict=True))
             closest = {place_of[seq]: (one.vectors @ both.T).max(axis=0) for seq, one in pieces.items()}
             asked = _asked(said, both, wanted, total, self._stemmer)
-            scored = weights.score(features(index, asked, places, closest), self._weights) if len(places) else []
+            found = features(index, asked, places, closest) if len(places) else {}
             shown = index.matrix.rows(places) @ both[0]
-        scores = dict(zip(seqs.tolist(), map(float, scored), strict=True))
+        near = _Near(both[0], dict(zip(seqs.tolist(), map(float, shown), strict=True)), pieces)
+        return seqs.tolist(), found, near
+
+    def _scored(self, seqs: list[int], found: dict[str, Any], by_words: dict[int, float]) -> dict[int, float]:
+        kind = "told" if self._index is not None and self._index.names else "written"
+        scores = dict(zip(seqs, map(float, weights.score(found, self._weights[kind])), strict=True)) if seqs else {}
         # What has no vector yet is known by its words alone; among those it stands where it stands.
         late = {seq: value for seq, value in fuse(by_words, None).items() if seq not in scores}
-        return scores | late, _Near(both[0], dict(zip(seqs.tolist(), map(float, shown), strict=True)), pieces)
+        return scores | late
 
     def _hits(
         self, connection: Connection, query: Query, scores: dict[int, float], near: _Near | None

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 FILE = Path(__file__).parent / "weights.json"
 
 
-def load(path: Path = FILE) -> dict[str, float]:
-    """Weights by the name of the feature."""
-    return json.loads(path.read_text(encoding="utf-8"))["weights"]
+def load(path: Path = FILE) -> dict[str, dict[str, float]]:
+    """Weights by the name of the feature: "told" where memories have speakers, "written" for documents and notes."""
+    held = json.loads(path.read_text(encoding="utf-8"))
+    return {kind: held[kind] for kind in ("told", "written")}
 
 
 def score(found: "Mapping[str, np.ndarray[Any, Any]]", weights: Mapping[str, float]) -> "np.ndarray[Any, Any]":

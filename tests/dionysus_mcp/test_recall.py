@@ -269,7 +269,7 @@ def test_the_cache_grows_and_finds_the_nearest_exactly(store):
     rows = _vectors(store)
     waiting = rows.missing(2000)
     nothing = np.zeros(0, np.uint32)
-    rows.put([Indexed(one.seq, vector, nothing, 0) for one, vector in zip(waiting, vectors)])
+    rows.put([Indexed(one.seq, vector, nothing, 0) for one, vector in zip(waiting, vectors, strict=True)])
     index = MemoryIndex(rows)
     index.catch_up()
     found = index.column("seqs", index.nearest(vectors[1234], Filter(), 5))
