@@ -4,8 +4,8 @@
 
 FILE is LoCoMo's JSON (github.com/snap-research/locomo, CC BY-NC 4.0): every turn becomes a memory with its speaker,
 session and date, and a question is answered by the turns named as its evidence. Or a JSON object with `documents`
-(id, text) and `queries` (query, relevant ids). Weights are those that are installed: they were fitted on five of LoCoMo's
-conversations, so figures on these five flatter them.
+(id, text) and `queries` (query, relevant ids). The installed weights were fitted on five of LoCoMo's conversations and
+half of Cranfield's queries, so figures on these flatter them.
 """
 
 from __future__ import annotations

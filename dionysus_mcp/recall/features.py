@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 _K1, _B = 1.2, 0.75
+_FEEDBACK_FROM = 10
+"""Candidates from which the best three say what is meant; of fewer they are nearly all, and say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def features(
         "after": light[beside[1]],
         "two_before": light[beside[2]],
         "two_after": light[beside[3]],
-        "feedback": standing(own @ own[top].mean(axis=0)),
+        "feedback": standing(own @ own[top].mean(axis=0)) if len(places) >= _FEEDBACK_FROM else np.zeros(len(places)),
         "covers": covers,
         "covers_window": (three > 0) @ weights / total if len(weights) else covers,
         "length": np.log1p(lengths[at]),
