@@ -28,6 +28,8 @@ from sandbox.errors import (
 from sandbox.settings import Limits, SandboxSettings
 
 if TYPE_CHECKING:
+    from sandbox.docker.backend import DockerBackend
+    from sandbox.docker.session import DockerSandbox
     from sandbox.executor import Sandbox
     from sandbox.monty import MontyBackend, MontySandbox
 
@@ -35,6 +37,8 @@ __all__ = [
     "Backend",
     "BackendLost",
     "CodeError",
+    "DockerBackend",
+    "DockerSandbox",
     "ExecutionStopped",
     "FileRefused",
     "LimitExceeded",
@@ -51,7 +55,13 @@ __all__ = [
     "select",
 ]
 
-_LATE = {"Sandbox": "sandbox.executor", "MontyBackend": "sandbox.monty", "MontySandbox": "sandbox.monty"}
+_LATE = {
+    "DockerBackend": "sandbox.docker.backend",
+    "DockerSandbox": "sandbox.docker.session",
+    "MontyBackend": "sandbox.monty",
+    "MontySandbox": "sandbox.monty",
+    "Sandbox": "sandbox.executor",
+}
 
 
 def __getattr__(name: str) -> Any:

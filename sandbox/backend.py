@@ -86,10 +86,9 @@ def select(settings: SandboxSettings) -> Backend:
 
 
 def _docker(settings: SandboxSettings, notice: str | None) -> Backend:
-    raise SandboxUnavailable(
-        'this version has no container backend yet: set backend = "auto" or "monty" in [sandbox] '
-        "(or DIONYSUS_SANDBOX__BACKEND=monty) to run code in the embedded interpreter"
-    )
+    from sandbox.docker.backend import DockerBackend
+
+    return DockerBackend(settings, notice=notice)
 
 
 def _monty(settings: SandboxSettings, notice: str | None) -> Backend:

@@ -42,7 +42,7 @@ class Files:
         Raises:
             FileRefused: the name is odd, or a limit would be passed; nothing is changed then.
         """
-        _check_name(name)
+        check_name(name)
         if len(content) > self._limits.file_limit:
             raise FileRefused(f"{name!r} has {len(content):,} bytes; one file may have {self._limits.file_limit:,}")
         with self._lock:
@@ -95,7 +95,8 @@ class Files:
         return any(other.startswith(f"{name}/") for other in self._content)
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise FileRefused unless this is a plain relative name."""
     parts = name.split("/")
     if not name or len(name) > _MAX_NAME or name.startswith("/") or any(part in ("", ".", "..") for part in parts):
         raise FileRefused(

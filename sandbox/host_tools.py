@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sandbox.errors import ValueRefused
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -78,3 +80,16 @@ def failure_text(error: BaseException) -> str:
         return str(error)[:_MESSAGE_LIMIT]
     except Exception:  # noqa: BLE001 - a tool's error whose own text fails must still reach the code as an error
         return "(the error's message can't be printed)"
+
+
+def raised_in_code(error: Exception) -> dict[str, str]:
+    """An error of a host tool as what code in the box is to raise: the name of a built-in type, and a message.
+
+    Other types become the nearest built-in base, with their own name in front of the message.
+    """
+    if isinstance(error, ValueRefused):
+        return {"type": "TypeError", "message": str(error)}
+    name = type(error).__name__
+    known = next(base.__name__ for base in type(error).__mro__ if base.__module__ == "builtins")
+    text = failure_text(error).encode("utf-8", "replace").decode()
+    return {"type": known, "message": text if known == name else f"{name}: {text}"}

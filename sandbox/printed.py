@@ -17,15 +17,23 @@ class Printed:
 
     def write(self, text: str) -> None:
         """Add text; what doesn't fit is counted and dropped."""
-        octets = text.encode("utf-8", "replace")
+        self.write_octets(text.encode("utf-8", "replace"))
+
+    def write_octets(self, octets: bytes) -> None:
+        """Add UTF-8 as it came; what doesn't fit is counted and dropped."""
         self._size += len(octets)
         room = self._limit - len(self._kept)
         if room > 0:
             self._kept += octets[:room]
 
+    def drop(self, size: int) -> None:
+        """Count bytes that were dropped before they came here."""
+        self._size += size
+
     @property
     def text(self) -> str:
         """The kept text, and how much more there was."""
-        kept = self._kept.decode("utf-8", "ignore")
         dropped = self._size - len(self._kept)
+        # A character that was cut in two is left out; bytes that were never text are shown as such.
+        kept = self._kept.decode("utf-8", "ignore" if dropped else "replace")
         return kept if not dropped else f"{kept}\n… {dropped:,} more bytes were not kept"

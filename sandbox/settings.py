@@ -26,6 +26,8 @@ class Limits(BaseModel):
         default=256 * 1024, ge=0, description="Bytes of printed output kept per step; the rest is counted."
     )
     memory: int = Field(default=512 * _MiB, ge=4 * _MiB, description="Bytes of memory that the code may hold.")
+    cpus: float = Field(default=0.5, gt=0, le=64, description="Processors that a container may use.")
+    processes: int = Field(default=100, ge=8, le=4096, description="Processes and threads of a container.")
     recursion_limit: int = Field(default=1_000, ge=50, description="Depth of nested calls.")
     max_host_calls: int = Field(default=1_000, ge=0, description="Calls of tools and delegates in one step.")
     value_limit: int = Field(
@@ -51,6 +53,23 @@ class SandboxSettings(BaseSettings, Limits):  # pyright: ignore[reportIncompatib
     max_sessions: int = Field(default=64, ge=1, description="Sandboxes that one backend keeps open at the same time.")
 
     open_timeout: float = Field(default=10.0, gt=0, description="Seconds to wait for one of them to become free.")
+
+    warm: int = Field(default=1, ge=0, le=16, description="Containers that are kept ready for the next sandbox.")
+
+    image: str = Field(
+        default="dionysus-sandbox:latest",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}$",
+        description="Image of the containers: a name, name@digest or id; `dionysus sandbox build` makes the default.",
+    )
+    engine: str | None = Field(
+        default=None,
+        description="Address of the Docker engine, such as unix:///run/user/1000/docker.sock; else it is looked for.",
+    )
+    runtime: str = Field(
+        default="auto",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$",
+        description="Container runtime: auto takes runsc (gVisor) when the engine lists it, else the engine's own.",
+    )
 
     @field_validator("backend", mode="before")
     @classmethod

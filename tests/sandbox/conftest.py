@@ -1,22 +1,34 @@
 """Every backend goes through the same contract: a new one is added to `BACKENDS` and nothing else is changed."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from sandbox import Backend, Sandbox, SandboxSettings
+from sandbox.docker.backend import DockerBackend
 from sandbox.monty import MontyBackend
 
-BACKENDS: dict[str, Callable[[SandboxSettings], Backend]] = {"monty": MontyBackend}
+
+def docker_backend(**limits: Any) -> Backend:
+    image = os.environ.get("TEST_SANDBOX_IMAGE", "dionysus-sandbox:latest")
+    return DockerBackend(SandboxSettings(**{"warm": 0, "image": image, **limits}))
 
 
-@pytest.fixture(params=sorted(BACKENDS))
+def monty_backend(**limits: Any) -> Backend:
+    return MontyBackend(SandboxSettings(**limits))
+
+
+BACKENDS = [pytest.param(docker_backend, id="docker", marks=pytest.mark.docker), pytest.param(monty_backend, id="monty")]
+
+
+@pytest.fixture(params=BACKENDS)
 def make_backend(request) -> Iterator[Callable[..., Backend]]:
     made = []
 
     def make(**limits: Any) -> Backend:
-        made.append(BACKENDS[request.param](SandboxSettings(**limits)))
+        made.append(request.param(**limits))
         return made[-1]
 
     yield make

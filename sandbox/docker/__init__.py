@@ -1,0 +1,1 @@
+"""Code in containers: the session, the engine it runs on, and the image it starts from."""

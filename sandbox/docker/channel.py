@@ -1,0 +1,137 @@
+"""The host's end of a box's stdio, over the engine's attach stream. Every byte that comes out of it is hostile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import struct
+import time
+from typing import Any, Final
+
+from sandbox.docker.guest.wire import Frames, frame
+
+_ENGINE_HEADER: Final = struct.Struct(">BxxxI")  # the engine's own multiplexing of stdout and stderr
+_STDOUT: Final = 1
+_TICK: Final = 0.05  # seconds after which a reader looks up from an empty stream
+_SEND_TIMEOUT: Final = 20.0  # seconds an engine may take no byte from us
+_CHUNK: Final = 1 << 18
+_COMPLAINT: Final = 4000  # bytes of stderr that are kept, for diagnosis
+
+
+class ChannelClosedError(ConnectionError):
+    """The box, or the engine, has closed the stream; or this side has."""
+
+
+class Channel:
+    """Frames to and from the supervisor. One thread at a time reads; `close` may come from any.
+
+    Args:
+        stream: what the Docker SDK gave for the attached stdio.
+        limit: bytes of the largest frame that is taken.
+    """
+
+    def __init__(self, stream: Any, limit: int) -> None:
+        self._stream = stream
+        self._socket: socket.socket = getattr(stream, "_sock", stream)
+        self._socket.settimeout(_TICK)
+        self._frames = Frames(limit)
+        self._raw = bytearray()
+        self._complaint = bytearray()
+        self._pid = os.getpid()
+        self._closed = False
+
+    @property
+    def complaint(self) -> str:
+        """The last of what the supervisor wrote to stderr."""
+        return self._complaint.decode("utf-8", "replace").strip()
+
+    def send(self, kind: int, payload: bytes) -> None:
+        """Send one frame.
+
+        Raises:
+            ChannelClosedError: nobody takes it.
+        """
+        self.send_raw(frame(kind, payload))
+
+    def send_raw(self, octets: bytes) -> None:
+        """Send bytes that are no frame: what a box boots from."""
+        left = memoryview(octets)
+        until = time.monotonic() + _SEND_TIMEOUT
+        while left:
+            self._check()
+            try:
+                sent = self._socket.send(left[:_CHUNK])
+            except TimeoutError:
+                if time.monotonic() >= until:
+                    raise ChannelClosedError("the engine takes no more input") from None
+                continue
+            except OSError as error:
+                raise ChannelClosedError(str(error)) from None
+            left = left[sent:]
+            until = time.monotonic() + _SEND_TIMEOUT
+
+    def receive(self) -> tuple[int, bytes] | None:
+        """The next frame, or None when none came for a moment.
+
+        Raises:
+            ChannelClosedError: there will be none any more.
+            WireError: what came is no frame.
+        """
+        if (held := self._frames.next()) is not None:
+            return held
+        self._check()
+        try:
+            octets = self._socket.recv(_CHUNK)
+        except TimeoutError:
+            return None
+        except OSError as error:
+            raise ChannelClosedError(str(error)) from None
+        if not octets:
+            raise ChannelClosedError("the stream has ended")
+        self._raw += octets
+        self._unwrap()
+        return self._frames.next()
+
+    def peek(self) -> bool:
+        """Whether the other side is there; a box that waits has nothing to say.
+
+        Raises:
+            ChannelClosedError: it is not.
+        """
+        self._check()
+        readable, _, _ = select.select([self._socket], [], [], 0)
+        return not readable
+
+    def close(self) -> None:
+        """Let go of the box: its supervisor sees the end of its stdin and ends. A reader is woken."""
+        self._closed = True
+        if os.getpid() == self._pid:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+        for owner in (getattr(self._stream, "_response", None), self._stream, self._socket):
+            if owner is not None:
+                with contextlib.suppress(OSError):
+                    owner.close()
+
+    def _check(self) -> None:
+        if self._closed or os.getpid() != self._pid:
+            raise ChannelClosedError("this side is closed")
+
+    def _unwrap(self) -> None:
+        """Take the engine's headers off."""
+        raw = self._raw
+        start = 0
+        while len(raw) - start >= _ENGINE_HEADER.size:
+            source, size = _ENGINE_HEADER.unpack_from(raw, start)
+            end = start + _ENGINE_HEADER.size + size
+            if len(raw) < end:
+                break
+            octets = bytes(raw[start + _ENGINE_HEADER.size : end])
+            if source == _STDOUT:
+                self._frames.feed(octets)
+            else:
+                self._complaint = (self._complaint + octets)[-_COMPLAINT:]
+            start = end
+        del raw[:start]

@@ -1,0 +1,59 @@
+"""The time of one step: only what its own code takes, and the ladder that ends it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TO_KILL = 1.0  # seconds that code has after the interrupt
+_TO_REMOVE = 5.0  # seconds that the supervisor has after it was told to kill
+
+
+class Rung(Enum):
+    """How far the ladder has been climbed."""
+
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    KILLED = "killed"
+    REMOVED = "removed"
+
+
+class StepClock:
+    """Counts a step's time, without that of host calls.
+
+    Args:
+        limit: seconds the step may run.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self._since = time.monotonic()
+        self._outside = 0.0
+        self.rung = Rung.RUNNING
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """Time in here is the host's and not the step's."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self._outside += time.monotonic() - start
+
+    def climb(self) -> Rung | None:
+        """The rung that is due now, once; None while there is none."""
+        used = time.monotonic() - self._since - self._outside - self._limit
+        due = {
+            Rung.RUNNING: (0.0, Rung.INTERRUPTED),
+            Rung.INTERRUPTED: (_TO_KILL, Rung.KILLED),
+            Rung.KILLED: (_TO_KILL + _TO_REMOVE, Rung.REMOVED),
+        }.get(self.rung)
+        if due is None or used < due[0]:
+            return None
+        self.rung = due[1]
+        return self.rung

@@ -1,0 +1,96 @@
+"""Calls of the host's tools from the user's code: what `search("x")` does inside of the box."""
+
+from __future__ import annotations
+
+import _thread
+import builtins
+import os
+
+from sandbox.docker.guest.values import clean, packed
+from sandbox.docker.guest.wire import ANSWER, CALL, END
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from sandbox.docker.guest.interrupts import Interrupts
+    from sandbox.docker.guest.worker import Channel
+
+_NO_VALUE = object()
+
+
+class StepEnded(BaseException):
+    """The host has its final answer: nothing of this step counts any more."""
+
+
+class HostCalls:
+    """One call at a time, from whichever thread.
+
+    Args:
+        channel: the worker's end.
+        settings: what the host sent at boot.
+        interrupts: held back while a call is under way, or its answer would be taken for the next one's.
+        unpack: makes a value of what came over the wire.
+    """
+
+    def __init__(
+        self, channel: Channel, settings: dict[str, Any], interrupts: Interrupts, unpack: Callable[[Any], Any]
+    ) -> None:
+        self._channel, self._settings, self._interrupts, self._unpack = channel, settings, interrupts, unpack
+        self._lock = _thread.allocate_lock()
+        self._getpid, self._exit = os.getpid, os._exit
+        self._pid = os.getpid()
+        self._step = ""
+        self._count = 0
+        self._ended = False
+
+    def begin(self, step: str) -> None:
+        """A step starts; `step` is the id that its calls carry."""
+        self._step, self._count, self._ended = step, 0, False
+
+    def named(self, name: str) -> Callable[..., Any]:
+        """What stands for the host's tool of this name."""
+
+        def tool(*args: Any, **kwargs: Any) -> Any:
+            return self._call(name, args, kwargs)
+
+        tool.__name__ = tool.__qualname__ = name
+        return tool
+
+    def _call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._getpid() != self._pid:
+            raise RuntimeError(f"{name}() can only be called from the process that runs the step, not from a fork of it")
+        message = {
+            "name": name,
+            "args": [packed(value, self._settings) for value in args],
+            "kwargs": {clean(key): packed(value, self._settings) for key, value in kwargs.items()},
+        }
+        with self._lock, self._interrupts.held():
+            if self._ended:
+                raise StepEnded
+            answer = self._exchange(message)
+        if answer is None:
+            raise StepEnded
+        if "error" in answer:
+            raise _raised(answer["error"])
+        return self._unpack(answer["value"])
+
+    def _exchange(self, message: dict[str, Any]) -> dict[str, Any] | None:
+        self._count += 1
+        self._channel.send(CALL, {"step": self._step, "call": self._count, **message})
+        kind, answer = self._channel.receive()
+        if kind == END:
+            self._ended = True
+            return None
+        if kind != ANSWER or answer["call"] != self._count:
+            self._exit(70)
+        return answer
+
+
+def _raised(error: dict[str, str]) -> BaseException:
+    kind = getattr(builtins, error["type"], Exception)
+    try:
+        return kind(error["message"])
+    except TypeError:  # one of those that want more than a message
+        return Exception(f"{error['type']}: {error['message']}")

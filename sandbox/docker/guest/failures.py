@@ -1,0 +1,74 @@
+"""An error of the user's code as text for the agent that wrote it: the lines of its own steps, type and message."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_MESSAGE_LIMIT = 6_000
+_FRAMES = 20
+
+
+def described(error: BaseException, filename: str, sources: dict[str, str]) -> dict[str, Any]:
+    """What the host is told of an error.
+
+    Args:
+        error: what the step raised.
+        filename: of the step.
+        sources: text of each step by its filename.
+
+    Returns:
+        `text`, which ends with type and message, and `line` in this step, counted from 1, or None.
+    """
+    message = _message(error)
+    if isinstance(error, SyntaxError) and error.filename == filename:
+        return {"text": _syntax(error), "line": error.lineno}
+    places = _places(error)
+    lines = [line for name, line, _ in places if name == filename]
+    shown = places if len(places) <= _FRAMES else places[: _FRAMES // 2] + places[-_FRAMES // 2 :]
+    text = "".join(_place(*place, filename, sources) for place in shown)
+    return {"text": f"Traceback (most recent call last):\n{text}{message}", "line": lines[-1] if lines else None}
+
+
+def from_the_step(error: BaseException, filename: str) -> bool:
+    """Whether any line of the step had run when the error was raised."""
+    return any(name == filename for name, _, _ in _places(error))
+
+
+def _places(error: BaseException) -> list[tuple[str, int, str]]:
+    """File, line and function of each frame, without those of the worker itself."""
+    places: list[tuple[str, int, str]] = []
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if not code.co_filename.startswith("<sandbox."):
+            places.append((code.co_filename, trace.tb_lineno, code.co_name))
+        trace = trace.tb_next
+    return places
+
+
+def _place(name: str, line: int, function: str, filename: str, sources: dict[str, str]) -> str:
+    source = sources.get(name)
+    file = "this step" if name == filename else "an earlier step" if source is not None else name
+    inside = "" if function == "<module>" else f", in {function}"
+    lines = source.splitlines() if source is not None else []
+    quoted = f"    {lines[line - 1].strip()[:200]}\n" if 0 < line <= len(lines) else ""
+    return f'  File "{file}", line {line}{inside}\n{quoted}'
+
+
+def _syntax(error: SyntaxError) -> str:
+    quoted = f"    {error.text.strip()[:200]}\n" if error.text else ""
+    return f'  File "this step", line {error.lineno}\n{quoted}{type(error).__name__}: {error.msg}'
+
+
+def _message(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        text = "(the error's message can't be printed)"
+    text = text if len(text) <= _MESSAGE_LIMIT else f"{text[:_MESSAGE_LIMIT]}… ({len(text) - _MESSAGE_LIMIT:,} more)"
+    return (f"{name}: {text}" if text else name).encode("utf-8", "replace").decode()

@@ -1,0 +1,60 @@
+"""SIGINT as the first rung of the time ladder: an error in the user's code, never in the worker's own."""
+
+from __future__ import annotations
+
+import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Interrupts:
+    """Raises KeyboardInterrupt in the main thread, only while code of the user runs."""
+
+    def __init__(self) -> None:
+        self._open = False
+        self._came = False
+        self._signal, self._number = signal.signal, signal.SIGINT
+
+    def install(self) -> None:
+        """Take the signal over; code of an earlier step may have put its own handler there."""
+        self._signal(self._number, self._take)
+
+    def begin(self) -> None:
+        """From here on an interrupt is an error of the code; one that came too early counts."""
+        self._open, self._came = True, False
+
+    def end(self) -> None:
+        """From here on an interrupt is ignored."""
+        self._open = False
+
+    def held(self) -> _Held:
+        """A context in which an interrupt waits, and is raised at its end."""
+        return _Held(self)
+
+    def _take(self, *_: Any) -> None:
+        self._came = True
+        if self._open:
+            raise KeyboardInterrupt
+
+    def _pause(self) -> bool:
+        was, self._open = self._open, False
+        return was
+
+    def _resume(self, was: bool) -> None:
+        self._open = was
+        if was and self._came:
+            raise KeyboardInterrupt
+
+
+class _Held:
+    def __init__(self, interrupts: Interrupts) -> None:
+        self._interrupts = interrupts
+        self._was = False
+
+    def __enter__(self) -> None:
+        self._was = self._interrupts._pause()
+
+    def __exit__(self, *_: object) -> None:
+        self._interrupts._resume(self._was)

@@ -1,0 +1,58 @@
+"""What the kernel is told about the two processes of a box: who may look into whom, who dies first, who runs first."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+
+from sandbox.docker.guest.seccomp import confine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_PR_SET_DUMPABLE = 4
+_NICEST = 19
+_OOM_FIRST = "1000"
+_OOM_COUNTERS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+
+
+def hide() -> None:
+    """Make this process's memory and descriptors unreachable for others of its uid, under /proc too."""
+    _set_dumpable(0)
+
+
+def confine_worker(settings: dict[str, Any]) -> None:
+    """In the worker, before any code of the user: it dies first, runs last, and can't get at process 1.
+
+    Its weight of 15 to the supervisor's 1,024 counts only among the processes of this box.
+    """
+    os.setsid()
+    os.nice(_NICEST)
+    _set_dumpable(1)  # or its own files under /proc would belong to root
+    with open("/proc/self/oom_score_adj", "w") as score:
+        score.write(_OOM_FIRST)
+    if settings["heap"]:
+        # Python then raises MemoryError where the cgroup would kill.
+        resource.setrlimit(resource.RLIMIT_DATA, (settings["heap"], settings["heap"]))
+    confine(loopback=settings["loopback"])
+
+
+def oom_kills() -> int:
+    """How many processes of this box the kernel has ended for want of memory; 0 where it doesn't say."""
+    for path in _OOM_COUNTERS:
+        try:
+            with open(path) as counters:
+                words = counters.read().split()
+        except OSError:
+            continue
+        if "oom_kill" in words:
+            return int(words[words.index("oom_kill") + 1])
+    return 0
+
+
+def _set_dumpable(value: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_DUMPABLE, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "PR_SET_DUMPABLE was refused")

@@ -1,0 +1,284 @@
+"""Process 1 of a box: alone holds the host's pipes, keeps one worker alive, and lets it run only when it should.
+
+Runs in the container, from source that came over its stdin; it imports nothing but the standard library and its siblings
+here. Between a worker's frame and the host's reply every other process of the box is stopped, so that waiting for a host
+call, or for the next step, costs no CPU. It ends with its stdin: no box outlives the process that opened it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+
+from sandbox.docker.guest import worker
+from sandbox.docker.guest.folder import Folder
+from sandbox.docker.guest.isolation import hide, oom_kills
+from sandbox.docker.guest.wire import (
+    ANSWER,
+    CALL,
+    DONE,
+    DROPPED,
+    END,
+    EXECUTE,
+    FILE,
+    FILED,
+    INTERRUPT,
+    KILL,
+    LOST,
+    PRINTED,
+    READY,
+    Frames,
+    WireError,
+    frame,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_CHUNK = 65536
+_BACKLOG = 1 << 20  # bytes for the host that may wait before the worker is no longer read
+_UNWIND_TIME = 1.0  # seconds that a step gets to leave its loops and finally blocks after its final answer
+
+
+class Supervisor:
+    """Passes frames between host and worker, and replaces a worker that died or broke the rules.
+
+    Args:
+        settings: what the host sent at boot; see `launch.boot`.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings = settings
+        self._host = Frames(settings["host_frame_limit"])
+        self._out = bytearray()
+        self._folder = Folder(settings["home"])
+        # The write end stays open here too, so that the pipe never ends, whatever the worker closes.
+        self._printed, self._print_end = os.pipe()
+        self._wake, self._waker = socket.socketpair()
+        for end in (self._printed, self._wake.fileno(), self._waker.fileno(), 0, 1):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # only for the byte that it makes Python write
+        self._room, self._dropped = settings["output_limit"], 0
+        self._start_worker()
+
+    def serve(self) -> None:
+        """Work until the host closes its end."""
+        self._send(READY, json.dumps({"python": sys.version.split()[0], "machine": os.uname().machine}).encode())
+        while True:
+            for descriptor in self._ready():
+                self._handle(descriptor)
+            if self._unwinding is not None and time.monotonic() >= self._unwinding:
+                self._replace("unwinding")
+
+    def _ready(self) -> list[int]:
+        """Wait for the next event. Whoever would overfill a buffer is not read for now."""
+        poll = select.poll()
+        poll.register(0, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        if len(self._out) <= _BACKLOG:
+            poll.register(self._channel, select.POLLIN | (select.POLLOUT if self._inward else 0))
+            poll.register(self._printed, select.POLLIN)
+        if self._out:
+            poll.register(1, select.POLLOUT)
+        patience = None if self._unwinding is None else max(0.0, self._unwinding - time.monotonic()) * 1000
+        return [descriptor for descriptor, _ in poll.poll(patience)]
+
+    def _handle(self, descriptor: int) -> None:
+        if descriptor == 0:
+            self._from_host()
+        elif descriptor == 1:
+            self._flush()
+        elif descriptor == self._wake.fileno():
+            self._reap()
+        elif descriptor == self._printed:
+            self._read_printed()
+        elif descriptor == self._channel.fileno():
+            self._push()
+            self._from_worker()
+
+    # From the host. It is trusted; what it may not know is that the worker has just died, and then its frames for it
+    # are dropped: the LOST that it has not read yet answers them.
+
+    def _from_host(self) -> None:
+        octets = _read(0)
+        if octets == b"":
+            self._end()
+        self._host.feed(octets or b"")
+        while (received := self._host.next()) is not None:
+            kind, payload = received
+            if kind == EXECUTE:
+                self._room, self._dropped, self._unwinding = self._settings["output_limit"], 0, None
+                self._to_worker(kind, payload)
+            elif kind in (ANSWER, END):
+                self._unwinding = time.monotonic() + _UNWIND_TIME if kind == END else None
+                self._to_worker(kind, payload)
+            elif kind == INTERRUPT and self._running:
+                os.kill(self._pid, signal.SIGINT)
+            elif kind == KILL:
+                self._replace("killed")
+            elif kind == FILE:
+                self._send(FILED, self._folder.answer(payload))
+
+    def _to_worker(self, kind: int, payload: bytes) -> None:
+        self._inward += frame(kind, payload)
+        self._push()
+        self._running = True
+        _signal_all(signal.SIGCONT)
+
+    # From the worker. Every byte may be forged by the code that runs in it.
+
+    def _from_worker(self) -> None:
+        try:
+            octets = _read(self._channel.fileno())
+            if octets is None:
+                return
+            if octets == b"":
+                return self._replace("ended")
+            self._worker_frames.feed(octets)
+            while (received := self._worker_frames.next()) is not None:
+                if not self._running or received[0] not in (CALL, DONE):
+                    return self._replace("forged")
+                self._pause(*received)
+        except (WireError, ConnectionError):
+            self._replace("forged")
+
+    def _pause(self, kind: int, payload: bytes) -> None:
+        """The worker waits now; let nothing of the box run until the host has replied."""
+        self._running, self._unwinding = False, None
+        _signal_all(signal.SIGSTOP)
+        self._read_printed()
+        if kind == DONE and self._dropped:
+            self._queue(DROPPED, str(self._dropped).encode())
+        self._send(kind, payload)
+
+    def _read_printed(self) -> None:
+        while octets := _read(self._printed):
+            kept = octets[: self._room]
+            self._room -= len(kept)
+            self._dropped += len(octets) - len(kept)
+            if kept:
+                self._queue(PRINTED, kept)
+            if len(self._out) > _BACKLOG or len(octets) < _CHUNK:
+                break
+        self._flush()
+
+    # Life and death of the worker.
+
+    def _start_worker(self) -> None:
+        self._pid, self._channel = worker.spawn(self._settings, self._print_end)
+        self._channel.setblocking(False)
+        self._worker_frames = Frames(self._settings["frame_limit"])
+        self._inward = bytearray()
+        self._running, self._unwinding, self._status = False, None, None
+        self._oom_kills = oom_kills()
+
+    def _replace(self, reason: str) -> None:
+        """End everything in the box and start afresh; the host is told why."""
+        _signal_all(signal.SIGKILL)
+        self._reap_all()
+        if oom_kills() > self._oom_kills:
+            reason = "memory"
+        elif self._status == worker.HARNESS_FAILED:
+            reason = "broken"
+        self._read_printed()
+        if self._dropped:
+            self._queue(DROPPED, str(self._dropped).encode())
+            self._dropped = 0
+        self._channel.close()
+        status = self._status
+        self._start_worker()
+        self._send(LOST, json.dumps({"reason": reason, "status": status}).encode())
+
+    def _reap(self) -> None:
+        _read(self._wake.fileno())
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._note(pid, status)
+
+    def _reap_all(self) -> None:
+        """Wait for the end of every process; whoever was born between two kills is killed by the next."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid:
+                self._note(pid, status)
+            else:
+                _signal_all(signal.SIGKILL)
+                time.sleep(0.001)
+
+    def _note(self, pid: int, status: int) -> None:
+        if pid == self._pid:
+            self._status = os.waitstatus_to_exitcode(status)
+
+    def _end(self) -> None:
+        _signal_all(signal.SIGKILL)
+        os._exit(0)
+
+    # To both sides, without ever waiting.
+
+    def _send(self, kind: int, payload: bytes) -> None:
+        self._queue(kind, payload)
+        self._flush()
+
+    def _queue(self, kind: int, payload: bytes) -> None:
+        self._out += frame(kind, payload)
+
+    def _flush(self) -> None:
+        _drain(1, self._out)
+
+    def _push(self) -> None:
+        _drain(self._channel.fileno(), self._inward)
+
+
+def _read(descriptor: int) -> bytes | None:
+    """What is there now: None for nothing yet, no bytes for the end."""
+    try:
+        return os.read(descriptor, _CHUNK)
+    except BlockingIOError:
+        return None
+    except ConnectionError:
+        return b""
+
+
+def _drain(descriptor: int, waiting: bytearray) -> None:
+    while waiting:
+        try:
+            written = os.write(descriptor, memoryview(waiting)[:_CHUNK])
+        except BlockingIOError:
+            return
+        except (BrokenPipeError, ConnectionError):
+            waiting.clear()  # its end is noticed where it is read
+            return
+        del waiting[:written]
+
+
+def _signal_all(number: int) -> None:
+    """Send a signal to every process of the box but this one."""
+    try:
+        os.kill(-1, number)
+    except ProcessLookupError:
+        pass
+
+
+def main(settings: dict[str, Any]) -> None:
+    """Be process 1 until the host is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # process 1 gets no other that it has no handler for
+    hide()
+    try:
+        Supervisor(settings).serve()
+    finally:
+        _signal_all(signal.SIGKILL)

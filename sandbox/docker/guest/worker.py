@@ -1,0 +1,141 @@
+"""The process that runs the user's Python: forked from the supervisor, confined, and asked for one step after another.
+
+What it sends may have been forged by the code it ran, and its own machinery broken by it. When that machinery fails, it
+ends with a status that the supervisor knows, and a fresh worker takes its place.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+
+from sandbox.docker.guest.isolation import confine_worker
+from sandbox.docker.guest.wire import DONE, EXECUTE, HEADER, frame
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+HARNESS_FAILED = 70  # exit status of a worker whose own machinery broke
+_CHANNEL = 3
+
+
+def spawn(settings: dict[str, Any], output: int) -> tuple[int, socket.socket]:
+    """Fork a worker.
+
+    Args:
+        settings: what the host sent at boot.
+        output: descriptor that gets its stdout and stderr.
+
+    Returns:
+        Its process id, and the supervisor's end of its channel.
+    """
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid:
+        theirs.close()
+        return pid, ours
+    try:
+        channel = _take_descriptors(theirs.fileno(), output)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGCHLD, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        confine_worker(settings)
+        _run(settings, channel)
+    except BaseException as error:
+        os.write(2, f"the sandbox failed: {type(error).__name__}: {error}\n".encode("utf-8", "replace"))
+    finally:
+        os._exit(HARNESS_FAILED)
+
+
+def _take_descriptors(channel: int, output: int) -> int:
+    """Keep three standard descriptors and the channel; close all others, the host's pipes among them."""
+    # Out of the way first: any of the low numbers may be one that is still needed.
+    channel, output = (fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 100) for number in (channel, output))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, number in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(source, number)
+    os.dup2(channel, _CHANNEL, inheritable=False)
+    os.closerange(_CHANNEL + 1, 1024)
+    for number in (1, 2):
+        os.set_blocking(number, True)
+    return _CHANNEL
+
+
+def _run(settings: dict[str, Any], channel: int) -> None:
+    if settings["kind"] == "node":
+        from sandbox.docker.guest import node
+
+        node.become(settings, channel)
+    from sandbox.docker.guest.evaluation import Session
+
+    Worker(channel, settings, Session).serve()
+
+
+class Channel:
+    """The worker's end: whole frames in, whole frames out.
+
+    Holds its own references to what it calls, so that code which replaces `os.read` only breaks its own use of it.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._read, self._write = os.read, os.write
+        self._loads, self._dumps = json.loads, json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+    def receive(self) -> tuple[int, Any]:
+        """Wait for the next frame: its kind and what its JSON says."""
+        size, kind = HEADER.unpack(self._exactly(HEADER.size))
+        return kind, self._loads(self._exactly(size))
+
+    def send(self, kind: int, message: Any) -> None:
+        """Send one frame."""
+        octets = memoryview(frame(kind, self._dumps(message).encode("utf-8", "replace")))
+        while octets:
+            octets = octets[self._write(self._descriptor, octets) :]
+
+    def _exactly(self, size: int) -> bytes:
+        parts = []
+        while size:
+            part = self._read(self._descriptor, min(size, 1 << 20))
+            if not part:
+                os._exit(0)
+            parts.append(part)
+            size -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+class Worker:
+    """Runs steps for ever.
+
+    Args:
+        descriptor: its end of the channel.
+        settings: what the host sent at boot.
+        session: makes what evaluates code, from a channel and the settings.
+    """
+
+    def __init__(self, descriptor: int, settings: dict[str, Any], session: Any) -> None:
+        self._channel = Channel(descriptor)
+        self._session = session(self._channel, settings)
+        self._pid = os.getpid()
+        self._exit = os._exit
+        self._getpid = os.getpid
+        for name in [name for name in sys.modules if name == "sandbox" or name.startswith("sandbox.")]:
+            del sys.modules[name]
+
+    def serve(self) -> None:
+        """Take frames and answer each with one DONE."""
+        while True:
+            kind, step = self._channel.receive()
+            if kind != EXECUTE:
+                self._exit(HARNESS_FAILED)
+            try:
+                done = self._session.run(step)
+            finally:
+                if self._getpid() != self._pid:
+                    self._exit(0)  # a fork of the user's code came back here: it must never go on as the worker
+            self._channel.send(DONE, done)

@@ -1,0 +1,131 @@
+"""What a box is started with: the limits as the engine takes them, and the guest's source, sent over its stdin.
+
+The image needs nothing of ours, only a `python3`.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from sandbox.settings import SandboxSettings
+
+HOME: Final = "/tmp/work"  # noqa: S108 - in the container, on its own tmpfs
+_MiB: Final = 1024 * 1024
+_CPU_PERIOD: Final = 100_000  # µs
+_INODES: Final = 4096
+_OPEN_FILES: Final = 256
+_GUEST: Final = (
+    "wire",
+    "tags",
+    "seccomp",
+    "isolation",
+    "folder",
+    "values",
+    "interrupts",
+    "calls",
+    "failures",
+    "evaluation",
+    "worker",
+    "supervisor",
+)
+_BOOT: Final = """\
+import json, os, sys, types
+def take(size):
+    parts = []
+    while size:
+        part = os.read(0, size)
+        if not part: os._exit(0)
+        parts.append(part); size -= len(part)
+    return b"".join(parts)
+boot = json.loads(take(int.from_bytes(take(4), "big")))
+for name in ("sandbox", "sandbox.docker", "sandbox.docker.guest"):
+    sys.modules[name] = types.ModuleType(name)
+for name, source in boot["modules"]:
+    full = "sandbox.docker.guest." + name
+    module = sys.modules[full] = types.ModuleType(full)
+    setattr(sys.modules["sandbox.docker.guest"], name, module)
+    exec(compile(source, "<" + full + ">", "exec", dont_inherit=True), module.__dict__)
+del source
+sys.modules["sandbox.docker.guest.supervisor"].main(boot["settings"])
+"""
+COMMAND: Final = ("python3", "-I", "-B", "-c", _BOOT)
+
+
+def frame_limit(settings: SandboxSettings) -> int:
+    """Bytes of the largest frame that either side takes; JSON and base64 make values longer."""
+    return 2 * settings.value_limit + 64 * 1024
+
+
+def boot(settings: SandboxSettings, *, kind: str = "python") -> bytes:
+    """What is written to a new box's stdin.
+
+    Args:
+        settings: the limits.
+        kind: `python` or `node`, what the worker runs.
+    """
+    folder = files("sandbox.docker.guest")
+    modules = [(name, (folder / f"{name}.py").read_text("utf-8")) for name in _GUEST]
+    guest = {
+        "kind": kind,
+        "home": HOME,
+        "heap": 0 if kind == "node" else settings.memory - max(24 * _MiB, settings.memory // 8),
+        "output_limit": settings.output_limit,
+        "value_limit": settings.value_limit,
+        "value_depth": settings.value_depth,
+        "recursion_limit": settings.recursion_limit,
+        "frame_limit": frame_limit(settings),
+        "host_frame_limit": 8 * frame_limit(settings),
+        "loopback": False,
+    }
+    octets = json.dumps({"modules": modules, "settings": guest}).encode()
+    return len(octets).to_bytes(4, "big") + octets
+
+
+def uid(*, rootless: bool) -> int:
+    """A user id for one box, so that no two share what the kernel counts by user.
+
+    Where the engine maps ids, only the first 65,536 exist.
+    """
+    lowest, count = (10_000, 50_000) if rootless else (200_000, 1_000_000_000)
+    return lowest + secrets.randbelow(count)
+
+
+def host_config(settings: SandboxSettings, user: int, runtime: str | None) -> dict[str, Any]:
+    """The engine's `HostConfig`: everything that a box may not have or do."""
+    tmpfs = f"rw,noexec,nosuid,nodev,size={settings.files_limit},nr_inodes={_INODES},mode=0700,uid={user},gid={user}"
+    limits = {"nofile": _OPEN_FILES, "fsize": settings.file_limit, "core": 0, "msgqueue": 0}
+    config = {
+        "Memory": settings.memory,
+        "MemorySwap": settings.memory,
+        "CpuPeriod": _CPU_PERIOD,
+        "CpuQuota": int(settings.cpus * _CPU_PERIOD),
+        "PidsLimit": settings.processes,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges:true"],
+        "ReadonlyRootfs": True,
+        "Tmpfs": {"/tmp": tmpfs},  # noqa: S108
+        "NetworkMode": "none",
+        "IpcMode": "none",
+        "CgroupnsMode": "private",
+        "Ulimits": [{"Name": name, "Soft": most, "Hard": most} for name, most in limits.items()],
+        "LogConfig": {"Type": "none", "Config": {}},  # json-file would write every frame to the host's disk
+        "AutoRemove": True,
+        "Init": False,  # docker-init is dumpable and has the worker's uid: the channel would be open to the worker
+    }
+    return config | ({"Runtime": runtime} if runtime else {})
+
+
+ENVIRONMENT: Final = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": HOME,
+    "LANG": "C.UTF-8",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MPLBACKEND": "agg",
+}
+

@@ -1,0 +1,368 @@
+"""One agent run's code in a container: steps, host calls served here, and the ends of a step.
+
+What comes from the box is hostile. The order of frames is checked against what may come now, ids against those that were
+given, values against the limits; whatever doesn't fit costs the box its worker or its life, and the agent is told.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from sandbox.docker.channel import ChannelClosedError
+from sandbox.docker.clock import Rung, StepClock
+from sandbox.docker.guest.tags import TagError, tagged, untagged
+from sandbox.docker.guest.wire import (
+    ANSWER,
+    CALL,
+    DONE,
+    DROPPED,
+    END,
+    EXECUTE,
+    INTERRUPT,
+    KILL,
+    LOST,
+    PRINTED,
+    WireError,
+)
+from sandbox.docker.shelf import Shelf
+from sandbox.errors import CodeError, LimitExceeded, SandboxClosed, SessionLost
+from sandbox.executor import Outcome, Sandbox
+from sandbox.host_tools import FINAL_ANSWER, raised_in_code
+from sandbox.settings import SandboxSettings
+from sandbox.values import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.trace import Tracer
+
+    from sandbox.docker.backend import DockerBackend
+    from sandbox.docker.box import Box
+    from sandbox.printed import Printed
+
+STATE_LOST: Final = (
+    "The session was replaced by a fresh one: variables, functions and imports of earlier steps are gone, "
+    "define them again"
+)
+_REASONS: Final = {
+    "memory": "MemoryError: the code used more memory than its sandbox has",
+    "ended": "the process that ran the code ended",
+    "broken": "the process that ran the code was broken by it",
+    "forged": "the code interfered with the sandbox's own channel",
+    "unwinding": "the code went on after its final answer",
+    "killed": "the process that ran the code was ended",
+}
+_TEXT_LIMIT: Final = 8_000
+_UNWOUND: Final = 3.0  # seconds to hear that a step has left its loops after a final answer; the guest gives it one
+_DEPTH_OF_FRAMES: Final = 8  # levels that tags may add to a value
+
+
+class DockerSandbox(Sandbox):
+    """A sandbox in a container; useful alone: `CodeAgent(executor=DockerSandbox())`.
+
+    The container starts with the first step, or is one that the backend kept ready.
+
+    Args:
+        limits: what the code may use; the defaults of the settings otherwise.
+        step_timeout: seconds one step may execute; short for `limits`.
+        image: name or id of the image; short for `limits`.
+        runtime: container runtime, `auto` for gVisor where it is there; short for `limits`.
+        tracer: records every execution as a span.
+        stop: when set, running code ends with `ExecutionStopped`.
+        deadline: the same at this moment of `time.monotonic()`, in seconds.
+        files: put in before the first step.
+        backend: who makes containers; without it the sandbox has its own.
+
+    Raises:
+        SandboxUnavailable: there is no engine or no image; the message says what to do.
+    """
+
+    backend = "docker"
+
+    def __init__(
+        self,
+        *,
+        limits: SandboxSettings | None = None,
+        step_timeout: float | None = None,
+        image: str | None = None,
+        runtime: str | None = None,
+        tracer: Tracer | None = None,
+        stop: threading.Event | None = None,
+        deadline: float | None = None,
+        files: Mapping[str, bytes] | None = None,
+        backend: DockerBackend | None = None,
+    ) -> None:
+        asked = {"step_timeout": step_timeout, "image": image, "runtime": runtime}
+        given = {name: value for name, value in asked.items() if value is not None}
+        settings = _changed(limits or SandboxSettings(), given)
+        super().__init__(limits=settings, tracer=tracer, stop=stop, deadline=deadline, files=files)
+        self._boxes = backend or _own_backend(settings)
+        self._own_boxes = backend is None
+        self._life = threading.Lock()
+        self._box: Box | None = None
+        self._shelf = Shelf(self._files, self.limits)
+        self._tool_names_sent: list[str] | None = None
+        self._unwinding: str | None = None
+
+    @property
+    def container(self) -> str | None:
+        """Id of the container, for diagnosis; None while there is none."""
+        box = self._box
+        return box.id if box is not None else None
+
+    def get_file(self, name: str) -> bytes:
+        """Read a file that was put, or that the code wrote; see `Sandbox.get_file`."""
+        self._check_open()
+        return self._shelf.get(name, self._box)
+
+    def list_files(self) -> list[str]:
+        """Names of all files, sorted; see `Sandbox.list_files`."""
+        self._check_open()
+        return self._shelf.names(self._box)
+
+    def put_file(self, name: str, content: bytes) -> None:
+        """Write a file that code opens by this name; see `Sandbox.put_file`."""
+        self._check_open()
+        self._shelf.put(name, content, self._box)
+
+    def _execute(self, code: str, printed: Printed) -> Outcome:
+        try:
+            box = self._prepared(printed)
+            step = self._send_step(box, code)
+            return self._follow(box, step, printed)
+        except WireError as error:
+            self._drop_box()
+            raise SessionLost(f"{_REASONS['forged']} ({error}). {STATE_LOST}.") from None
+        except ChannelClosedError as closed:
+            raise self._gone(closed) from None
+
+    def _close(self) -> None:
+        self._drop_box()
+        if self._own_boxes:
+            self._boxes.close()
+
+    # Before a step
+
+    def _prepared(self, printed: Printed) -> Box:
+        """Have a box whose worker waits for code."""
+        if self._unwinding is not None:
+            self._settle(printed)
+        self._cold = self._box is None
+        if self._box is None:
+            box = self._boxes.take(self)
+            with self._life:
+                self._box = box
+                closed = self._closed
+            if closed:
+                self._drop_box()
+                self._check_open()
+            self._forget()
+            self._shelf.fill(box)
+        return self._box or self._never()
+
+    def _settle(self, printed: Printed) -> None:
+        """Wait until the code of the step before has let go of its final answer."""
+        step, self._unwinding = self._unwinding, None
+        box, until = self._box, time.monotonic() + _UNWOUND
+        while box is not None and time.monotonic() < until:
+            received = box.channel.receive()
+            if received is None:
+                self._watch()
+            elif received[0] == LOST:
+                self._forget()
+                break
+            elif received[0] == DONE and _message(received[1]).get("id") == step:
+                return
+        else:
+            self._drop_box()
+        printed.write(f"(note: {STATE_LOST}.)\n")
+
+    def _send_step(self, box: Box, code: str) -> str:
+        step = secrets.token_hex(8)
+        message: dict[str, Any] = {"id": step, "code": code.encode("utf-8", "replace").decode()}
+        if self._unsent:
+            message["variables"] = {name: tagged(value) for name, value in self._unsent.items()}
+        names = list(self._tools)
+        if names != self._tool_names_sent:
+            message["tools"] = names
+        box.channel.send(EXECUTE, _octets(message))
+        self._unsent, self._tool_names_sent = {}, names
+        return step
+
+    def _forget(self) -> None:
+        """The worker is a fresh one: what the host sent must be sent again."""
+        self._unsent = dict(self._variables)
+        self._tool_names_sent = None
+
+    # During a step
+
+    def _follow(self, box: Box, step: str, printed: Printed) -> Outcome:
+        clock, calls = StepClock(self.limits.step_timeout), 0
+        while True:
+            received = box.channel.receive()
+            if received is None:
+                self._watch()
+                self._climb(box, clock)
+                continue
+            kind, payload = received
+            if kind == PRINTED:
+                printed.write_octets(payload)
+            elif kind == DROPPED:
+                printed.drop(_count(payload))
+            elif kind == DONE:
+                return self._done(payload, step, clock)
+            elif kind == LOST:
+                raise self._lost(payload, clock)
+            elif kind == CALL:
+                calls += 1
+                with clock.outside():
+                    outcome = self._answer(box, payload, step, calls)
+                if outcome is not None:
+                    return outcome
+            else:
+                raise WireError(f"a frame of kind {kind} in the middle of a step")
+            if printed_flood(kind):
+                self._watch()
+                self._climb(box, clock)
+
+    def _watch(self) -> None:
+        self._check_open()
+        self._check_stop()
+
+    def _climb(self, box: Box, clock: StepClock) -> None:
+        rung = clock.climb()
+        if rung is Rung.INTERRUPTED:
+            box.channel.send(INTERRUPT, b"")
+        elif rung is Rung.KILLED:
+            box.channel.send(KILL, b"")
+        elif rung is Rung.REMOVED:
+            self._drop_box()
+            raise self._out_of_time(state_lost=True)
+
+    def _answer(self, box: Box, payload: bytes, step: str, calls: int) -> Outcome | None:
+        """Serve one call. Its outcome ends the step, if it was the final answer."""
+        call = _message(payload)
+        name, args, kwargs = call.get("name"), call.get("args"), call.get("kwargs")
+        if call.get("step") != step or type(call.get("call")) is not int:
+            raise WireError("a call that belongs to no step")
+        if type(name) is not str or type(args) is not list or type(kwargs) is not dict:
+            raise WireError("a call of another shape")
+        if calls > self.limits.max_host_calls:
+            self._end_step(box, step)
+            raise LimitExceeded(f"the step made more than {self.limits.max_host_calls:,} calls of tools; make fewer")
+        try:
+            given = tuple(self._value(value) for value in args), {key: self._value(kwargs[key]) for key in kwargs}
+            result = self._call_tool(name, *given)
+            if name == FINAL_ANSWER:
+                self._end_step(box, step)
+                return Outcome(result, is_final=True)
+            answer: dict[str, Any] = {"value": tagged(plain(result, self.limits))}
+        except TagError as error:
+            raise WireError(str(error)) from None
+        except (ChannelClosedError, WireError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a tool raises becomes an error in the code that called it
+            answer = {"error": raised_in_code(error)}
+        box.channel.send(ANSWER, _octets({"call": call["call"], **answer}))
+        return None
+
+    def _value(self, value: Any) -> Any:
+        return untagged(value, self.limits.value_depth + _DEPTH_OF_FRAMES)
+
+    def _end_step(self, box: Box, step: str) -> None:
+        box.channel.send(END, b"{}")
+        self._unwinding = step
+
+    # The ends of a step
+
+    def _done(self, payload: bytes, step: str, clock: StepClock) -> Outcome:
+        message = _message(payload)
+        if message.get("id") != step:
+            raise WireError("an answer that belongs to no step")
+        if clock.rung is not Rung.RUNNING:
+            raise self._out_of_time(state_lost=False)
+        error = message.get("error")
+        if error is not None:
+            raise _code_error(error)
+        try:
+            return Outcome(self._value(message.get("value")))
+        except TagError as odd:
+            raise WireError(str(odd)) from None
+
+    def _lost(self, payload: bytes, clock: StepClock) -> LimitExceeded:
+        self._forget()
+        reason = str(_message(payload).get("reason"))
+        if clock.rung is not Rung.RUNNING and reason != "memory":
+            return self._out_of_time(state_lost=True)
+        return SessionLost(f"{_REASONS.get(reason, _REASONS['ended'])}. {STATE_LOST}.")
+
+    def _gone(self, closed: ChannelClosedError) -> Exception:
+        """The stream is closed: by us, by the end of the container, or by the end of the engine."""
+        self._check_open()
+        self._drop_box()
+        self._boxes.check()
+        return SessionLost(f"the sandbox's container ended ({closed}). {STATE_LOST}.")
+
+    def _drop_box(self) -> None:
+        with self._life:
+            box, self._box = self._box, None
+        self._unwinding = None
+        if box is not None:
+            self._boxes.give_back(box, self)
+
+    def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
+        lost = f" {STATE_LOST}." if state_lost else ""
+        return LimitExceeded(
+            f"TimeoutError: the step ran longer than {self.limits.step_timeout:g} s (step_timeout).{lost}",
+            state_lost=state_lost,
+        )
+
+    def _never(self) -> Box:
+        raise SandboxClosed("this sandbox was closed while its code ran")
+
+
+def printed_flood(kind: int) -> bool:
+    """Whether this frame may be one of a stream that never lets the reader look up."""
+    return kind == PRINTED
+
+
+def _own_backend(settings: SandboxSettings) -> DockerBackend:
+    from sandbox.docker.backend import DockerBackend
+
+    return DockerBackend(settings.model_copy(update={"warm": 0}))
+
+
+def _changed(settings: SandboxSettings, changes: dict[str, Any]) -> SandboxSettings:
+    return SandboxSettings.model_validate({**settings.model_dump(), **changes}) if changes else settings
+
+
+def _octets(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _message(payload: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"a frame that is no JSON: {error}"[:200]) from None
+    if not isinstance(message, dict):
+        raise WireError("a frame that is no message")
+    return message
+
+
+def _count(payload: bytes) -> int:
+    return int(payload) if payload.isdigit() and len(payload) < 20 else 0  # noqa: PLR2004 - more than any pipe can
+
+
+def _code_error(error: Any) -> CodeError:
+    if not isinstance(error, dict):
+        raise WireError("an error of another shape")
+    text, line = error.get("text"), error.get("line")
+    shown = text if isinstance(text, str) else "the code raised an error"
+    if len(shown) > _TEXT_LIMIT:
+        shown = f"{shown[: _TEXT_LIMIT // 2]}\n…\n{shown[-_TEXT_LIMIT // 2 :]}"
+    return CodeError(shown, line=line if type(line) is int else None)
