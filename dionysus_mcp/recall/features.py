@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _K1, _B = 1.2, 0.75
+_TRAITS = {"question": Trait.QUESTION, "time": Trait.TIME, "number": Trait.NUMBER, "name": Trait.NAME}
 _FEEDBACK_FROM = 10
 """Candidates from which the best three say what is meant; of fewer they are nearly all, and say nothing."""
 
@@ -52,66 +53,131 @@ def features(
         places: The candidates, each once.
         best_passages: By place, the best cosines of its passages with both vectors, where it has several.
     """
+    around = _around(index, places)
+    cosines = index.matrix.rows(around.safe) @ asked.vectors.T
+    worded, first_words = _worded(index, asked, around)
+    near = _near(cosines[around.at], places, best_passages)
+    speaks = _speaks(index, asked, around)
+    light = _light(cosines.sum(axis=1), first_words, speaks - 0.5 * bool(asked.speakers), around)
+    sentence = near["passage_i"] + near["passage_you"]
+    base = standing(light[around.at] + 0.8 * sentence / 2 + 0.2 * worded["words_pair"] + 0.2 * worded["words_window"])
+    beside = zip(("before", "after", "two_before", "two_after"), around.beside, strict=True)
+    return {
+        **near,
+        **worded,
+        "speaker": speaks[around.at],
+        **{name: light[step] for name, step in beside},
+        "feedback": _feedback(index, places, base),
+        "answers": _answers(index, around),
+        **_seen(index, asked, places),
+        "first": _first(index, places, around),
+        "base": base,
+        **_threads(index.column("threads", places), base),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """The candidates and what stands beside them in their threads, each once.
+
+    Attributes:
+        units: Their places; `NOBODY` stands for all that isn't there.
+        at: Where the candidates are in `units`.
+        beside: Where what stands before, after, two before and two after each candidate is in `units`.
+    """
+
+    units: "np.ndarray[Any, Any]"
+    at: "np.ndarray[Any, Any]"
+    beside: "Sequence[np.ndarray[Any, Any]]"
+
+    @property
+    def here(self) -> "np.ndarray[Any, Any]":
+        """Which of `units` are memories."""
+        return self.units != NOBODY
+
+    @property
+    def safe(self) -> "np.ndarray[Any, Any]":
+        """Places to read; what is read for `NOBODY` means nothing."""
+        return self.units.clip(min=0)
+
+
+def _around(index: MemoryIndex, places: "np.ndarray[Any, Any]") -> _Around:
     import numpy as np
 
-    chain = [index.beside(places, step) for step in (-1, 1)]
-    chain += [index.beside(link, step) for link, step in zip(chain, (-1, 1), strict=True)]
-    units, inverse = np.unique(np.concatenate([places, *chain]), return_inverse=True)
+    one = [index.beside(places, step) for step in (-1, 1)]
+    two = [index.beside(link, step) for link, step in zip(one, (-1, 1), strict=True)]
+    units, inverse = np.unique(np.concatenate([places, *one, *two]), return_inverse=True)
     at, *beside = inverse.reshape(5, -1)
-    here = units != NOBODY
-    cosines = index.matrix.rows(np.maximum(units, 0)) @ asked.vectors.T
-    frequency, lengths = _frequencies(index, asked, np.maximum(units, 0))
-    frequency[~here], lengths[~here] = 0.0, 0.0
-    speaks = np.isin(index.column("speakers", np.maximum(units, 0)), list(asked.speakers)).astype(np.float32)
-    mean = index.mean_length
-    weights = np.array([weight for _, weight in asked.terms], dtype=np.float32)
-    before, after = beside[0], beside[1]
-    raw = _bm25(frequency, lengths, weights, mean)
-    pair = _bm25(frequency[at] + frequency[before], lengths[at] + lengths[before], weights, 2 * mean)
-    three = frequency[at] + frequency[before] + frequency[after]
-    window = _bm25(three, lengths[at] + lengths[before] + lengths[after], weights, 3 * mean)
-    plain = np.stack([standing(column) for column in cosines[at].T], axis=1)
-    passage = cosines[at].copy()
+    return _Around(units, at, beside)
+
+
+def _near(cosines: Any, places: Any, best_passages: Mapping[int, Any]) -> "dict[str, np.ndarray[Any, Any]]":
+    """How close each candidate is to the question as "I" and as "you": as a whole, and by its best passage."""
+    passage = cosines.copy()
     for number, place in enumerate(places.tolist()):
         if place in best_passages:
             passage[number] = best_passages[place]
-    sentence = np.stack([standing(column) for column in passage.T], axis=1)
-    light = _light(cosines.sum(axis=1), raw, speaks - 0.5 * bool(asked.speakers), at, here)
-    base = standing(light[at] + 0.8 * sentence.sum(axis=1) / 2 + 0.2 * standing(pair) + 0.2 * standing(window))
-    total = max(float(weights.sum()), 1e-6)
-    covers = (frequency[at] > 0) @ weights / total if len(weights) else np.zeros(len(places), dtype=np.float32)
-    traits = index.column("traits", places)
-    time, number = (traits & Trait.TIME) > 0, (traits & Trait.NUMBER) > 0
-    top = np.argsort(-base, kind="stable")[:3]
-    own = index.matrix.rows(places)
-    found: dict[str, np.ndarray[Any, Any]] = {
-        "plain_i": plain[:, 0],
-        "plain_you": plain[:, 1],
-        "passage_i": sentence[:, 0],
-        "passage_you": sentence[:, 1],
-        "words": standing(raw[at]),
-        "words_pair": standing(pair),
-        "words_window": standing(window),
-        "speaker": speaks[at],
-        "before": light[beside[0]],
-        "after": light[beside[1]],
-        "two_before": light[beside[2]],
-        "two_after": light[beside[3]],
-        "feedback": standing(own @ own[top].mean(axis=0)) if len(places) >= _FEEDBACK_FROM else np.zeros(len(places)),
-        "covers": covers,
-        "covers_window": (three > 0) @ weights / total if len(weights) else covers,
-        "length": np.log1p(lengths[at]),
-        "question": ((traits & Trait.QUESTION) > 0).astype(np.float32),
-        "answers": _answers(index, beside[0], units),
-        "time": time.astype(np.float32),
-        "number": number.astype(np.float32),
-        "name": ((traits & Trait.NAME) > 0).astype(np.float32),
-        "time_wanted": (time & asked.wants_time).astype(np.float32),
-        "number_wanted": (number & asked.wants_number).astype(np.float32),
-        "first": ((chain[0] == NOBODY) & (index.column("threads", places) != NOBODY)).astype(np.float32),
-        "base": base,
+    return {
+        "plain_i": standing(cosines[:, 0]),
+        "plain_you": standing(cosines[:, 1]),
+        "passage_i": standing(passage[:, 0]),
+        "passage_you": standing(passage[:, 1]),
     }
-    return found | _threads(index.column("threads", places), base)
+
+
+def _worded(index: MemoryIndex, asked: Asked, around: _Around) -> "tuple[dict[str, Any], np.ndarray[Any, Any]]":
+    """How well the words of each candidate fit, alone and with what stands beside it; and BM25 of all units."""
+    import numpy as np
+
+    frequency, lengths = _frequencies(index, asked, around.safe)
+    frequency[~around.here], lengths[~around.here] = 0.0, 0.0
+    weights = np.array([weight for _, weight in asked.terms], dtype=np.float32)
+    mean, at, before, after = index.mean_length, around.at, around.beside[0], around.beside[1]
+    raw = _bm25(frequency, lengths, weights, mean)
+    three = frequency[at] + frequency[before] + frequency[after]
+    found = {
+        "words": raw[at],
+        "words_pair": _bm25(frequency[at] + frequency[before], lengths[at] + lengths[before], weights, 2 * mean),
+        "words_window": _bm25(three, lengths[at] + lengths[before] + lengths[after], weights, 3 * mean),
+    }
+    total = max(float(weights.sum()), 1e-6)
+    covers = {"covers": (frequency[at] > 0) @ weights / total, "covers_window": (three > 0) @ weights / total}
+    return {name: standing(values) for name, values in found.items()} | covers | {"length": np.log1p(lengths[at])}, raw
+
+
+def _speaks(index: MemoryIndex, asked: Asked, around: _Around) -> "np.ndarray[Any, Any]":
+    """Whether somebody whom the query names said it, by unit."""
+    import numpy as np
+
+    return np.isin(index.column("speakers", around.safe), list(asked.speakers)).astype(np.float32)
+
+
+def _feedback(index: MemoryIndex, places: Any, base: Any) -> "np.ndarray[Any, Any]":
+    """How close each candidate is to the best three."""
+    import numpy as np
+
+    if len(places) < _FEEDBACK_FROM:
+        return np.zeros(len(places))
+    own = index.matrix.rows(places)
+    return standing(own @ own[np.argsort(-base, kind="stable")[:3]].mean(axis=0))
+
+
+def _seen(index: MemoryIndex, asked: Asked, places: Any) -> "dict[str, np.ndarray[Any, Any]]":
+    """What can be seen in each candidate, and whether the query wants it."""
+    import numpy as np
+
+    traits = index.column("traits", places)
+    seen = {name: ((traits & trait) > 0).astype(np.float32) for name, trait in _TRAITS.items()}
+    wanted = {"time_wanted": seen["time"] * asked.wants_time, "number_wanted": seen["number"] * asked.wants_number}
+    return seen | wanted
+
+
+def _first(index: MemoryIndex, places: Any, around: _Around) -> "np.ndarray[Any, Any]":
+    """Whether nothing stands before it in its thread."""
+    import numpy as np
+
+    begins = around.units[around.beside[0]] == NOBODY
+    return (begins & (index.column("threads", places) != NOBODY)).astype(np.float32)
 
 
 def _frequencies(index: MemoryIndex, asked: Asked, units: "np.ndarray[Any, Any]") -> Any:
@@ -132,22 +198,23 @@ def _bm25(frequency: Any, lengths: Any, weights: Any, mean: float) -> "np.ndarra
     return (frequency * (_K1 + 1) / (frequency + norm[:, None] + 1e-9)) @ weights
 
 
-def _light(cosine: Any, words: Any, speaks: Any, at: Any, here: Any) -> "np.ndarray[Any, Any]":
+def _light(cosine: Any, words: Any, speaks: Any, around: _Around) -> "np.ndarray[Any, Any]":
     """A first score of candidates and of what stands beside them, on the candidates' scale."""
     import numpy as np
 
     def scaled(values: Any) -> Any:
-        return (values - values[at].mean()) / max(float(values[at].std()), 1e-6)
+        own = values[around.at]
+        return (values - own.mean()) / max(float(own.std()), 1e-6)
 
-    return np.where(here, 0.65 * scaled(cosine) + 0.35 * scaled(words) + 0.8 * speaks, 0.0)
+    return np.where(around.here, 0.65 * scaled(cosine) + 0.35 * scaled(words) + 0.8 * speaks, 0.0)
 
 
-def _answers(index: MemoryIndex, before: Any, units: Any) -> "np.ndarray[Any, Any]":
+def _answers(index: MemoryIndex, around: _Around) -> "np.ndarray[Any, Any]":
     """Whether what stands before it is a question."""
     import numpy as np
 
-    asks = (index.column("traits", np.maximum(units, 0)) & Trait.QUESTION) > 0
-    return (asks & (units != NOBODY))[before].astype(np.float32)
+    asks = (index.column("traits", around.safe) & Trait.QUESTION) > 0
+    return (asks & around.here)[around.beside[0]].astype(np.float32)
 
 
 def _threads(threads: Any, base: Any) -> "dict[str, np.ndarray[Any, Any]]":
