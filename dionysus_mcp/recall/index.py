@@ -97,6 +97,11 @@ class MemoryIndex:
         """Stems of an average memory."""
         return max(1.0, len(self._terms) / max(1, len(self)))
 
+    @property
+    def is_told(self) -> bool:
+        """Whether at least half of the memories have a speaker, as a conversation's have; notes mostly have none."""
+        return 2 * int((self._speakers.values != NOBODY).sum()) >= max(1, len(self))
+
     def catch_up(self) -> None:
         """Take in what was stored and closed since the last time."""
         with self.lock:

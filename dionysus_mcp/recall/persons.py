@@ -37,8 +37,8 @@ class Persons:
 
     @property
     def texts(self) -> list[str]:
-        """What is to be embedded: `asked`, `as_i`, `as_you`, without repetition."""
-        return list(dict.fromkeys((self.asked, self.as_i, self.as_you)))
+        """What is to be embedded: `as_i`, `as_you`, without repetition."""
+        return list(dict.fromkeys((self.as_i, self.as_you)))
 
 
 def persons(question: str, known: Mapping[str, Collection[int]]) -> Persons:

@@ -115,7 +115,8 @@ class Search:
         import numpy as np
 
         with index.lock:
-            said = persons(query.text, index.names)
+            # A few messages among documents make no conversation: then a name is a word like others.
+            said = persons(query.text, index.names if index.is_told else {})
             embedded = dict(zip(said.texts, model.embed(said.texts), strict=True))
             both = np.stack([embedded[said.as_i], embedded[said.as_you]])
             nearest = index.nearest(both.sum(axis=0), query.admitted, CANDIDATES)
@@ -132,7 +133,7 @@ class Search:
         return seqs.tolist(), found, near
 
     def _scored(self, seqs: list[int], found: dict[str, Any], by_words: dict[int, float]) -> dict[int, float]:
-        kind = "told" if self._index is not None and self._index.names else "written"
+        kind = "told" if self._index is not None and self._index.is_told else "written"
         scores = dict(zip(seqs, map(float, weights.score(found, self._weights[kind])), strict=True)) if seqs else {}
         # What has no vector yet is known by its words alone; among those it stands where it stands.
         late = {seq: value for seq, value in fuse(by_words, None).items() if seq not in scores}

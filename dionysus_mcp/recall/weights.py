@@ -12,7 +12,7 @@ FILE = Path(__file__).parent / "weights.json"
 
 
 def load(path: Path = FILE) -> dict[str, dict[str, float]]:
-    """Weights by the name of the feature: "told" where memories have speakers, "written" for documents and notes."""
+    """Weights by the name of the feature: "told" where memories mostly have speakers, "written" for documents."""
     held = json.loads(path.read_text(encoding="utf-8"))
     return {kind: held[kind] for kind in ("told", "written")}
 

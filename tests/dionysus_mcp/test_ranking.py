@@ -233,6 +233,15 @@ def test_what_was_closed_stands_beside_nothing(index, store):
     assert index.nearest(units(5)[1], Filter(), 5).tolist() == [0, 2, 3, 4]
 
 
+def test_a_few_messages_among_notes_make_no_conversation(index, store):
+    assert index.is_told
+    store.write(lambda connection: add_in(connection, store.scope, [NewMemory(f"note {n}") for n in range(4)]))
+    missing = index.vectors.missing(10)
+    index.vectors.put([Indexed(one.seq, units(1)[0], np.zeros(0, np.uint32), 0) for one in missing])
+    index.catch_up()
+    assert not index.is_told
+
+
 def test_a_lone_candidate_is_an_average_one(index):
     found = features(index, asked("paint"), np.array([3]), {})
     assert weights.score(found, weights.load()["told"]).tolist() == [0.5]
