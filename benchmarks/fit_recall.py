@@ -35,11 +35,6 @@ _MOST_STEPS = 50
 WRITTEN = ("plain_i", "passage_i", "words", "covers", "feedback")
 """With some hundred queries of documents, more features than these fit noise."""
 PENALTY = {"told": 0.003, "written": 0.1}
-PROVENANCE = (
-    "Linear listwise softmax (L2). `told`: 786 questions of five LoCoMo conversations (Maharana et al. 2024, arXiv "
-    "2402.17753, CC BY-NC 4.0); `written`: 112 queries of Cranfield (Cleverdon 1967). Figures only, no text. "
-    "Made by benchmarks/fit_recall.py."
-)
 
 
 @dataclass(frozen=True)
@@ -193,6 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--out", type=Path, help="where to write the weights; without it, figures alone are printed")
+    parser.add_argument("--origin", default="", help="what the data is and its licence, for the file of weights")
     arguments = parser.parse_args()
     held: dict[str, list[list[Judged]]] = {"told": [], "written": []}
     for memories, questions in (one for path in arguments.data for one in collections(path)):
@@ -201,7 +197,9 @@ def main() -> None:
             held[kind].append(judged(memories, questions, Path(folder)))
     weights = {kind: {"told": told, "written": written}[kind](parts) for kind, parts in held.items() if parts}
     if arguments.out:
-        arguments.out.write_text(json.dumps({"from": PROVENANCE} | weights, indent=1) + "\n", encoding="utf-8")
+        counts = ", ".join(f"{kind} on {sum(map(len, parts))} questions" for kind, parts in held.items() if parts)
+        said = f"Linear listwise softmax (L2) by benchmarks/fit_recall.py, {counts}. {arguments.origin}".strip()
+        arguments.out.write_text(json.dumps({"from": said} | weights, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
