@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from cognition.mind import Mind
     from cognition.thinking import Thinking
     from cognition.thought import (
+        AnswerRejected,
         BudgetExceeded,
         Cancelled,
         ConfigurationError,
@@ -24,6 +25,7 @@ _FROM = {
     "cognition.mind": ("Mind",),
     "cognition.thinking": ("Thinking",),
     "cognition.thought": (
+        "AnswerRejected",
         "BudgetExceeded",
         "Cancelled",
         "ConfigurationError",
@@ -40,6 +42,7 @@ _FROM = {
 }
 
 __all__ = [
+    "AnswerRejected",
     "Budget",
     "BudgetExceeded",
     "Cancelled",

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,6 +42,7 @@ class Asked:
     deadline: float | None
     files: Mapping[str, bytes]
     images: Sequence[Any]
+    checks: Sequence[Callable[[Thought], object]] = ()
     started: float = field(default_factory=time.monotonic)
     trace_id: str = "0" * 32
 
@@ -90,6 +91,7 @@ def read_options(
     deadline: float | datetime | None,
     files: Iterable[str | Path],
     images: Sequence[Any],
+    checks: Iterable[Callable[[Thought], object]] = (),
 ) -> Asked:
     """Check what `Mind.start` was given.
 
@@ -108,6 +110,7 @@ def read_options(
         _seconds(deadline),
         _files(files),
         [_image(image) for image in images],
+        tuple(checks),
     )
 
 

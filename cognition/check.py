@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from cognition.thought import Evidence
+from cognition.thought import AnswerRejected, Evidence
 from layers import analysis
 from layers.delegation import delegate
+from layers.run import StopReason
 from layers.spec import LayerSpec
 
 if TYPE_CHECKING:
+    from cognition.thought import Thought
     from dionysus_mcp.records import Memory
     from layers.report import Report
     from layers.run import Run
@@ -95,6 +97,26 @@ def fit(run: Run, bench: Workbench, manager: LayerSpec, answer: Any, output: typ
     except ValidationError as error:
         message = f"The answer does not fit {output.__name__}, also after one repair: {'; '.join(problem)}"
         raise Unfit(message, answer) from error
+
+
+def check_answer(thought: Thought, checks: Sequence[Callable[[Thought], object]]) -> None:
+    """Have the caller's own checks look at an answer.
+
+    Raises:
+        AnswerRejected: one returned `False` or raised an error; its `.partial` is the thought.
+    """
+    for check in checks:
+        name = getattr(check, "__name__", type(check).__name__)
+        try:
+            passed, why = check(thought), "it returned False"
+        except Exception as error:  # noqa: BLE001 - somebody else's code; whatever it raises means no
+            passed, why = False, str(error) or type(error).__name__
+        if passed is False:
+            message = f"The check {name} rejected the answer: {why}"
+            partial = thought.model_copy(
+                update={"stop_reason": StopReason.FAILED, "errors": (*thought.errors, message)}
+            )
+            raise AnswerRejected(message, partial)
 
 
 def _says_something(quote: str, content: str) -> bool:

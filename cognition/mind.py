@@ -5,21 +5,21 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from cognition.asked import Asked, read_options
-from cognition.check import Unfit, check_evidence, fit
+from cognition.check import Unfit, check_answer, check_evidence, fit
 from cognition.conversation import history, remember_answer
 from cognition.interrupts import interrupts_held
 from cognition.parts import open_parts
 from cognition.thinking import Thinking
 from cognition.thought import OutputInvalid, Thought
 from layers.delegation import delegate
-from layers.run import Budget, EventKind, Lifeline, Run, StopReason
+from layers.run import Budget, Event, EventKind, Lifeline, Run, StopReason
 from layers.spec import MANAGER
 from observability import conventions
 
@@ -99,6 +99,7 @@ class Mind:
         deadline: float | datetime | None = None,
         files: Iterable[str | Path] = (),
         images: Sequence[Any] = (),
+        final_answer_checks: Iterable[Callable[[Thought], object]] = (),
     ) -> Thinking:
         """Begin to think about a task and return at once.
 
@@ -110,6 +111,8 @@ class Mind:
             deadline: seconds from now, or an aware datetime.
             files: files that the manager's code may read by their names.
             images: PIL images or paths that go with the task.
+            final_answer_checks: each gets the thought before it is remembered or returned, however its answer came
+                about; one that returns `False` or raises rejects it. An abstention is no answer and passes.
 
         Raises:
             ValueError: an argument is wrong; nothing was started.
@@ -123,6 +126,7 @@ class Mind:
             deadline=deadline,
             files=files,
             images=images,
+            checks=final_answer_checks,
         )
         with self._opening:  # in one go: `close` ends every run that has these parts
             parts = self._open()
@@ -143,24 +147,38 @@ class Mind:
 
     async def athink(self, task: str, **options: Any) -> Thought:
         """Like `think`, for async callers; cancelling the coroutine cancels the run."""
-        begun: list[Thinking] = []
-        abandoned = threading.Event()
-
-        def begin() -> Thinking:
-            begun.append(self.start(task, **options))
-            if abandoned.is_set():  # cancelled while the mind was opening
-                begun[0].cancel()
-            return begun[0]
-
+        thinking = await self._abegin(task, options)
         try:
-            thinking = await asyncio.to_thread(begin)
             await asyncio.wrap_future(thinking.ended())  # no thread waits: many may think at once
-            return thinking.result()
         except asyncio.CancelledError:
-            abandoned.set()
-            for thinking in begun:
-                thinking.cancel()
+            thinking.cancel()
             raise
+        return thinking.result()
+
+    def stream(self, task: str, **options: Any) -> Iterator[Event]:
+        """Think about a task and yield the events of the whole tree as they come; takes what `start` takes.
+
+        The last event's `detail["thought"]` is the `Thought`. Leaving the loop early cancels the run.
+
+        Raises:
+            ThinkingError: the run ended without an answer; raised after its last event.
+        """
+        thinking = self.start(task, **options)
+        try:
+            yield from thinking.events()
+            thinking.result()
+        finally:
+            thinking.cancel()
+
+    async def astream(self, task: str, **options: Any) -> AsyncIterator[Event]:
+        """Like `stream`, for async callers; cancelling the coroutine or closing the iterator cancels the run."""
+        thinking = await self._abegin(task, options)
+        try:
+            async for event in thinking.aevents():
+                yield event
+            thinking.result(0)
+        finally:
+            thinking.cancel()
 
     def remember(
         self,
@@ -239,9 +257,30 @@ class Mind:
                 self._stack = stack.pop_all()
         return self._opened
 
+    async def _abegin(self, task: str, options: dict[str, Any]) -> Thinking:
+        """Start a run on a thread, since opening the parts may take seconds; cancelled meanwhile, none is left."""
+        begun: list[Thinking] = []
+        abandoned = threading.Event()
+
+        def begin() -> Thinking:
+            begun.append(self.start(task, **options))
+            if abandoned.is_set():  # cancelled while the mind was opening
+                begun[0].cancel()
+            return begun[0]
+
+        try:
+            return await asyncio.to_thread(begin)
+        except asyncio.CancelledError:
+            abandoned.set()
+            for thinking in begun:
+                thinking.cancel()
+            raise
+
     def _run(self, parts: Parts, run: Run, asked: Asked, root: Span) -> Thought:
         """Think, on the run's own thread, inside its root span."""
         bench = parts.bench
+        if asked.budget.usd is not None:
+            bench.check_prices()
         manager = bench.layers[MANAGER]
         context: dict[str, Any] = {}
         if earlier := history(parts, run):
@@ -271,6 +310,8 @@ class Mind:
                 raise OutputInvalid(str(unfit), partial, unfit.raw) from unfit
         reason = StopReason.ABSTAINED if abstained else StopReason.ANSWERED
         thought = asked.thought(run, answer, reason, checked.evidence, checked.confidence, checked.errors, bench.layers)
+        if not abstained:
+            check_answer(thought, asked.checks)
         remember_answer(parts, run, thought)
         root.set_attribute(conventions.OUTPUT, str(answer))
         root.set_attribute(conventions.STOP_REASON, str(reason))

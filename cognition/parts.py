@@ -99,9 +99,11 @@ def open_parts(settings: Settings, tools: Iterable[Any], stack: ExitStack) -> Pa
 def _engines(settings: Settings, loop: LoopThread, stack: ExitStack) -> tuple[Tiers, Backend]:
     """Import what thinks, and make the models and the sandbox."""
     from layers.tiers.registry import Tiers
+    from layers.tiers.settings import no_dotenv
 
-    for later in ("layers.agents", "layers.memory_tools"):  # loaded here, where Ctrl-C is held back
-        import_module(later)
+    with no_dotenv():
+        for later in ("layers.agents", "layers.memory_tools"):  # loaded here, where Ctrl-C is held back
+            import_module(later)
 
     tiers = Tiers(settings.tiers, loop)
     stack.callback(tiers.close)

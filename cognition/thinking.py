@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent import futures
 from contextvars import copy_context
 from copy import copy
@@ -66,6 +66,10 @@ class Thinking:
         """Yield the events of the whole tree in order, from the first on, until the run has ended."""
         return iter(self._run.events)
 
+    def aevents(self) -> AsyncIterator[Event]:
+        """Yield the same for async callers; no thread waits."""
+        return aiter(self._run.events)
+
     def cancel(self) -> None:
         """End the run now; `result` then raises `Cancelled`. Does nothing once the run has ended."""
         self._run.lifeline.stop(StopReason.CANCELLED, "The run was cancelled.")
@@ -119,11 +123,14 @@ class Thinking:
     def _end(self) -> None:
         """Tell everybody who waits; consumers of events too, whatever became of the run."""
         reason = self._thought.stop_reason if self._thought else getattr(self._error, "stop_reason", "failed")
-        self._run.events.publish(EventKind.RUN_ENDED, (), str(reason))
+        self._run.events.publish(EventKind.RUN_ENDED, (), str(reason), thought=self._thought or self._partial_thought())
         self._run.events.close()
         self._run.lifeline.close()
         self._ended.set_result(None)
         self._on_end(self)
+
+    def _partial_thought(self) -> Thought | None:
+        return self._error.partial if isinstance(self._error, ThinkingError) else None
 
     def _guarded(self, root: Span) -> Thought:
         """Turn what ends a run early into the `ThinkingError` for it."""
@@ -131,7 +138,7 @@ class Thinking:
             return self._work(root)
         except RunStopped as stop:
             root.set_attribute(conventions.STOP_REASON, str(stop.reason))
-            raise ThinkingError.of(stop, self._partial(stop.reason, stop.detail)) from stop
+            raise ThinkingError.of(stop, self._partial(stop.reason, stop.detail), self._run.ledger) from stop
         except LayerError as error:
             stop = RunStopped(StopReason.CONFIGURATION, str(error))
             raise ThinkingError.of(stop, self._partial(stop.reason, stop.detail)) from error
@@ -142,9 +149,10 @@ class Thinking:
             raise ThinkingError(message, self._partial(StopReason.FAILED, message)) from error
 
     def _partial(self, reason: StopReason, detail: str) -> Thought:
-        """Make a thought of the newest report; its quotes are not checked any more, so only what was seen stands."""
+        """Make a thought of the newest report that says something; its quotes are those that were seen to stand."""
         reports: list[Report] = self._run.trail.reports
-        newest = reports[-1] if reports else Report(layer=MANAGER)
+        telling = [report for report in reports if report.answer not in ("", None)]
+        newest = (telling or reports or [Report(layer=MANAGER)])[-1]
         seen = self._run.trail.seen
         quotes = tuple(
             Evidence(id=piece.id, quote=piece.quote)

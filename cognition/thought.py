@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from layers.run import RunStopped, StopReason, Usage
+from layers.run import Ledger, RunStopped, StopReason, Usage
 
 
 class Evidence(BaseModel):
@@ -131,16 +131,24 @@ class ThinkingError(Exception):
         return self.partial.stop_reason if self.partial else self.reasons[0]
 
     @staticmethod
-    def of(stop: RunStopped, partial: Thought) -> ThinkingError:
-        """Return the error for a stop signal."""
+    def of(stop: RunStopped, partial: Thought, ledger: Ledger | None = None) -> ThinkingError:
+        """Return the error for a stop signal; `ledger` is what the run had spent."""
         kinds = (kind for kind in ThinkingError.__subclasses__() if stop.reason in kind.reasons)
-        return next(kinds, ThinkingError)(stop.detail, partial)
+        error = next(kinds, ThinkingError)(stop.detail, partial)
+        if isinstance(error, BudgetExceeded):
+            error.ledger = ledger
+        return error
 
 
 class BudgetExceeded(ThinkingError):
-    """The budget was used up; raise a limit, or take what `.partial` has."""
+    """The budget was used up; raise a limit, or take what `.partial` has.
+
+    Attributes:
+        ledger: the limits, and what was spent of them by each layer.
+    """
 
     reasons = (StopReason.BUDGET,)
+    ledger: Ledger | None = None
 
 
 class DeadlineExceeded(ThinkingError):
@@ -177,6 +185,12 @@ class ConfigurationError(ThinkingError):
     """A setting, key, layer, tier or tool is wrong; the message says which and what to do."""
 
     reasons = (StopReason.CONFIGURATION,)
+
+
+class AnswerRejected(ThinkingError):
+    """A check of the caller's own rejected the answer, which `.partial` has."""
+
+    reasons = ()
 
 
 class OutputInvalid(ThinkingError):

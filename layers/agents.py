@@ -13,6 +13,7 @@ from smolagents.monitoring import LogLevel
 from smolagents.utils import AgentParsingError
 
 from layers import prompts
+from layers.compaction import Compaction
 from layers.run.events import EventKind
 from observability import Kind, conventions, span
 
@@ -44,11 +45,16 @@ class _Stepped(MultiStepAgent):
     def __init__(self, node: Node, system_text: str, steps_before: int, **options: Any) -> None:
         self.node = node
         self.steps_before = steps_before
+        self.compaction = Compaction()
         self.system_text = system_text  # before smolagents' constructor, which asks for the system prompt
         super().__init__(**options)
 
     def initialize_system_prompt(self) -> str:
         return self.system_text
+
+    def write_memory_to_messages(self, summary_mode: bool = False) -> list[ChatMessage]:
+        system = self.memory.system_prompt.to_messages(summary_mode=summary_mode)
+        return system + self.compaction.messages(self.memory.steps, summary=summary_mode)
 
     def _step_stream(self, memory_step: ActionStep) -> Generator[Any]:
         with _step(self, memory_step):
@@ -100,6 +106,14 @@ class LayerToolCallingAgent(_Stepped, ToolCallingAgent):
         if tool_name == "final_answer" and isinstance(arguments, dict) and set(arguments) != {"answer"}:
             arguments = {"answer": arguments}
         return super().execute_tool_call(tool_name, arguments)
+
+
+def last_words(agent: LayerCodeAgent | LayerToolCallingAgent) -> str:
+    """Return what an agent's newest step came to: what it saw, or else what it thought; empty before the first."""
+    for step in reversed(agent.memory.steps):
+        if isinstance(step, ActionStep) and (step.observations or step.model_output):
+            return str(step.observations or step.model_output)
+    return ""
 
 
 def build_agent(

@@ -12,8 +12,8 @@ from layers import prompts
 from layers.errors import LayerError
 from layers.report import Report
 from layers.run.events import EventKind
-from layers.run.signals import RunStopped, StopReason
-from layers.spec import unknown_layer
+from layers.run.signals import RunStopped, ShareSpent, StopReason
+from layers.spec import MANAGER, unknown_layer
 from layers.toolbox import ToolDefinition
 from observability import conventions
 from sandbox import BackendLost, ExecutionStopped, SandboxUnavailable
@@ -112,20 +112,33 @@ def team_tools(spec: LayerSpec, bench: Workbench) -> list[ToolDefinition]:
 def _work(
     node: Node, bench: Workbench, message: str, files: Mapping[str, bytes] | None, images: list[Any] | None
 ) -> Any:
-    """Build the layer's agent and run it; one whose model writes no code goes on by calling tools natively."""
-    from layers.agents import WritesNoCode
-
+    """Build the layer's agent and run it; one that has used its share of the budget up ends with what it has."""
     with ExitStack() as stack:
         box = stack.enter_context(_open(node, bench, files)) if node.spec.agent == "code" else None
         agent = _build(node, bench, box)
         try:
-            return agent.run(message, images=images)
-        except WritesNoCode as slip:
-            node.publish(EventKind.FALLBACK, f"the model gives {slip}: on with tool calls", steps=slip.steps)
-            node.span.set_attribute(conventions.FALLBACK, "tool_calling")
-            successor = _build(node, bench, None, steps_before=slip.steps)
-            successor.memory.steps = agent.memory.steps  # what was found stays in view
-            return successor.run(message, images=images, reset=False)
+            return _run(node, bench, agent, message, images)
+        except ShareSpent as spent:
+            if spent.layer != node.layer or node.layer == MANAGER:
+                raise  # a spent share of the manager leaves nobody to go on with the run
+            from layers.agents import last_words
+
+            node.publish(EventKind.SHARE_SPENT, spent.detail)
+            return {"answer": last_words(agent), "open_questions": [f"It ended early: {spent.detail}"]}
+
+
+def _run(node: Node, bench: Workbench, agent: Any, message: str, images: list[Any] | None) -> Any:
+    """Run an agent; one whose model writes no code goes on by calling tools natively."""
+    from layers.agents import WritesNoCode
+
+    try:
+        return agent.run(message, images=images)
+    except WritesNoCode as slip:
+        node.publish(EventKind.FALLBACK, f"the model gives {slip}: on with tool calls", steps=slip.steps)
+        node.span.set_attribute(conventions.FALLBACK, "tool_calling")
+        successor = _build(node, bench, None, steps_before=slip.steps)
+        successor.memory.steps = agent.memory.steps  # what was found stays in view; one list for both
+        return successor.run(message, images=images, reset=False)
 
 
 @contextmanager
@@ -154,7 +167,9 @@ def _build(node: Node, bench: Workbench, box: Sandbox | None, steps_before: int 
     team = team_tools(spec, bench)
     held = [HostTool(node, tool, as_text=box is None) for tool in (*tools, *team)]
     text = prompts.system_prompt(spec, tools, team, bench.backend.guidance if box else "")
-    return build_agent(node, TierModel(node, bench.tiers.model(spec.tier)), list(held), text, box, steps_before)
+    return build_agent(
+        node, TierModel(node, bench.tiers.model(spec.tier), node.hear), list(held), text, box, steps_before
+    )
 
 
 def _open(node: Node, bench: Workbench, files: Mapping[str, bytes] | None) -> Sandbox:

@@ -66,8 +66,13 @@ class HostTool(Tool):
         attributes = {conventions.GEN_AI_TOOL_NAME: self.name, conventions.INPUT: shown}
         node.publish(EventKind.TOOL_CALL, f"{self.name}({shown[:120]})", tool=self.name)
         with span(node.run.tracer, Kind.TOOL, f"execute_tool {self.name}", attributes) as opened:
-            result = self._called(arguments)
+            try:
+                result = self._called(arguments)
+            except Exception as error:
+                node.publish(EventKind.TOOL_RESULT, f"{self.name} failed: {error}"[:160], tool=self.name, failed=True)
+                raise
             text = _shown(result)
+            node.publish(EventKind.TOOL_RESULT, text[:160], tool=self.name, failed=False)
             opened.set_attribute(conventions.OUTPUT, text)
         node.run.lifeline.check()
         return text if self._as_text else result

@@ -45,7 +45,13 @@ class MemoryTools:
         recall = self._ask(node, self._memory.recall(query, top_k, exclude_types=[ANSWER]))
         node.run.trail.seen.update({hit.id: hit.content for hit in recall.hits})
         scores = [round(hit.score, 3) for hit in recall.hits]
-        node.publish(EventKind.MEMORY_HITS, f"{len(scores)} memories on {query!r}", query=query, scores=scores)
+        node.publish(
+            EventKind.MEMORY_HITS,
+            f"{len(scores)} memories on {query!r}",
+            query=query,
+            scores=scores,
+            ids=[hit.id for hit in recall.hits],
+        )
         return recall
 
     def _ask(self, node: Node, call: Coroutine[Any, Any, T]) -> T:

@@ -29,6 +29,8 @@ class LayerSpec(BaseModel):
         team: layers it may call; `None` means every other layer for the manager, and none for the rest.
         prompt: what the layer is told about its work.
         planning_interval: steps between two planning calls; `None` for no planning.
+        share: the part of the run's budget, 0 to 1, that it may use in all its calls together, without the layers it
+            calls; when that is used up it ends with what it has. `None` for no limit of its own.
         tool_timeout: seconds that a call of one of the user's own tools may take.
         enabled: `false` takes the layer out.
     """
@@ -45,6 +47,7 @@ class LayerSpec(BaseModel):
     team: tuple[str, ...] | None = None
     prompt: str = ""
     planning_interval: int | None = Field(default=None, ge=1)
+    share: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
     tool_timeout: float = Field(default=120.0, gt=0, le=86_400)
     enabled: bool = True
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from layers.errors import LayerError, UnknownTool
 from layers.spec import MANAGER, LayerSpec
+from layers.tiers.base import ChatRequest
 
 if TYPE_CHECKING:
     from layers.tiers.registry import Tiers
@@ -47,12 +48,32 @@ class Workbench:
                 raise UnknownTool(f"[layers.{spec.name}] tools: {error}") from None
             self._check_names(spec)
 
+    def check_prices(self) -> None:
+        """Look every layer's price up, for a budget in USD.
+
+        Raises:
+            LayerError: a model has no known price; the message names it and the setting.
+        """
+        for spec in self.layers.values():
+            model = self.tiers.model(spec.tier)
+            if model.bound(ChatRequest(())).usd is None:
+                names = self._unpriced(spec.tier) or [model.model_id]
+                raise LayerError(
+                    f"A budget in USD needs the price of every model; that of {' and '.join(map(repr, names))} (tier "
+                    f"{spec.tier!r}, layer {spec.name!r}) is not known. Set input_usd_per_million and "
+                    f"output_usd_per_million in [tiers.{spec.tier}], or give a budget of tokens instead."
+                )
+
     def tool_names(self, spec: LayerSpec) -> tuple[str, ...]:
         """Return the tools of a layer; the manager also has those of the user's that no layer names."""
         if spec.name != MANAGER:
             return spec.tools
         named = {name for other in self.layers.values() for name in other.tools}
         return (*spec.tools, *(name for name in self.toolbox.own if name not in named))
+
+    def _unpriced(self, tier: str) -> list[str]:
+        rows = {row.tier: row for row in self.tiers.describe()}
+        return [each.model for each in rows[tier].deployments if not each.price_known] if tier in rows else []
 
     def _check_names(self, spec: LayerSpec) -> None:
         meanings = {"final_answer": "how a layer ends", "delegate": "how a layer calls several at once"}

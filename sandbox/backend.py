@@ -77,7 +77,7 @@ def select(settings: SandboxSettings) -> Backend:
     try:
         return _docker(settings, None)
     except SandboxUnavailable as missing:
-        reason = str(missing).partition(":")[0]
+        reason = str(missing).partition(": ")[0]
         return _monty(
             settings,
             f"{reason}: code runs in the embedded interpreter monty "

@@ -13,6 +13,10 @@ class SandboxUnavailable(SandboxError):
     """The backend can't run code at all: not installed, no engine, or gone. The message says what to do."""
 
 
+class ImageNotBuilt(SandboxError):
+    """The image for containers could not be made. Nothing half-made is left; the message says what to do."""
+
+
 class SandboxClosed(SandboxError):
     """The sandbox was used after `cleanup`. Open another one."""
 

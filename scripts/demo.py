@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import docker
+
     from cognition import Mind, Thought
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +32,7 @@ def main() -> int:
     os.environ["DIONYSUS_HOME"] = str(HOME)  # before anything reads settings: the demo keeps to its own folder
     try:
         HOME.mkdir(exist_ok=True)
+        _offer_image()
         return _demonstrate(options.question)
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
@@ -54,6 +57,42 @@ def _demonstrate(question: str) -> int:
     print(f"\n{thought}\n")
     _tell_more(thought)
     return 0 if thought.success else 1
+
+
+def _offer_image() -> None:
+    """Where an engine answers and the image is missing, code could run in containers: say so, or make it at once."""
+    from contextlib import closing
+
+    from sandbox import SandboxSettings, SandboxUnavailable
+    from sandbox.docker.detect import connect
+    from sandbox.docker.image import find
+
+    settings = SandboxSettings()
+    if settings.backend not in ("auto", "docker"):
+        return
+    try:
+        engine = connect(settings, timeout=900)
+    except SandboxUnavailable:
+        return  # the notices of the run tell it
+    with closing(engine):
+        try:
+            find(engine, settings.image)
+        except SandboxUnavailable as missing:
+            print(f"Code could run in containers, but {missing}.")
+            if sys.stdin.isatty() and input("Build it now, in two or three minutes? [y/N] ").strip().lower() == "y":
+                _build_image(engine, settings.image)
+            print()
+
+
+def _build_image(engine: "docker.APIClient", name: str) -> None:
+    from sandbox import SandboxError
+    from sandbox.docker.build import Recipe, build
+    from sandbox.docker.settings import build_cache
+
+    try:
+        build(engine, Recipe(), name, cache=build_cache(), progress=lambda line: print(f"  {line[:110]}", flush=True))
+    except SandboxError as error:
+        print(f"It could not be built: {error}\nThe demo goes on without it.")
 
 
 def _remember(mind: "Mind") -> None:

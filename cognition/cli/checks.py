@@ -4,39 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from cognition.cli.check import Check, State
 from cognition.cli.output import one_line
 
 if TYPE_CHECKING:
     from cognition.settings import Settings
     from dionysus_mcp.records import ConsciousnessState
 
-State = Literal["ok", "warn", "fail"]
 _MiB = 1024 * 1024
 _STARTS_WITHIN = 30.0  # seconds for the memory server, its embedder included
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What was found about one part.
-
-    Attributes:
-        part: what was looked at.
-        state: `warn` limits what can be done, `fail` means that thinking can't work.
-        finding: what is there.
-        advice: what to do; empty where nothing is to be done.
-    """
-
-    part: str
-    state: State
-    finding: str
-    advice: str = ""
-
-    def as_json(self) -> dict[str, str]:
-        """Return plain JSON types."""
-        return asdict(self)
 
 
 def examine(settings: Settings) -> list[Check]:
@@ -124,9 +102,11 @@ def _embedder(state: ConsciousnessState) -> Check:
 
 
 def _sandbox(settings: Settings) -> Iterator[Check]:
+    from cognition.cli.containers import container_checks
     from sandbox import select
 
     limits = settings.sandbox
+    yield from container_checks(limits)
     backend = select(limits)
     try:
         with backend.open() as box:

@@ -7,7 +7,7 @@ from cognition.cli.examples import examples
 from cognition.cli.exits import ExitCode
 
 if TYPE_CHECKING:
-    from cognition.cli.checks import Check
+    from cognition.cli.check import Check
 
 _STYLES = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from layers.run import Event
 
 
+MOST_SAID = 120
+"""Characters of what a model says just now that its line shows: the newest."""
+
+
 class View(Protocol):
     """Shows events; a context manager around the time in which they come."""
 
@@ -101,6 +105,7 @@ class LayerLine:
         began: seconds since the epoch.
         ended: the same; `None` while it works.
         calls: how often it was called.
+        said: what its model has said so far in the call that is under way.
     """
 
     name: str
@@ -112,6 +117,7 @@ class LayerLine:
     action: str = ""
     ended: float | None = None
     calls: int = 1
+    said: str = ""
 
 
 class Board:
@@ -121,6 +127,7 @@ class Board:
         self._lines: dict[tuple[str, ...], LayerLine] = {}
         self._lock = threading.Lock()
         self.tokens = 0
+        self.left = ""
 
     def lines(self) -> list[LayerLine]:
         """Return the lines as they are now."""
@@ -130,6 +137,7 @@ class Board:
     def take(self, event: Event) -> None:
         """Change the lines by one event."""
         with self._lock:
+            self.left = _left(event) or self.left
             if event.kind == "layer_started":
                 self._lines[event.path] = self._started(event)
             elif event.path in self._lines:
@@ -150,8 +158,13 @@ class Board:
     def _changed(self, line: LayerLine, event: Event) -> LayerLine:
         if event.kind == "layer_ended":
             return replace(line, ended=event.at, action=event.summary)
+        if event.kind == "token":
+            said = f"{line.said}{event.summary}"[-MOST_SAID:]
+            return replace(line, said=said, action=" ".join(said.split()))
         if event.kind == "model_call":
             self.tokens += int(event.detail.get("tokens", 0))
+            return replace(line, said="")
+        if event.kind == "tool_result":
             return line
         if event.kind == "step_started":
             return replace(line, step=int(event.detail.get("step", line.step)), action="thinking")
@@ -197,8 +210,21 @@ class LiveView:
         table.add_column("action", no_wrap=True, overflow="ellipsis", ratio=1)
         for line in self._board.lines():
             table.add_row(*_cells(line, now), style="dim" if line.ended else "")
-        table.add_row(Text(f"{self._board.tokens:,} tokens", style="dim"), "", duration(now - self._began), "")
+        tokens = Text(f"{self._board.tokens:,} tokens", style="dim")
+        table.add_row(tokens, "", duration(now - self._began), Text(self._board.left, style="dim"))
         return table
+
+
+def _left(event: Event) -> str:
+    """Say what may still be spent; empty where there is no limit."""
+    left = event.left
+    if left is None:
+        return ""
+    amounts = {"steps": left.steps, "calls": left.model_calls, "tokens": left.tokens}
+    said = [f"{amount:,} {unit}" for unit, amount in amounts.items() if amount is not None]
+    said += [] if left.usd is None else [f"${left.usd:.4f}"]
+    said += [] if left.seconds is None else [duration(left.seconds)]
+    return f"left: {', '.join(said)}"
 
 
 def _cells(line: LayerLine, now: float) -> tuple[Any, ...]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from layers.run.budget import Budget
 
 AWAKE_EVERY = 0.5
 """Seconds after which the main thread looks for signals while it waits."""
@@ -21,10 +27,13 @@ class EventKind(StrEnum):
     PLAN = "plan"
     STEP_STARTED = "step_started"
     STEP_ENDED = "step_ended"
+    TOKEN = "token"  # noqa: S105 - a piece of text, no secret
     MODEL_CALL = "model_call"
     TOOL_CALL = "tool_call"
+    TOOL_RESULT = "tool_result"
     MEMORY_HITS = "memory_hits"
     FALLBACK = "fallback"
+    SHARE_SPENT = "share_spent"
     LAYER_ENDED = "layer_ended"
     ANSWER = "answer"
     RUN_ENDED = "run_ended"
@@ -41,7 +50,8 @@ class Event:
         kind: what happened.
         path: the layers from the manager down to the one it happened in, `("consciousness", "conceptual")`.
         summary: one line for people.
-        detail: JSON values for programs, by kind.
+        detail: JSON values for programs, by kind; the last event's `thought` is the `Thought` itself.
+        left: what may still be spent, seconds until the deadline among it; `None` for tokens, and without any limit.
     """
 
     run_id: str
@@ -51,6 +61,7 @@ class Event:
     path: tuple[str, ...]
     summary: str
     detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    left: Budget | None = None
 
     @property
     def layer(self) -> str:
@@ -61,47 +72,98 @@ class Event:
 class Events:
     """The events of one run: any thread publishes, any number of consumers read all of them from the first on.
 
-    A slow or absent consumer never holds up the run: the newest `keep` events are kept, and a consumer that falls
-    further behind goes on at the oldest one that is kept (the gap shows in `Event.sequence`).
+    A slow or absent consumer never holds up the run: about the newest `keep` events are kept, pieces of text go first,
+    and a consumer that falls further behind misses what is gone (the gap shows in `Event.sequence`).
+
+    Args:
+        run_id: the run's id.
+        keep: most events that are kept.
+        left: tells what may still be spent.
     """
 
-    def __init__(self, run_id: str, keep: int = 10_000) -> None:
+    def __init__(self, run_id: str, keep: int = 10_000, left: Callable[[], Budget | None] = lambda: None) -> None:
         self.run_id = run_id
         self._keep = keep
+        self._left = left
         self._condition = threading.Condition()
         self._events: list[Event] = []
         self._published = 0
         self._closed = False
+        self._listeners: set[Callable[[], object]] = set()
 
     def publish(self, kind: EventKind, path: tuple[str, ...], summary: str, **detail: Any) -> None:
         """Append an event; never blocks on a consumer."""
+        left = None if kind is EventKind.TOKEN else self._left()
         with self._condition:
             if self._closed:
                 return
             self._published += 1
-            self._events.append(Event(self.run_id, self._published, time.time(), kind, path, summary, detail))
+            self._events.append(Event(self.run_id, self._published, time.time(), kind, path, summary, detail, left))
             if len(self._events) > self._keep:
-                del self._events[: self._keep // 10]
-            self._condition.notify_all()
+                self._events = _thinned(self._events, self._keep)
+            self._wake()
 
     def close(self) -> None:
         """The run is over: consumers end after the last event."""
         with self._condition:
             self._closed = True
-            self._condition.notify_all()
+            self._wake()
 
     def __iter__(self) -> Iterator[Event]:
         """Yield every event in order, waiting for the next, until the run is over."""
-        seen = 0
-        while True:
+        seen, over = 0, False
+        while not over:
             with self._condition:
                 # In turns: a signal that the kernel gives to another thread doesn't wake the main one.
                 while not (self._closed or self._published > seen):
                     self._condition.wait(AWAKE_EVERY)
-                behind = self._published - seen
-                fresh = self._events[-behind:] if behind else []
-                if not fresh and self._closed:
-                    return
-            for event in fresh:
-                seen = event.sequence
-                yield event
+                fresh, seen, over = self._after(seen)
+            yield from fresh
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        """Yield the same on an event loop, which is never blocked, and without a thread of its own."""
+        loop, fresh_ones, seen, over = asyncio.get_running_loop(), asyncio.Event(), 0, False
+        scheduled = threading.Event()  # at most one wake-up waits in the loop, however busy it is
+
+        def wake() -> None:
+            if not scheduled.is_set():
+                scheduled.set()
+                with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+                    loop.call_soon_threadsafe(fresh_ones.set)
+
+        with self._condition:
+            self._listeners.add(wake)
+        try:
+            while not over:
+                with self._condition:
+                    scheduled.clear()
+                    fresh_ones.clear()
+                    fresh, seen, over = self._after(seen)
+                for event in fresh:
+                    yield event
+                if not over:
+                    await fresh_ones.wait()
+        finally:
+            with self._condition:
+                self._listeners.discard(wake)
+
+    def _wake(self) -> None:
+        self._condition.notify_all()
+        for listener in self._listeners:
+            listener()
+
+    def _after(self, seen: int) -> tuple[list[Event], int, bool]:
+        """Return the kept events after that number, the newest number, and whether no more will come."""
+        first = bisect_right(self._events, seen, key=_sequence)
+        return self._events[first:], self._published, self._closed
+
+
+def _sequence(event: Event) -> int:
+    return event.sequence
+
+
+def _thinned(events: list[Event], keep: int) -> list[Event]:
+    """Return the events without the pieces of text in the older half, and fewer than nine tenths of `keep`."""
+    half = len(events) // 2
+    rest = [event for event in events[:half] if event.kind is not EventKind.TOKEN] + events[half:]
+    return rest[max(0, len(rest) - keep * 9 // 10) :]

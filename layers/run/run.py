@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from layers.run.lifeline import Lifeline
     from layers.spec import LayerSpec
 
+SAID_EVERY = 0.05
+"""Seconds between two events of what a model says: no person reads faster, and a run has room for its other events."""
+
 
 @dataclass(slots=True)
 class Trail:
@@ -49,9 +52,15 @@ class Run:
         self.session_id = session_id
         self.ledger = Ledger(budget)
         self.lifeline = lifeline
-        self.events = Events(run_id)
+        self.events = Events(run_id, left=self.left)
         self.tracer = tracer
         self.trail = Trail()
+
+    def left(self) -> Budget | None:
+        """What may still be spent; its seconds are those until the run must end. `None` without any limit."""
+        left, seconds = self.ledger.left(), self.lifeline.remaining()
+        limits = (left.steps, left.model_calls, left.tokens, left.usd, seconds)
+        return None if limits == (None,) * 5 else left.model_copy(update={"seconds": seconds})
 
     @contextmanager
     def span(self, task: str) -> Generator[Span]:
@@ -69,6 +78,8 @@ class Run:
         """Open a node for one agent of a layer: its path, its span, its time on the ledger."""
         path = (*(parent.path if parent else ()), spec.name)
         node = Node(self, spec, path)
+        if spec.share is not None:
+            self.ledger.allot(spec.name, spec.share)
         attributes = {
             conventions.AGENT_NAME: spec.name,
             conventions.LAYER_PATH: "/".join(path),
@@ -104,6 +115,8 @@ class Node:
         self._lock = threading.Lock()
         self._at_work = 0
         self._waits_since = 0.0
+        self._said: list[str] = []
+        self._said_at = 0.0
 
     @property
     def layer(self) -> str:
@@ -126,5 +139,22 @@ class Node:
                     self.waited += time.monotonic() - self._waits_since
 
     def publish(self, kind: EventKind, summary: str, **detail: Any) -> None:
-        """Publish an event of this layer."""
+        """Publish an event of this layer, after what its model has said before."""
+        self._tell_said()
         self.run.events.publish(kind, self.path, summary, **detail)
+
+    def hear(self, text: str) -> None:
+        """Publish what the layer's model says as it comes, pieces within a twentieth of a second as one."""
+        with self._lock:
+            self._said.append(text)
+            due = time.monotonic() - self._said_at >= SAID_EVERY
+        if due:
+            self._tell_said()
+
+    def _tell_said(self) -> None:
+        with self._lock:
+            said, self._said = "".join(self._said), []
+            if said:
+                self._said_at = time.monotonic()
+        if said:
+            self.run.events.publish(EventKind.TOKEN, self.path, said)

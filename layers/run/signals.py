@@ -38,3 +38,17 @@ class RunStopped(BaseException):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+
+
+class ShareSpent(RunStopped):
+    """A layer has used up its share of the budget: its work ends with what it has, and the run goes on.
+
+    Whatever doesn't know of shares takes it for what it derives from, the end of the run.
+
+    Attributes:
+        layer: whose share it was.
+    """
+
+    def __init__(self, layer: str, detail: str) -> None:
+        super().__init__(StopReason.BUDGET, detail)
+        self.layer = layer

@@ -6,7 +6,7 @@ settles. A `ChatModel` knows nothing of layers, budgets or spans.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,12 +26,16 @@ class ChatRequest:
         stop: sequences at which the completion ends.
         tools: tools the model may call natively (a ToolCallingAgent), empty for a CodeAgent.
         response_format: an OpenAI `response_format`, or `None`.
+        on_token: gets the answer's text piece by piece as it comes, where the endpoint streams; never what a model
+            reasons before its answer, nor arguments of tool calls. It is called on another thread and must return at
+            once. When an endpoint breaks off in mid-answer, the next one's answer follows its pieces.
     """
 
     messages: Sequence[ChatMessage]
     stop: Sequence[str] = ()
     tools: Sequence[Tool] = ()
     response_format: Mapping[str, Any] | None = None
+    on_token: Callable[[str], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class ChatReply:
         usd: cost of the call in USD; `None` when the price is not known.
         estimated: whether the token counts are our estimate because the provider sent none.
         attempts: deployments that failed before, one line each.
+        cached_tokens: how many of `input_tokens` the provider read from its prompt cache.
     """
 
     message: ChatMessage
@@ -55,6 +60,7 @@ class ChatReply:
     usd: float | None
     estimated: bool = False
     attempts: tuple[str, ...] = ()
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from layers.tiers.settings import Deployment
@@ -65,6 +70,8 @@ def judge(error: Exception, deployment: Deployment, tier: str) -> Failure:
         ) from error
     if status in _REFUSALS:
         raise Refused(_refusal(status, reason, deployment, tier)) from error
+    if "insufficient_quota" in f"{reason} {getattr(error, 'code', '')}":
+        return Failure(deployment, f"the account's quota is used up ({status}): {reason}", again=False)
     if status == 429:
         return Failure(deployment, f"rate limit reached (429): {reason}", retry_after=_retry_after(error))
     return Failure(deployment, _trouble(status, name, reason), retry_after=_retry_after(error))
@@ -109,8 +116,24 @@ def _reason(error: Exception, deployment: Deployment) -> str:
 
 
 def _retry_after(error: Exception) -> float | None:
-    headers = getattr(error, "litellm_response_headers", None) or {}
+    """Return the seconds that a provider asks to wait: `Retry-After` in seconds or as a date, or OpenAI's header."""
+    headers: Mapping[str, Any] = getattr(error, "litellm_response_headers", None) or {}
+    said = {str(name).lower().removeprefix("llm_provider-"): str(value) for name, value in headers.items()}
+    exact, plain = _number(said.get("retry-after-ms")), said.get("retry-after")
+    if exact is not None:
+        return exact / 1000
+    return _seconds_until(plain) if _number(plain) is None else _number(plain)
+
+
+def _number(value: str | None) -> float | None:
     try:
-        return max(0.0, float(headers.get("retry-after", "")))
-    except (ValueError, AttributeError):
+        number = float(value or "")
+    except ValueError:
         return None
+    return max(0.0, number) if math.isfinite(number) else None
+
+
+def _seconds_until(date: str | None) -> float | None:
+    with suppress(ValueError, TypeError, OverflowError):
+        return max(0.0, parsedate_to_datetime(date or "").timestamp() - time.time())
+    return None

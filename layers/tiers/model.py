@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +29,14 @@ class TierModel(Model):
     Args:
         node: the agent it is for.
         chat: the tier's model.
+        on_token: gets the text of every answer as it comes; see `ChatRequest.on_token`.
     """
 
-    def __init__(self, node: Node, chat: ChatModel) -> None:
+    def __init__(self, node: Node, chat: ChatModel, on_token: Callable[[str], object] | None = None) -> None:
         super().__init__(model_id=chat.model_id)
         self._node = node
         self._chat = chat
+        self._on_token = on_token
 
     def generate(
         self,
@@ -51,7 +53,9 @@ class TierModel(Model):
         """
         node = self._node
         node.run.lifeline.check()
-        request = ChatRequest(messages, tuple(stop_sequences or ()), tuple(tools_to_call_from or ()), response_format)
+        request = ChatRequest(
+            messages, tuple(stop_sequences or ()), tuple(tools_to_call_from or ()), response_format, self._on_token
+        )
         attributes = {conventions.REQUEST_MODEL: self._chat.model_id, "gen_ai.input.messages": _as_json(messages)}
         with self._outage_ends_the_run():
             bound = self._chat.bound(request)

@@ -68,6 +68,19 @@ def output_limit(model: str) -> int | None:
     return int(limit) if isinstance(limit, int | float) and limit > 0 else None
 
 
+def marks_its_cache(model: str) -> bool:
+    """Return whether a model's provider caches prompts up to marks that the caller sets, as Claude's do.
+
+    Others cache by themselves what begins like an earlier prompt, or not at all; some take a mark for an error.
+    """
+    provider, _, name = model.partition("/")
+    return (
+        provider in {"anthropic", "bedrock", "vertex_ai", "azure_ai"}
+        and "claude" in name
+        and bool(_entry(model).get("supports_prompt_caching"))
+    )
+
+
 def _long_prompt_factor(entry: Mapping[str, Any], prompt_tokens: int) -> float:
     """Return by how much prices rise for a prompt of that length: Anthropic and OpenAI bill long prompts dearer."""
     factor = 1.0

@@ -6,10 +6,12 @@ import difflib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from layers.errors import LayerError, UnknownTier
 from layers.tiers.gateway import Gateway
+from layers.tiers.limits import Limits, Window
 from layers.tiers.router import RouterModel
 from layers.tiers.settings import (
     TEMPERATURES,
@@ -20,6 +22,7 @@ from layers.tiers.settings import (
     default_tiers,
     resolve,
 )
+from observability.settings import home
 
 if TYPE_CHECKING:
     from smolagents.models import Model
@@ -83,15 +86,25 @@ class Tiers:
         settings: per tier its settings, a smolagents `Model` object or a `ChatModel`.
         loop: where calls of LiteLLM run; not closed here.
         keys: keys of the environment.
+        window: the file in which calls of limited tiers are counted; by default one in the home folder.
 
     Raises:
-        LayerError: a tier is named `offline`, names itself, or mixes `offline` with deployments.
+        LayerError: a tier is named `offline`, names itself or one that isn't there, or mixes `offline` with
+            deployments.
     """
 
-    def __init__(self, settings: Mapping[str, Served], loop: LoopThread, *, keys: ProviderKeys | None = None) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, Served],
+        loop: LoopThread,
+        *,
+        keys: ProviderKeys | None = None,
+        window: Path | None = None,
+    ) -> None:
         self._keys = ProviderKeys() if keys is None else keys
         self._loop = loop
         self._gateway = Gateway()
+        self._window = Window(window or home() / "limits.db")
         self._lock = threading.Lock()
         self._models: dict[str, ChatModel] = {}
         if OFFLINE in settings:
@@ -148,7 +161,11 @@ class Tiers:
 
     def close(self, timeout: float = 5.0) -> None:
         """Close the connections to providers, within `timeout` seconds; the loop must still run. Idempotent."""
-        self._loop.submit(self._gateway.close()).result(timeout)
+        self._loop.submit(self._close()).result(timeout)
+
+    async def _close(self) -> None:
+        self._window.close()
+        await self._gateway.close()
 
     def _make(self, name: str) -> ChatModel:
         name = self._stands_in.get(name, name)
@@ -168,7 +185,9 @@ class Tiers:
                 gateway=self._gateway,
                 loop=self._loop,
                 retries=served.retries,
-                requests_per_minute=served.requests_per_minute,
+                window=self._window,
+                limits=Limits(served.requests_per_minute, served.tokens_per_minute),
+                cooldown=served.cooldown,
             )
         return _as_chat_model(name, served)
 
@@ -193,6 +212,10 @@ class Tiers:
             if entry == OFFLINE:
                 raise LayerError(f'The tier {name!r} mixes "offline" with models; offline can only stand alone.')
             other = self._tier_named(entry)
+            if entry in TEMPERATURES and other is None:
+                raise LayerError(
+                    f"The tier {name!r} names the tier {entry!r}, which has no models; write [tiers.{entry}]."
+                )
             if other is not None:
                 found += self._expand(other, self._served[other], (*path, name))
             else:

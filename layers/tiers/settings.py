@@ -7,6 +7,8 @@ turns it into models.
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
@@ -20,6 +22,7 @@ TEMPERATURES = {"fast": 0.3, "balanced": 0.2, "deep": 0.1}
 DEFAULT_TEMPERATURE = 0.2
 DEFAULT_MAX_TOKENS = 8192
 DEFAULT_TIMEOUT = 60.0
+_NO_DOTENV = "PYTHON_DOTENV_DISABLED"
 
 # Providers that serve models on one's own machine and ask for no key.
 _KEYLESS = frozenset({"ollama", "ollama_chat", "lm_studio", "hosted_vllm", "vllm", "llamafile"})
@@ -41,8 +44,11 @@ _PROVIDER_MODELS = {
 
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or any(sign.isspace() for sign in value):
         raise ValueError(f"{value!r} is no http(s) URL; write one like 'http://localhost:1234/v1'")
+    if parts.username or parts.password:
+        raise ValueError(f"the URL of {parts.hostname!r} must not hold a user or password; set api_key_env instead")
+    _ = parts.port  # raises ValueError if it is none
     return value.rstrip("/")
 
 
@@ -62,6 +68,8 @@ class _Access(BaseModel):
     output_usd_per_million: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     max_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
     timeout: float | None = Field(default=None, gt=0, le=3600, allow_inf_nan=False)
+    stream: bool | None = None
+    tool_calls: bool | None = None
 
     @model_validator(mode="after")
     def _price_is_whole(self) -> Self:
@@ -83,6 +91,9 @@ class DeploymentSettings(_Access):
         output_usd_per_million: USD for a million completion tokens.
         max_tokens: most tokens of one completion.
         timeout: most seconds of one call.
+        stream: `false` for an endpoint that can't send an answer in pieces; found out by asking where it isn't set.
+        tool_calls: `false` for an endpoint that knows no tool calls: its model is told the tools in the prompt. Found
+            out by asking where it isn't set.
     """
 
     model: ModelName
@@ -96,7 +107,11 @@ class TierSettings(_Access):
             `["offline"]` is the tier without network.
         temperature: sampling temperature, 0 to 2; by default 0.3 for `fast`, 0.1 for `deep`, else 0.2. Left out
             where a model takes none.
-        requests_per_minute: most calls in any 60 seconds; further ones wait.
+        requests_per_minute: most calls in any 60 seconds, by all processes with the same home folder; further ones
+            wait.
+        tokens_per_minute: most tokens of prompts and completions in any 60 seconds, likewise. An answer counts for
+            1,000 tokens until it is there.
+        cooldown: seconds for which a deployment that failed comes last.
         retries: how often the whole list is tried again after every deployment failed in a way that may pass.
         api_base: see `DeploymentSettings`, as are all that follow.
         api_key: as above.
@@ -105,11 +120,15 @@ class TierSettings(_Access):
         output_usd_per_million: as above.
         max_tokens: most tokens of one completion, 8192 by default.
         timeout: most seconds of one call, 60 by default.
+        stream: as above.
+        tool_calls: as above.
     """
 
     models: tuple[ModelName | DeploymentSettings, ...] = Field(min_length=1)
     temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    cooldown: float = Field(default=30.0, ge=0, le=3600, allow_inf_nan=False)
     retries: int = Field(default=1, ge=0, le=10)
 
     @model_validator(mode="before")
@@ -144,6 +163,24 @@ class ProviderKeys(BaseSettings):
         return known[provider] if provider in known else from_environment(f"{provider.upper()}_API_KEY")
 
 
+@contextmanager
+def no_dotenv() -> Generator[None]:
+    """Keep python-dotenv from loading a `.env` while the block imports smolagents, which would look for one.
+
+    It walks up from its own folder, so that a project's virtual environment finds the project's file: keys would come
+    from a place that nobody named, and only for those imports that happen before the settings are read.
+    """
+    before = os.environ.get(_NO_DOTENV)
+    os.environ[_NO_DOTENV] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_NO_DOTENV]
+        else:
+            os.environ[_NO_DOTENV] = before
+
+
 def from_environment(variable: str) -> SecretStr | None:
     """Return a key that an environment variable holds; `None` if it is unset or empty."""
     value = os.environ.get(variable, "").strip()
@@ -174,6 +211,8 @@ class Deployment:
         price: USD per token; `None` when not known.
         max_tokens: most tokens of one completion.
         timeout: most seconds of one call.
+        stream: `False` if answers can't come in pieces; `None` where that isn't known.
+        tool_calls: `False` if tools must be told in the prompt; `None` where that isn't known.
     """
 
     model: str
@@ -184,6 +223,8 @@ class Deployment:
     price: Price | None
     max_tokens: int
     timeout: float
+    stream: bool | None = None
+    tool_calls: bool | None = None
 
     @property
     def provider(self) -> str:
@@ -215,6 +256,8 @@ def resolve(tier: str, settings: TierSettings, entry: str | DeploymentSettings, 
         price=_price(own) or _price(settings) or listed_price(own.model),
         max_tokens=_most_tokens(own.max_tokens or settings.max_tokens, own.model),
         timeout=own.timeout or settings.timeout or DEFAULT_TIMEOUT,
+        stream=settings.stream if own.stream is None else own.stream,
+        tool_calls=settings.tool_calls if own.tool_calls is None else own.tool_calls,
     )
 
 

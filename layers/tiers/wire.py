@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from layers.tiers.abilities import ToolUse
+from layers.tiers.reasoning import without_reasoning
+from layers.tiers.spoken_tools import spoken_calls
+
 if TYPE_CHECKING:
     from smolagents import ChatMessage
 
+    from layers.tiers.abilities import Abilities
     from layers.tiers.base import ChatRequest
 
 
@@ -34,27 +39,45 @@ def tools_of(request: ChatRequest) -> list[dict[str, Any]]:
     return [get_tool_json_schema(tool) for tool in request.tools]
 
 
-def options_of(request: ChatRequest, model: str) -> dict[str, Any]:
-    """Return what of the request goes beside its messages, as far as the model takes it."""
+def without_system(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return messages for a model whose template knows no system prompt: the user's first message begins with it."""
+    if not messages or messages[0]["role"] != "system":
+        return [dict(message) for message in messages]
+    system, *rest = messages
+    if not rest or rest[0]["role"] != "user":
+        return [{**system, "role": "user"}, *(dict(message) for message in rest)]
+    both = [*_parts(system["content"]), *_parts(rest[0]["content"])]
+    return [{**rest[0], "content": _plain(both)}, *(dict(message) for message in rest[1:])]
+
+
+def options_of(request: ChatRequest, model: str, form: Abilities) -> dict[str, Any]:
+    """Return what of the request goes beside its messages, as far as model and endpoint take it."""
     from smolagents.models import supports_stop_parameter
 
     options: dict[str, Any] = {}
-    if request.stop and supports_stop_parameter(model):
+    if request.stop and form.stops and supports_stop_parameter(model):
         options["stop"] = list(request.stop)
-    if request.tools:
+    if request.tools and form.tools is not ToolUse.TEXT:
         options["tools"] = tools_of(request)
-        options["tool_choice"] = "required"
-    if request.response_format is not None:
+        options["tool_choice"] = form.tools.value
+    if request.response_format is not None and form.schemas:
         options["response_format"] = dict(request.response_format)
     return options
 
 
-def reply_of(message: Any, stop: Sequence[str]) -> ChatMessage:
-    """Return a provider's message in smolagents' form, cut at the stop sequences that a provider may have ignored."""
+def reply_of(message: Any, request: ChatRequest) -> ChatMessage:
+    """Return a provider's message in smolagents' form.
+
+    What a provider may have left to us is done here: cutting at the stop sequences, taking out what the model thought
+    before its answer, and reading tool calls that stand in the text.
+    """
     from smolagents.models import ChatMessage, MessageRole, remove_content_after_stop_sequences
 
     calls = [_call(call) for call in message.tool_calls or ()]
-    content = remove_content_after_stop_sequences(message.content, list(stop))
+    text = without_reasoning(message.content or "")
+    if request.tools and not calls:
+        calls = _spoken(text, request)
+    content = remove_content_after_stop_sequences(text, list(request.stop)) if not calls else text
     return ChatMessage(
         role=MessageRole.ASSISTANT, content=content or ("" if not calls else None), tool_calls=calls or None
     )
@@ -74,11 +97,23 @@ def _call(call: Any) -> Any:
     return ChatMessageToolCall(function=function, id=call.id, type="function")
 
 
+def _spoken(text: str, request: ChatRequest) -> list[Any]:
+    from smolagents.models import ChatMessageToolCall, ChatMessageToolCallFunction
+
+    found = spoken_calls(text, {tool.name for tool in request.tools})
+    return [
+        ChatMessageToolCall(
+            function=ChatMessageToolCallFunction(arguments=arguments, name=name), id=f"call_{n}", type="function"
+        )
+        for n, (name, arguments) in enumerate(found, 1)
+    ]
+
+
 def _parts(content: Any) -> list[dict[str, Any]]:
     return content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
 
 
-def _plain(content: list[Mapping[str, Any]]) -> Any:
+def _plain(content: Sequence[Mapping[str, Any]]) -> Any:
     if all(part.get("type") == "text" for part in content):
         return "\n".join(part["text"] for part in content)
     return content

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sandbox.errors import SandboxUnavailable
 
@@ -81,13 +81,13 @@ def _tls(environment: DockerEnvironment, by: str) -> TLSConfig | None:
         "DOCKER_CERT_PATH": environment.docker_cert_path,
     }
     try:
-        found: dict[str, Any] = kwargs_from_env(environment={k: v for k, v in given.items() if v is not None})
+        found = kwargs_from_env(environment={k: v for k, v in given.items() if v is not None})
     except TLSParameterError as error:
         raise SandboxUnavailable(
             f"the Docker engine can't be used: {by} is to be reached by TLS, and its certificates can't be read from"
             f" DOCKER_CERT_PATH ({environment.docker_cert_path}); {error}"
         ) from error
-    return found.get("tls")
+    return found.get("tls") or None
 
 
 def _of_context(environment: DockerEnvironment) -> Address | None:

@@ -68,6 +68,7 @@ class DockerBackend:
         self._ready: list[Box] = []
         self._filling = 0
         self._places = threading.BoundedSemaphore(self.settings.max_sessions)
+        self._used: set[Box] = set()
         self._users: weakref.WeakSet[DockerSandbox] = weakref.WeakSet()
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="sandbox-maker")
         self._remover = ThreadPoolExecutor(1, thread_name_prefix="sandbox-remover")
@@ -114,7 +115,7 @@ class DockerBackend:
             return
         self._maker.shutdown(cancel_futures=True)
         for box in self._take_all():
-            self._end(box)
+            self.give_back(box)
         self._remover.shutdown()
         self._api.close()
 
@@ -135,14 +136,20 @@ class DockerBackend:
         except BaseException:
             self._places.release()
             raise
-        self._users.add(user)
+        with self._lock:
+            self._used.add(box)
+        # A session that nobody closed, and nobody can reach any more, must not keep its container.
+        weakref.finalize(user, self.give_back, box).atexit = False
         self._fill()
         return box
 
-    def give_back(self, box: Box, user: DockerSandbox) -> None:
-        """End a box that a session had; it is never used by another."""
-        self._users.discard(user)
-        self._places.release()
+    def give_back(self, box: Box) -> None:
+        """End a box; it is never used by another session. May be called again."""
+        with self._lock:
+            held = box in self._used
+            self._used.discard(box)
+        if held:
+            self._places.release()
         self._end(box)
 
     def check(self) -> None:
@@ -158,7 +165,8 @@ class DockerBackend:
         return boxes.start(self._api, self.settings, self.engine, self.image.id, self._runtime, self._labels)
 
     def _end(self, box: Box) -> None:
-        box.channel.close()
+        if not box.channel.close():
+            return
         try:
             self._remover.submit(boxes.remove, self._api, box.id)
         except RuntimeError:  # closed meanwhile
@@ -176,7 +184,7 @@ class DockerBackend:
 
     def _take_all(self) -> list[Box]:
         with self._lock:
-            held, self._ready = self._ready, []
+            held, self._ready = [*self._ready, *self._used], []
         return held
 
     def _fill(self) -> None:
@@ -210,5 +218,3 @@ def _lives(box: Box) -> bool:
         return box.channel.peek()
     except ChannelClosedError:
         return False
-
-

@@ -45,8 +45,6 @@ def start(
     image: str,
     runtime: str | None,
     labels: Mapping[str, str],
-    *,
-    kind: str = "python",
 ) -> Box:
     """Create and start a container and wait until its worker waits for code.
 
@@ -76,7 +74,7 @@ def start(
         container = str(created["Id"])
         channel = Channel(api.attach_socket(container, params=dict(_ATTACH)), frame_limit(settings))
         api.start(container)
-        channel.send_raw(boot(settings, kind=kind))
+        channel.send_raw(boot(settings))
         return Box(container, channel, _ready(channel))
     except (DockerException, RequestException, ChannelClosedError, WireError) as error:
         complaint = channel.complaint if channel is not None else ""

@@ -104,8 +104,14 @@ class Channel:
         readable, _, _ = select.select([self._socket], [], [], 0)
         return not readable
 
-    def close(self) -> None:
-        """Let go of the box: its supervisor sees the end of its stdin and ends. A reader is woken."""
+    def close(self) -> bool:
+        """Let go of the box: its supervisor sees the end of its stdin and ends. A reader is woken.
+
+        Returns:
+            Whether it was open until now.
+        """
+        if self._closed:
+            return False
         self._closed = True
         if os.getpid() == self._pid:
             with contextlib.suppress(OSError):
@@ -114,6 +120,7 @@ class Channel:
             if owner is not None:
                 with contextlib.suppress(OSError):
                     owner.close()
+        return True
 
     def _check(self) -> None:
         if self._closed or os.getpid() != self._pid:

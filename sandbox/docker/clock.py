@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 _TO_KILL = 1.0  # seconds that code has after the interrupt
 _TO_REMOVE = 5.0  # seconds that the supervisor has after it was told to kill
@@ -37,7 +37,7 @@ class StepClock:
         self.rung = Rung.RUNNING
 
     @contextmanager
-    def outside(self) -> Iterator[None]:
+    def outside(self) -> Generator[None]:
         """Time in here is the host's and not the step's."""
         start = time.monotonic()
         try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from sandbox.settings import SandboxSettings
 
-FIRST_ANSWER = 5.0  # seconds an engine has for its first word
+FIRST_ANSWER = 5  # seconds an engine has for its first word
 _LIMITS = {"MemoryLimit": "memory", "SwapLimit": "swap", "CpuCfsQuota": "cpu", "PidsLimit": "pids"}
 _NO_ADDRESS = "the Docker engine can't be used: {url!r}{by} is no address such as unix:///var/run/docker.sock"
 _START_ONE = "start it (Docker Desktop, colima, `systemctl start docker`), or name another by DOCKER_HOST"
@@ -60,7 +60,7 @@ class Engine:
     apparmor: bool
 
 
-def connect(settings: SandboxSettings, *, timeout: float = 60.0) -> docker.APIClient:
+def connect(settings: SandboxSettings, *, timeout: int = 60) -> docker.APIClient:
     """Find an engine that answers. The caller closes the client.
 
     Looks at `engine` in the settings, then DOCKER_HOST, the Docker context in use, and the usual sockets. An engine
@@ -110,7 +110,7 @@ def facts(api: docker.APIClient) -> Engine:
 def engine_of(address: str, info: Mapping[str, Any], version: Mapping[str, Any]) -> Engine:
     """Read what `GET /info` and `GET /version` of an engine say; what they leave out counts as not there."""
     security = [str(option) for option in info.get("SecurityOptions") or ()]
-    runtimes = tuple(sorted(info.get("Runtimes") or ()))
+    runtimes = tuple(sorted(str(name) for name in info.get("Runtimes") or {}))
     return Engine(
         address=address,
         version=str(version.get("Version", "unknown")),
@@ -170,10 +170,27 @@ def _open(place: Address) -> docker.APIClient:
         _knock(place.socket, place.named_by)
     options: dict[str, Any] = {"tls": place.tls} if place.tls else {}
     try:
-        return APIClient(base_url=place.url, version="auto", timeout=FIRST_ANSWER, **options)
+        return _with_one_pool(APIClient(base_url=place.url, version="auto", timeout=FIRST_ANSWER, **options))
     # ValueError: an address with an impossible port; AttributeError: an answer that isn't Docker's.
     except (DockerException, RequestException, OSError, ValueError, AttributeError) as error:
         raise SandboxUnavailable(_silence(place, error)) from error
+
+
+def _with_one_pool(client: docker.APIClient) -> docker.APIClient:
+    """Keep one idle connection and not 25: over a Unix socket the SDK has a pool for each URL it ever asked for.
+
+    Its own option for that, `num_pools`, is read for ssh:// alone.
+    """
+    adapter: Any = client.get_adapter(client.base_url)
+    pools = getattr(adapter, "pools", None)
+    if pools is not None:
+        adapter.pools = type(pools)(1, dispose_func=_close)
+        pools.clear()
+    return client
+
+
+def _close(pool: Any) -> None:
+    pool.close()
 
 
 def _knock(path: Path, named_by: str) -> None:
@@ -203,7 +220,7 @@ def _silence(place: Address, error: Exception) -> str:
     if "paramiko" in str(error):
         return (
             "the Docker engine can't be used: Docker's SDK speaks to ssh:// only with the package paramiko. Install it"
-            f" (`pip install paramiko`), or forward a socket: ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST,"
+            " (`pip install paramiko`), or forward a socket: ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST,"
             " and DOCKER_HOST=unix:///tmp/engine.sock"
         )
     if "Invalid bind address" in str(error):

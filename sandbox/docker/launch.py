@@ -60,19 +60,17 @@ def frame_limit(settings: SandboxSettings) -> int:
     return 2 * settings.value_limit + 64 * 1024
 
 
-def boot(settings: SandboxSettings, *, kind: str = "python") -> bytes:
+def boot(settings: SandboxSettings) -> bytes:
     """What is written to a new box's stdin.
 
     Args:
         settings: the limits.
-        kind: `python` or `node`, what the worker runs.
     """
     folder = files("sandbox.docker.guest")
     modules = [(name, (folder / f"{name}.py").read_text("utf-8")) for name in _GUEST]
     guest = {
-        "kind": kind,
         "home": HOME,
-        "heap": 0 if kind == "node" else settings.memory - max(24 * _MiB, settings.memory // 8),
+        "heap": settings.memory - max(24 * _MiB, settings.memory // 8),
         "output_limit": settings.output_limit,
         "value_limit": settings.value_limit,
         "value_depth": settings.value_depth,
@@ -128,4 +126,3 @@ ENVIRONMENT: Final = {
     "OMP_NUM_THREADS": "1",
     "MPLBACKEND": "agg",
 }
-

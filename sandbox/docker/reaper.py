@@ -1,4 +1,4 @@
-"""Removes containers whose owner is dead: what a power cut, or an engine that was down at the wrong moment, left behind.
+"""Removes containers whose owner is dead: what a power cut, or an engine down at the wrong moment, left behind.
 
 Ordinarily there are none, since a supervisor ends with its stdin.
 """

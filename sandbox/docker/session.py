@@ -1,7 +1,7 @@
 """One agent run's code in a container: steps, host calls served here, and the ends of a step.
 
-What comes from the box is hostile. The order of frames is checked against what may come now, ids against those that were
-given, values against the limits; whatever doesn't fit costs the box its worker or its life, and the agent is told.
+What comes from the box is hostile. The order of frames is checked against what may come now, ids against those that
+were given, values against the limits; whatever doesn't fit costs the box its worker or its life, and the agent is told.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ _REASONS: Final = {
 }
 _TEXT_LIMIT: Final = 8_000
 _UNWOUND: Final = 3.0  # seconds to hear that a step has left its loops after a final answer; the guest gives it one
+_DIGITS: Final = 20  # of a count of bytes
 _DEPTH_OF_FRAMES: Final = 8  # levels that tags may add to a value
 
 
@@ -209,14 +210,10 @@ class DockerSandbox(Sandbox):
                 self._climb(box, clock)
                 continue
             kind, payload = received
-            if kind == PRINTED:
-                printed.write_octets(payload)
-            elif kind == DROPPED:
-                printed.drop(_count(payload))
-            elif kind == DONE:
-                return self._done(payload, step, clock)
-            elif kind == LOST:
-                raise self._lost(payload, clock)
+            if kind in (PRINTED, DROPPED):
+                _keep(printed, kind, payload)
+                self._watch()  # a flood of output never lets the reader look up otherwise
+                self._climb(box, clock)
             elif kind == CALL:
                 calls += 1
                 with clock.outside():
@@ -224,10 +221,7 @@ class DockerSandbox(Sandbox):
                 if outcome is not None:
                     return outcome
             else:
-                raise WireError(f"a frame of kind {kind} in the middle of a step")
-            if printed_flood(kind):
-                self._watch()
-                self._climb(box, clock)
+                return self._ended(kind, payload, step, clock)
 
     def _watch(self) -> None:
         self._check_open()
@@ -279,6 +273,13 @@ class DockerSandbox(Sandbox):
 
     # The ends of a step
 
+    def _ended(self, kind: int, payload: bytes, step: str, clock: StepClock) -> Outcome:
+        if kind == LOST:
+            raise self._lost(payload, clock)
+        if kind != DONE:
+            raise WireError(f"a frame of kind {kind} in the middle of a step")
+        return self._done(payload, step, clock)
+
     def _done(self, payload: bytes, step: str, clock: StepClock) -> Outcome:
         message = _message(payload)
         if message.get("id") != step:
@@ -287,7 +288,7 @@ class DockerSandbox(Sandbox):
             raise self._out_of_time(state_lost=False)
         error = message.get("error")
         if error is not None:
-            raise _code_error(error)
+            raise _code_error(error) from None
         try:
             return Outcome(self._value(message.get("value")))
         except TagError as odd:
@@ -312,7 +313,7 @@ class DockerSandbox(Sandbox):
             box, self._box = self._box, None
         self._unwinding = None
         if box is not None:
-            self._boxes.give_back(box, self)
+            self._boxes.give_back(box)
 
     def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
         lost = f" {STATE_LOST}." if state_lost else ""
@@ -325,9 +326,11 @@ class DockerSandbox(Sandbox):
         raise SandboxClosed("this sandbox was closed while its code ran")
 
 
-def printed_flood(kind: int) -> bool:
-    """Whether this frame may be one of a stream that never lets the reader look up."""
-    return kind == PRINTED
+def _keep(printed: Printed, kind: int, payload: bytes) -> None:
+    if kind == PRINTED:
+        printed.write_octets(payload)
+    else:
+        printed.drop(int(payload) if payload.isdigit() and len(payload) < _DIGITS else 0)
 
 
 def _own_backend(settings: SandboxSettings) -> DockerBackend:
@@ -352,10 +355,6 @@ def _message(payload: bytes) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise WireError("a frame that is no message")
     return message
-
-
-def _count(payload: bytes) -> int:
-    return int(payload) if payload.isdigit() and len(payload) < 20 else 0  # noqa: PLR2004 - more than any pipe can
 
 
 def _code_error(error: Any) -> CodeError:

@@ -82,7 +82,7 @@ class Shelf:
 
 
 def _ask(box: Box, request: dict[str, Any]) -> dict[str, Any]:
-    """One question to the supervisor. Nothing else may be said meanwhile: the worker is stopped between steps and calls."""
+    """One question to the supervisor. Nothing else is said meanwhile: between steps and calls the worker is stopped."""
     ticket = secrets.token_hex(8)
     until = time.monotonic() + _TIMEOUT
     try:

@@ -1,7 +1,7 @@
 """A Docker engine with the image `dionysus-sandbox`: the one that is there, or one of our own for the run.
 
 Our own engine needs no network and touches none: no bridge, no iptables rules, no forwarding. Its data stays in the
-cache, so the image is imported once a machine.
+cache, so the image is loaded once a machine.
 """
 
 import os
@@ -27,8 +27,7 @@ def provide() -> None:
         apt_install("docker.io", "iptables", otherwise=_WITHOUT_APT)
     if _running() is None and os.geteuid() != 0:
         raise PartUnavailableError(_WITHOUT_APT)
-    if sandbox_image.can_be_made():
-        sandbox_image.provide()
+    sandbox_image.provide()
 
 
 @contextmanager
@@ -36,12 +35,10 @@ def serve() -> Iterator[Mapping[str, str]]:
     """Yield where an engine answers that has our image; one that was there already is left running."""
     address = _running()
     if address is not None:
-        sandbox_image.load(address)
-        yield {"DOCKER_HOST": address, "TEST_SANDBOX_IMAGE": sandbox_image.NAME}
+        yield {"DOCKER_HOST": address, "TEST_SANDBOX_IMAGE": sandbox_image.load(address)}
         return
     with tempfile.TemporaryDirectory(prefix="dionysus-docker-") as folder, _own_engine(Path(folder)) as address:
-        sandbox_image.load(address)
-        yield {"DOCKER_HOST": address, "TEST_SANDBOX_IMAGE": sandbox_image.NAME}
+        yield {"DOCKER_HOST": address, "TEST_SANDBOX_IMAGE": sandbox_image.load(address, ours=True)}
 
 
 @contextmanager
@@ -57,6 +54,8 @@ def _own_engine(folder: Path) -> Iterator[str]:
         "--iptables=false",
         "--ip-forward=false",
         "--ip-masq=false",
+        # Not gVisor: runc under its name, so that what is done with a second runtime is tested with a real engine.
+        f"--add-runtime=runsc={shutil.which('runc') or '/usr/sbin/runc'}",
     ]
     log = cache() / "dockerd.log"
     with tethered(command, log) as engine:

@@ -1,97 +1,121 @@
-"""The image `dionysus-sandbox`, made without any image registry: Debian's packages, unpacked and imported."""
+"""The image that all tests of containers share, built by Dionysus' own code and kept as an archive in the cache.
 
-import hashlib
-import json
+Python, Node, numpy, pandas and pillow: once a machine it is built (two minutes), afterwards it is loaded (seconds).
+"""
+
 import platform
 import shutil
-import tarfile
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provision.host import PartUnavailableError, apt_install, cache, can_use_apt, run
+from provision.host import PartUnavailableError, apt_install, cache, can_use_apt
 
 if TYPE_CHECKING:
-    from docker import DockerClient
+    import docker
 
-NAME = "dionysus-sandbox:latest"
-_LABEL = "dionysus.recipe"
-_RECIPE = {
-    "suite": "bookworm",
-    "variant": "minbase",
-    "include": ["python3"],
-    # Package lists, archives and manuals serve nobody in a box without network.
-    "leave_out": ["var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"],
-    "architecture": platform.machine(),
-}
+    from sandbox.docker.build import Recipe
+
+LATEST = "dionysus-sandbox:latest"
+BESIDE = "dionysus-sandbox:tests"  # where the first name belongs to an image of the user's
+PACKAGES = ("numpy", "pandas", "pillow")
 
 
-def can_be_made() -> bool:
-    """Whether this machine has what the recipe needs: Debian's tools, root's rights."""
-    return can_use_apt()
-
-
-def provide() -> Path:
-    """The image's archive in the cache, made there if this recipe hasn't been used yet (one to two minutes)."""
-    archive = cache() / f"sandbox-{_recipe_hash()}.tar"
-    if archive.exists():
-        return archive
+def provide() -> None:
+    """Make what an engine needs later and what needs no engine: the base of Debian, where this machine can."""
+    if _archive().exists() or not can_use_apt():
+        return
     if shutil.which("debootstrap") is None:
         apt_install("debootstrap", "debian-archive-keyring", otherwise="debootstrap is not installed")
-    tree = cache() / f"sandbox-root-{_recipe_hash()}"
-    shutil.rmtree(tree, ignore_errors=True)  # what an interrupted run left
-    include = ",".join(_RECIPE["include"])
-    run("debootstrap", f"--variant={_RECIPE['variant']}", f"--include={include}", str(_RECIPE["suite"]), tree)
-    part = archive.with_suffix(".part")
-    with tarfile.open(part, "w") as tar:
-        tar.add(tree, arcname=".", filter=_kept)
-    shutil.rmtree(tree)
-    part.rename(archive)  # whole or not at all
-    return archive
+    from sandbox import ImageNotBuilt
+    from sandbox.docker.build import debootstrap
+
+    try:
+        debootstrap.base(node=True, cache=cache(), progress=lambda line: None)
+    except ImageNotBuilt as error:
+        raise PartUnavailableError(str(error)) from error
 
 
-def load(address: str) -> None:
-    """See to it that the engine at `address` has the image of this recipe."""
+def load(address: str, *, ours: bool = False) -> str:
+    """See to it that the engine at `address` has the image; return its name there.
+
+    Args:
+        address: where the engine listens.
+        ours: nobody else uses this engine, so the plain name may be taken from another image.
+    """
     import docker
     from docker.errors import DockerException
 
-    try:
-        with closing(docker.DockerClient(base_url=address, timeout=300)) as client:
-            _load(client)
-    except DockerException as error:
-        raise PartUnavailableError(f"the Docker engine at {address} did not take our image: {error}") from error
-
-
-def _load(client: "DockerClient") -> None:
-    from docker.errors import ImageNotFound
+    from sandbox import SandboxError
 
     try:
-        labels = client.images.get(NAME).labels
-    except ImageNotFound:
-        labels = None
-    if labels is not None and (labels.get(_LABEL) == _recipe_hash() or not can_be_made()):
-        return
-    if not can_be_made():
-        raise PartUnavailableError(
-            f"the engine has no image '{NAME}', and it is made with debootstrap by root on Debian or Ubuntu. Give"
-            f" it any small Linux image with python3, for example: docker tag python:3.11-slim {NAME}"
-        )
-    _import(client, provide())
+        with closing(docker.APIClient(base_url=address, version="auto", timeout=600)) as api:
+            return _loaded(api, ours=ours)
+    except (DockerException, SandboxError, OSError) as error:
+        raise PartUnavailableError(f"the Docker engine at {address} did not get our image: {error}") from error
 
 
-def _import(client: "DockerClient", archive: Path) -> None:
-    repository, tag = NAME.split(":")
-    changes = [f'LABEL {_LABEL}="{_recipe_hash()}"', 'CMD ["python3"]']
-    answer = client.api.import_image_from_file(str(archive), repository=repository, tag=tag, changes=changes)
-    for line in answer.splitlines():
-        if "error" in json.loads(line):
-            raise PartUnavailableError(f"the Docker engine refused our image: {json.loads(line)['error']}")
+def _loaded(api: "docker.APIClient", *, ours: bool) -> str:
+    wanted = _recipe().fingerprint()
+    there = {name: _recipe_at(api, name) for name in (LATEST, BESIDE)}
+    for name, recipe in there.items():
+        if recipe == wanted:
+            return name
+    name = LATEST if ours or there[LATEST] is None else BESIDE
+    if _archive().exists():
+        _from_archive(api, name)
+    else:
+        _build(api, name)
+    return name
 
 
-def _kept(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    path = entry.name.removeprefix("./")
-    return None if any(path.startswith(f"{out}/") for out in _RECIPE["leave_out"]) else entry
+def _build(api: "docker.APIClient", name: str) -> None:
+    from sandbox.docker.build import build
+
+    source = "debootstrap" if can_use_apt() else "auto"
+    image = build(api, _recipe(), name, cache=cache(), source=source)
+    part = _archive().with_suffix(".part")
+    try:
+        with part.open("wb") as file:  # by its id: with a name in it, loading would take that name from another image
+            file.writelines(api.get_image(image.id))
+        part.rename(_archive())  # whole or not at all
+    finally:
+        part.unlink(missing_ok=True)
 
 
-def _recipe_hash() -> str:
-    return hashlib.sha256(json.dumps(_RECIPE, sort_keys=True).encode()).hexdigest()[:12]
+def _from_archive(api: "docker.APIClient", name: str) -> None:
+    with _archive().open("rb") as file:
+        image = _id_of(api.load_image(file))
+    repository, tag = name.split(":")
+    api.tag(image, repository, tag, force=True)
+
+
+def _id_of(said: Iterable[dict[str, str]]) -> str:
+    lines = [line for line in said if line]
+    for line in lines:
+        before, found, image = line.get("stream", "").strip().partition("sha256:")
+        if found and before.startswith("Loaded image"):
+            return f"sha256:{image}"
+    raise PartUnavailableError(f"the Docker engine did not take our image: {lines[-1:]}")
+
+
+def _recipe_at(api: "docker.APIClient", name: str) -> str | None:
+    """The recipe of an image; empty if it isn't ours, None if it isn't there."""
+    from sandbox import SandboxUnavailable
+    from sandbox.docker.image import find
+
+    try:
+        return find(api, name).recipe or ""
+    except SandboxUnavailable:
+        return None
+
+
+def _recipe() -> "Recipe":
+    from sandbox.docker.build import Recipe
+
+    return Recipe.of(PACKAGES)
+
+
+def _archive() -> Path:
+    return cache() / f"sandbox-image-{_recipe().fingerprint()}-{platform.machine()}.tar"

@@ -199,12 +199,15 @@ GREEDY = "try:\n    {call}\nexcept:\n    pass\nfinal_answer({{'answer': 'eaten'}
 class Stopper:
     """Stops the run from inside one of its parts."""
 
-    def __init__(self):
-        self.run = None
+    def __init__(self, reason):
+        self.run, self.reason = None, reason
 
     def __call__(self):
-        self.run.lifeline.stop(StopReason.CANCELLED, "enough")
+        self.end()
         self.run.lifeline.check()
+
+    def end(self):
+        self.run.lifeline.stop(self.reason, "enough")
 
 
 def stop_in_tool(stopper):
@@ -271,12 +274,23 @@ def stop_in_parallel_tool(stopper):
 
 def stop_in_executor(stopper):
     def play(_):
-        threading.Timer(0.3, lambda: stopper.run.lifeline.stop(StopReason.CANCELLED, "enough")).start()
+        threading.Timer(0.3, stopper.end).start()
         return code(GREEDY.format(call="\n    while True: pass").replace("    \n", ""))
 
     return play, (), "conceptual"
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        StopReason.BUDGET,
+        StopReason.DEADLINE,
+        StopReason.CANCELLED,
+        StopReason.MODEL,
+        StopReason.MEMORY,
+        StopReason.SANDBOX,
+    ],
+)
 @pytest.mark.parametrize(
     "place",
     [
@@ -289,8 +303,8 @@ def stop_in_executor(stopper):
         stop_in_executor,
     ],
 )
-def test_a_stop_can_not_be_eaten(place):
-    stopper = Stopper()
+def test_a_stop_can_not_be_eaten(place, reason):
+    stopper = Stopper(reason)
     play, tools, layer = place(stopper)
     layers = {layer: {"tools": [made.name for made in tools]}}
     before = set(threading.enumerate())
@@ -300,7 +314,8 @@ def test_a_stop_can_not_be_eaten(place):
         with pytest.raises(RunStopped) as stopped:
             delegate(run, bench, bench.layers[layer], "go")
         assert time.monotonic() - began < 3 + 0.3
-        assert stopped.value.reason is StopReason.CANCELLED
+        assert stopped.value.reason is reason
+        assert run.trail.reports == []  # it became nobody's answer
     with suppress(RuntimeError):
         for thread in set(threading.enumerate()) - before:
             thread.join(3)

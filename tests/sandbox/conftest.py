@@ -20,7 +20,10 @@ def monty_backend(**limits: Any) -> Backend:
     return MontyBackend(SandboxSettings(**limits))
 
 
-BACKENDS = [pytest.param(docker_backend, id="docker", marks=pytest.mark.docker), pytest.param(monty_backend, id="monty")]
+BACKENDS = [
+    pytest.param(docker_backend, id="docker", marks=pytest.mark.docker),
+    pytest.param(monty_backend, id="monty"),
+]
 
 
 @pytest.fixture(params=BACKENDS)

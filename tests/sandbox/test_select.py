@@ -10,9 +10,11 @@ from sandbox import Limits, SandboxSettings, SandboxUnavailable, select
 from sandbox.monty import MontyBackend
 from sandbox.unsafe_local import UnsafeLocalBackend
 
+NOWHERE = "unix:///nowhere/docker.sock"
+
 
 def test_auto_falls_back_to_the_embedded_interpreter_and_says_so():
-    backend = select(SandboxSettings())
+    backend = select(SandboxSettings(engine=NOWHERE))
     assert isinstance(backend, MontyBackend)
     assert "monty" in backend.notice
     assert "subset" in backend.notice
@@ -26,8 +28,22 @@ def test_monty_by_name_needs_no_notice():
 
 
 def test_docker_by_name_is_an_error_that_says_what_to_set():
-    with pytest.raises(SandboxUnavailable, match="monty"):
-        select(SandboxSettings(backend="docker"))
+    with pytest.raises(SandboxUnavailable, match="start it"):
+        select(SandboxSettings(backend="docker", engine=NOWHERE))
+
+
+@pytest.mark.docker
+def test_auto_takes_a_container_where_an_engine_has_the_image(sandbox_image):
+    backend = select(SandboxSettings(image=sandbox_image, warm=0))
+    with backend.open() as box:
+        assert (backend.name, backend.notice, box("6 * 7").output) == ("docker", None, 42)
+    backend.close()
+
+
+@pytest.mark.docker
+def test_an_engine_without_the_image_says_what_to_type(docker_engine):
+    with pytest.raises(SandboxUnavailable, match="dionysus sandbox build"):
+        select(SandboxSettings(backend="docker", image="dionysus-sandbox:never-made"))
 
 
 def test_unsafe_local_is_taken_only_by_name_and_warns():

@@ -53,6 +53,8 @@ class Say:
         reasoning: reasoning content beside the answer, as LM Studio and vLLM send it.
         finish: the finish reason; by default `tool_calls` or `stop`.
         model: the model's name in the answer; the requested one by default.
+        streams: whether it is streamed when asked for; else it comes in one piece all the same.
+        reasoning_key: under which the reasoning content stands.
     """
 
     text: str | None = None
@@ -63,6 +65,8 @@ class Say:
     reasoning: str | None = None
     finish: str | None = None
     model: str | None = None
+    streams: bool = True
+    reasoning_key: str = "reasoning_content"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +76,16 @@ class Fail:
     Attributes:
         status: HTTP status, 401, 404, 429, 500 ...
         message: the error's text; a plain one by default.
-        retry_after: the Retry-After header, in seconds.
+        retry_after: the Retry-After header, in seconds or as it stands.
         code: OpenAI's error code, `model_not_found`.
+        flat: word it as older vLLM does, without the object `error` around it.
     """
 
     status: int
     message: str = ""
-    retry_after: float | None = None
+    retry_after: float | str | None = None
     code: str | None = None
+    flat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,10 +260,10 @@ class OpenAIServer:
                 await _silence(reader, say.after)
                 return await _say(writer, request, say)
             case Fail() as fail:
-                after = {} if fail.retry_after is None else {"Retry-After": f"{fail.retry_after:g}"}
+                after = {} if fail.retry_after is None else {"Retry-After": str(fail.retry_after)}
                 message = fail.message or f"scripted error {fail.status}"
                 error = {"message": message, "type": "error", "code": fail.code, "param": None}
-                return await _send(writer, fail.status, json.dumps({"error": error}), after)
+                return await _send(writer, fail.status, json.dumps(error if fail.flat else {"error": error}), after)
             case Rubbish(body):
                 return await _send(writer, 200, body)
             case Hang(seconds):
@@ -318,7 +324,7 @@ async def _send(writer: asyncio.StreamWriter, status: int, body: str, headers: M
 
 
 async def _say(writer: asyncio.StreamWriter, request: Request, say: Say) -> bool:
-    if not request.body.get("stream"):
+    if not request.body.get("stream") or not say.streams:
         return await _send(writer, 200, json.dumps(_completion(request, say)))
     writer.write(_head(200, None))
     async for event in _events(request, say):
@@ -365,7 +371,7 @@ def _said(say: Say) -> dict[str, Any]:
             for index, call in enumerate(say.calls)
         ]
     if say.reasoning:
-        said["reasoning_content"] = say.reasoning
+        said[say.reasoning_key] = say.reasoning
     return said
 
 

@@ -6,8 +6,8 @@ import _thread
 import builtins
 import os
 
-from sandbox.docker.guest.values import clean, packed
-from sandbox.docker.guest.wire import ANSWER, CALL, END
+from sandbox.docker.guest.values import RefusedError, clean, packed
+from sandbox.docker.guest.wire import ANSWER, CALL, END, HARNESS_FAILED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from sandbox.docker.guest.interrupts import Interrupts
     from sandbox.docker.guest.worker import Channel
-
-_NO_VALUE = object()
 
 
 class StepEnded(BaseException):
@@ -60,12 +58,15 @@ class HostCalls:
 
     def _call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._getpid() != self._pid:
-            raise RuntimeError(f"{name}() can only be called from the process that runs the step, not from a fork of it")
-        message = {
-            "name": name,
-            "args": [packed(value, self._settings) for value in args],
-            "kwargs": {clean(key): packed(value, self._settings) for key, value in kwargs.items()},
-        }
+            raise RuntimeError(
+                f"{name}() can only be called from the process that runs the step, not from a fork of it"
+            )
+        try:
+            given = [packed(value, self._settings) for value in args]
+            named = {clean(key): packed(value, self._settings) for key, value in kwargs.items()}
+        except RefusedError as refused:
+            raise TypeError(f"{name}() can't be given this: {refused}") from None
+        message = {"name": name, "args": given, "kwargs": named}
         with self._lock, self._interrupts.held():
             if self._ended:
                 raise StepEnded
@@ -84,7 +85,7 @@ class HostCalls:
             self._ended = True
             return None
         if kind != ANSWER or answer["call"] != self._count:
-            self._exit(70)
+            self._exit(HARNESS_FAILED)
         return answer
 
 

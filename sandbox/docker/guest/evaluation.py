@@ -1,7 +1,7 @@
 """The user's Python session: one namespace, one step after another.
 
-Each step starts from machinery as it was at the first: what a step did to builtins, the standard streams, signal handlers
-or tracing ends with it. What it did to its own variables and modules stays, that is what a session is for.
+Each step starts from machinery as it was at the first: what a step did to builtins, the standard streams, signal
+handlers or tracing ends with it. What it did to its own variables and modules stays, that is what a session is for.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sandbox.docker.guest.worker import Channel
 
 _ONLY_AST = 0x400
+_ROOM = 4 << 20  # bytes that must be left after a MemoryError
 _ANY_DEPTH = 10_000  # the host's values were checked by the host
 
 
@@ -47,7 +48,8 @@ class Session:
         self._main = types.ModuleType("__main__")
         self._tools: dict[str, Any] = {}
         self._sources: dict[str, str] = {}
-        self._builtins = dict(vars(builtins))
+        self._live_builtins = builtins.__dict__
+        self._builtins = dict(self._live_builtins)
         self._streams = _open_streams()
         self._compile, self._exec, self._eval = compile, exec, eval
         gc.freeze()
@@ -76,7 +78,7 @@ class Session:
         return {"id": step["id"], **outcome}
 
     def _restore(self) -> None:
-        vars(builtins).update(self._builtins)
+        self._live_builtins.update(self._builtins)
         sys.modules["__main__"] = self._main
         sys.modules["builtins"], sys.modules["sys"] = builtins, sys
         sys.stdout, sys.stderr = self._streams
@@ -104,7 +106,13 @@ class Session:
             return {"value": None}
         except BrokenError:
             raise
-        except BaseException as error:
+        except MemoryError as error:
+            failure = described(error, filename, self._sources)
+            error.__traceback__ = None
+            del error
+            _check_room()
+            return {"error": failure}
+        except BaseException as error:  # noqa: BLE001 - whatever the code raises is its step's end, not the worker's
             return {"error": described(error, filename, self._sources)}
 
     def _evaluated(self, code: str, filename: str) -> Any:
@@ -121,7 +129,7 @@ class Session:
 
     def _parsed(self, code: str, filename: str) -> tuple[Any, Any]:
         try:
-            tree = self._compile(code, filename, "exec", _ONLY_AST, dont_inherit=True)
+            tree: Any = self._compile(code, filename, "exec", _ONLY_AST, dont_inherit=True)
             last = None
             if tree.body and type(tree.body[-1]) is _ast.Expr:
                 expression = _ast.Expression(tree.body.pop().value)
@@ -129,9 +137,15 @@ class Session:
             return self._compile(tree, filename, "exec", dont_inherit=True), last
         except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError, KeyboardInterrupt):
             raise
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - see below
             # An audit hook of an earlier step, most likely: no later step could ever run.
             raise BrokenError from None
+
+
+def _check_room() -> None:
+    """Raise MemoryError, which ends the worker, if what is left would not do for another step."""
+    gc.collect()
+    bytearray(_ROOM)
 
 
 def _unpacked(value: Any) -> Any:
@@ -139,6 +153,4 @@ def _unpacked(value: Any) -> Any:
 
 
 def _open_streams() -> tuple[Any, Any]:
-    return tuple(
-        open(number, "w", encoding="utf-8", errors="replace", buffering=1, closefd=False) for number in (1, 2)
-    )  # type: ignore[return-value]
+    return tuple(open(number, "w", encoding="utf-8", errors="replace", buffering=1, closefd=False) for number in (1, 2))  # type: ignore[return-value]

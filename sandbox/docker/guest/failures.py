@@ -68,7 +68,7 @@ def _message(error: BaseException) -> str:
         text = str(error)
     except KeyboardInterrupt:
         raise
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - an error that fights back is still an error of the code
         text = "(the error's message can't be printed)"
     text = text if len(text) <= _MESSAGE_LIMIT else f"{text[:_MESSAGE_LIMIT]}… ({len(text) - _MESSAGE_LIMIT:,} more)"
     return (f"{name}: {text}" if text else name).encode("utf-8", "replace").decode()

@@ -1,11 +1,12 @@
 """The files of a box, as the supervisor puts, reads and lists them for the host.
 
-The code of the user owns the same folder, so nothing in it is taken on trust: every part of a path is opened below the one
-before it, never through a link, and only regular files are read.
+The code of the user owns the same folder, so nothing in it is taken on trust: every part of a path is opened below the
+one before it, never through a link, and only regular files are read.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -28,7 +29,7 @@ class Folder:
     """
 
     def __init__(self, path: str) -> None:
-        os.makedirs(path, exist_ok=True)
+        os.makedirs(path, exist_ok=True)  # noqa: PTH103 - pathlib would be a tenth of a box's start
         os.chdir(path)
         self._root = os.open(path, _INTO)
 
@@ -115,17 +116,13 @@ class Folder:
 
 
 def _make_folder(name: str, parent: int) -> None:
-    try:
+    with contextlib.suppress(FileExistsError):
         os.mkdir(name, 0o755, dir_fd=parent)
-    except FileExistsError:
-        pass
 
 
 def _remove(name: str, parent: int) -> None:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=parent)
-    except FileNotFoundError:
-        pass
 
 
 def _write(file: int, octets: bytes, offset: int) -> int:

@@ -38,11 +38,13 @@ class Interrupts:
         if self._open:
             raise KeyboardInterrupt
 
-    def _pause(self) -> bool:
+    def pause(self) -> bool:
+        """Hold interrupts back; returns whether they were let through until now."""
         was, self._open = self._open, False
         return was
 
-    def _resume(self, was: bool) -> None:
+    def resume(self, was: bool) -> None:
+        """Go on as before `pause`; one that came meanwhile is raised now."""
         self._open = was
         if was and self._came:
             raise KeyboardInterrupt
@@ -54,7 +56,7 @@ class _Held:
         self._was = False
 
     def __enter__(self) -> None:
-        self._was = self._interrupts._pause()
+        self._was = self._interrupts.pause()
 
     def __exit__(self, *_: object) -> None:
-        self._interrupts._resume(self._was)
+        self._interrupts.resume(self._was)

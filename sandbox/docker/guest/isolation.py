@@ -31,7 +31,7 @@ def confine_worker(settings: dict[str, Any]) -> None:
     os.setsid()
     os.nice(_NICEST)
     _set_dumpable(1)  # or its own files under /proc would belong to root
-    with open("/proc/self/oom_score_adj", "w") as score:
+    with open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 - no pathlib in the guest
         score.write(_OOM_FIRST)
     if settings["heap"]:
         # Python then raises MemoryError where the cgroup would kill.
@@ -43,7 +43,7 @@ def oom_kills() -> int:
     """How many processes of this box the kernel has ended for want of memory; 0 where it doesn't say."""
     for path in _OOM_COUNTERS:
         try:
-            with open(path) as counters:
+            with open(path) as counters:  # noqa: PTH123 - no pathlib in the guest
                 words = counters.read().split()
         except OSError:
             continue

@@ -1,12 +1,13 @@
 """Process 1 of a box: alone holds the host's pipes, keeps one worker alive, and lets it run only when it should.
 
-Runs in the container, from source that came over its stdin; it imports nothing but the standard library and its siblings
-here. Between a worker's frame and the host's reply every other process of the box is stopped, so that waiting for a host
-call, or for the next step, costs no CPU. It ends with its stdin: no box outlives the process that opened it.
+Runs in the container, from source that came over its stdin; it imports nothing but the standard library and its
+siblings here. Between a worker's frame and the host's reply every other process of the box is stopped, so that waiting
+for a host call, or for the next step, costs no CPU. It ends with its stdin: no box outlives the process that opened it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -27,9 +28,11 @@ from sandbox.docker.guest.wire import (
     EXECUTE,
     FILE,
     FILED,
+    HARNESS_FAILED,
     INTERRUPT,
     KILL,
     LOST,
+    OUT_OF_MEMORY,
     PRINTED,
     READY,
     Frames,
@@ -64,7 +67,7 @@ class Supervisor:
         for end in (self._printed, self._wake.fileno(), self._waker.fileno(), 0, 1):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # only for the byte that it makes Python write
+        signal.signal(signal.SIGCHLD, _nothing)  # only for the byte that it makes Python write
         self._room, self._dropped = settings["output_limit"], 0
         self._start_worker()
 
@@ -138,7 +141,7 @@ class Supervisor:
         try:
             octets = _read(self._channel.fileno())
             if octets is None:
-                return
+                return None
             if octets == b"":
                 return self._replace("ended")
             self._worker_frames.feed(octets)
@@ -183,9 +186,9 @@ class Supervisor:
         """End everything in the box and start afresh; the host is told why."""
         _signal_all(signal.SIGKILL)
         self._reap_all()
-        if oom_kills() > self._oom_kills:
+        if oom_kills() > self._oom_kills or self._status == OUT_OF_MEMORY:
             reason = "memory"
-        elif self._status == worker.HARNESS_FAILED:
+        elif self._status == HARNESS_FAILED:
             reason = "broken"
         self._read_printed()
         if self._dropped:
@@ -266,12 +269,14 @@ def _drain(descriptor: int, waiting: bytearray) -> None:
         del waiting[:written]
 
 
+def _nothing(*_: object) -> None:
+    """A handler that only has to exist."""
+
+
 def _signal_all(number: int) -> None:
     """Send a signal to every process of the box but this one."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(-1, number)
-    except ProcessLookupError:
-        pass
 
 
 def main(settings: dict[str, Any]) -> None:

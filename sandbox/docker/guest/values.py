@@ -41,11 +41,13 @@ def shown(value: Any, settings: dict[str, Any]) -> Any:
     except RefusedError as refused:
         try:
             text = repr(value)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a repr may raise anything
             return f"<{type(value).__name__}: {refused}>"
         if len(text) <= _SHOWN:
             return clean(text)
-        return clean(f"{text[:_SHOWN]}… ({len(text) - _SHOWN:,} more characters of a {type(value).__name__}; {refused})")
+        return clean(
+            f"{text[:_SHOWN]}… ({len(text) - _SHOWN:,} more characters of a {type(value).__name__}; {refused})"
+        )
 
 
 def clean(text: str) -> str:
@@ -75,33 +77,33 @@ class _Packing:
         if self._left < 0:
             raise RefusedError(f"the value is too large, more than {self._limit:,} bytes")
 
-    def _text(self, value: str, depth: int) -> str:
+    def text(self, value: str, depth: int) -> str:
         self._charge(str.__len__(value))
         return clean(str.__str__(value))
 
-    def _integer(self, value: int, depth: int) -> int:
+    def integer(self, value: int, depth: int) -> int:
         if int.bit_length(value) > _MAX_INT_BITS:
             raise RefusedError(f"an int of {int.bit_length(value):,} bits is too large to cross the sandbox's boundary")
         return int.__int__(value)
 
-    def _real(self, value: float, depth: int) -> Any:
+    def real(self, value: float, depth: int) -> Any:
         return tagged(float.__float__(value))
 
-    def _octets(self, value: Any, depth: int) -> Any:
+    def octets(self, value: Any, depth: int) -> Any:
         self._charge(len(value))
         return tagged(bytes(value))
 
-    def _sequence(self, value: Any, depth: int) -> Any:
+    def sequence(self, value: Any, depth: int) -> Any:
         kind = next(kind for kind in (list, tuple, set, frozenset) if issubclass(type(value), kind))
         self._charge(_ITEM_BYTES * kind.__len__(value))
         items = [self.of(item, depth + 1) for item in kind.__iter__(value)]
         return items if kind is list else {"$": kind.__name__, "v": items}
 
-    def _mapping(self, value: dict[Any, Any], depth: int) -> Any:
+    def mapping(self, value: dict[Any, Any], depth: int) -> Any:
         self._charge(_ITEM_BYTES * dict.__len__(value))
         pairs = [(key, item) for key, item in dict.items(value)]
         if all(type(key) is str and key != "$" for key, _ in pairs):
-            return {self._text(key, depth): self.of(item, depth + 1) for key, item in pairs}
+            return {self.text(key, depth): self.of(item, depth + 1) for key, item in pairs}
         return {"$": "dict", "v": [[self.of(key, depth + 1), self.of(item, depth + 1)] for key, item in pairs]}
 
     def _other(self, value: Any, kind: type, depth: int) -> Any:
@@ -120,21 +122,21 @@ class _Packing:
 def _guarded(plain: Callable[[Any], Any], value: Any, kind: type) -> Any:
     try:
         return plain(value)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the value may fight back
         raise RefusedError(f"a value of type {kind.__name__} can't cross: {type(error).__name__}") from None
 
 
 _PACKS: tuple[tuple[type, Callable[[_Packing, Any, int], Any]], ...] = (
-    (str, _Packing._text),
-    (int, _Packing._integer),
-    (float, _Packing._real),
-    (bytes, _Packing._octets),
-    (bytearray, _Packing._octets),
-    (dict, _Packing._mapping),
-    (list, _Packing._sequence),
-    (tuple, _Packing._sequence),
-    (set, _Packing._sequence),
-    (frozenset, _Packing._sequence),
+    (str, _Packing.text),
+    (int, _Packing.integer),
+    (float, _Packing.real),
+    (bytes, _Packing.octets),
+    (bytearray, _Packing.octets),
+    (dict, _Packing.mapping),
+    (list, _Packing.sequence),
+    (tuple, _Packing.sequence),
+    (set, _Packing.sequence),
+    (frozenset, _Packing.sequence),
 )
 _LATE: tuple[tuple[str, tuple[str, ...], Callable[[Any], Any]], ...] = (
     ("enum", ("Enum",), lambda value: value.value),

@@ -16,6 +16,9 @@ CALL, DONE = b"cd"
 # From the supervisor itself.
 READY, PRINTED, DROPPED, LOST, FILED = b"ronlF"
 
+# Exit statuses of a worker that gives up.
+HARNESS_FAILED, OUT_OF_MEMORY = 70, 71
+
 
 class WireError(Exception):
     """The other side does not keep to the format."""

@@ -14,13 +14,12 @@ import socket
 import sys
 
 from sandbox.docker.guest.isolation import confine_worker
-from sandbox.docker.guest.wire import DONE, EXECUTE, HEADER, frame
+from sandbox.docker.guest.wire import DONE, EXECUTE, HARNESS_FAILED, HEADER, OUT_OF_MEMORY, frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-HARNESS_FAILED = 70  # exit status of a worker whose own machinery broke
 _CHANNEL = 3
 
 
@@ -46,7 +45,9 @@ def spawn(settings: dict[str, Any], output: int) -> tuple[int, socket.socket]:
             signal.signal(number, signal.SIG_DFL)
         confine_worker(settings)
         _run(settings, channel)
-    except BaseException as error:
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+    except BaseException as error:  # noqa: BLE001 - a fork must end here, and say why
         os.write(2, f"the sandbox failed: {type(error).__name__}: {error}\n".encode("utf-8", "replace"))
     finally:
         os._exit(HARNESS_FAILED)
@@ -67,10 +68,6 @@ def _take_descriptors(channel: int, output: int) -> int:
 
 
 def _run(settings: dict[str, Any], channel: int) -> None:
-    if settings["kind"] == "node":
-        from sandbox.docker.guest import node
-
-        node.become(settings, channel)
     from sandbox.docker.guest.evaluation import Session
 
     Worker(channel, settings, Session).serve()

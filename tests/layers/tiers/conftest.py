@@ -14,6 +14,11 @@ NO_KEYS = ProviderKeys.model_construct(anthropic_api_key=None, openai_api_key=No
 
 
 @pytest.fixture(autouse=True)
+def _home_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.setenv("DIONYSUS_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(autouse=True)
 def _no_keys_of_the_developer(monkeypatch):
     for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GROQ_API_KEY"):
         monkeypatch.delenv(name, raising=False)

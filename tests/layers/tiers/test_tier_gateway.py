@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 ASK = """
     import sys
@@ -65,6 +66,28 @@ def test_litellm_does_not_load_the_dotenv_of_the_working_directory(tmp_path):
     assert done.returncode == 0
     assert "LITELLM_MODE" in done.stdout
     assert "FROM_A_DOTENV" not in done.stdout
+
+
+def test_smolagents_does_not_load_the_dotenv_above_its_own_folder(tmp_path):
+    """As in a project whose virtual environment lies inside it."""
+    import smolagents
+
+    (tmp_path / ".env").write_text("FROM_A_DOTENV=1\n")
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "smolagents").symlink_to(Path(smolagents.__file__).parent)
+    code = """
+        import os, sys
+        sys.path.insert(0, {site!r})
+        from layers.tiers.settings import no_dotenv
+        before = dict(os.environ)
+        with no_dotenv():
+            import smolagents
+        assert smolagents.__file__.startswith({site!r})
+        assert "FROM_A_DOTENV" not in os.environ
+        assert "PYTHON_DOTENV_DISABLED" not in os.environ
+    """
+    done = run(code.format(site=str(tmp_path / "site")))
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_program_that_ends_while_litellm_loads_ends_quietly():

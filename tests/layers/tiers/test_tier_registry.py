@@ -166,3 +166,8 @@ def test_warming_up_loads_litellm_only_where_a_tier_needs_it(tiers, lifeline):
         if thread.name == "litellm-import":
             thread.join(60)
     made.close()
+
+
+def test_a_tier_that_names_a_standard_tier_without_models_is_told_so(tiers):
+    with pytest.raises(LayerError, match=r"'deep' names the tier 'balanced', which has no models"):
+        tiers(deep={"models": ["balanced"]})

@@ -446,3 +446,46 @@ def test_closing_lets_go_of_every_connection(tiers, request_of, lifeline):
         made.close()
         assert server.wait_for_sockets(0)
         made.close()
+
+
+# What a provider asks
+
+
+def test_a_date_to_come_back_at_is_kept(tier, request_of, lifeline):
+    from email.utils import formatdate
+
+    with OpenAIServer([Fail(429, retry_after=formatdate(time.time() + 3, usegmt=True)), Say("now")]) as server:
+        tier(server).chat(request_of(), lifeline)
+        first, second = server.requests
+    assert second.at - first.at >= 1.5
+
+
+@pytest.mark.parametrize("after", ["soon", "-5", "nan", "inf", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_a_time_that_makes_no_sense_or_is_over_holds_nobody_up(tier, request_of, lifeline, after, within):
+    with OpenAIServer([Fail(429, retry_after=after), Say("now")]) as server, within(10):
+        assert tier(server).chat(request_of(), lifeline).message.content == "now"
+
+
+def test_a_deployment_that_asked_for_rest_gets_it_from_every_call(tier, request_of, lifeline):
+    with OpenAIServer([Fail(429, retry_after=600), Say("never asked")]) as server:
+        model = tier(server)
+        for _ in range(2):
+            assert stopped(model, request_of(), lifeline).reason is StopReason.MODEL
+        assert len(server.requests) == 1
+
+
+def test_a_used_up_quota_is_not_tried_again(tier, request_of, lifeline):
+    empty = Fail(429, "You exceeded your current quota", code="insufficient_quota")
+    with OpenAIServer([empty]) as first, OpenAIServer([Say("from b")]) as second:
+        assert tier([first, second], retries=3).chat(request_of(), lifeline).message.content == "from b"
+        assert len(first.requests) == 1
+
+
+@pytest.mark.parametrize("name", ["anthropic/claude-haiku-5-5", "openai/gpt-6-luna"])
+def test_prompt_caches_are_marked_where_the_provider_takes_marks(tiers, request_of, lifeline, name):
+    with OpenAIServer([Fail(500)]) as server:
+        base = server.url.removesuffix("/v1") if name.startswith("anthropic") else server.url
+        made = tiers(fast={"models": [name], "api_base": base, "retries": 0})
+        stopped(made.model("fast"), request_of(("system", "s"), "one"), lifeline)
+        body = server.requests[0].body
+    assert str(body).count("cache_control") == (2 if name.startswith("anthropic") else 0)

@@ -164,3 +164,27 @@ def test_a_deeper_tier_never_costs_less():
         prices = [listed_price(tiers[name].models[0]).output for name in ("fast", "balanced", "deep")]
         assert prices == sorted(prices)
         assert prices[0] < prices[-1]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:1234/v1",
+        "http://",
+        "http://a b/v1",
+        "http://host:99999",
+        "http://host:port",
+        "http://[::1",
+        "ftp://x",
+        "",
+    ],
+)
+def test_an_api_base_that_is_no_url_is_refused(url):
+    with pytest.raises(ValidationError, match="api_base"):
+        TierSettings.model_validate({"models": ["openai/x"], "api_base": url})
+
+
+def test_a_password_in_an_api_base_is_refused_and_not_repeated():
+    with pytest.raises(ValidationError) as caught:
+        TierSettings.model_validate({"models": ["openai/x"], "api_base": "http://me:hunter2@host/v1"})
+    assert "api_key_env" in str(caught.value)
