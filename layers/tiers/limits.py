@@ -105,8 +105,12 @@ class Window:
             rows = connection.execute("SELECT at, tokens FROM calls WHERE tier = ? ORDER BY at", (tier,)).fetchall()
             wait = _wait(rows, limits, tokens)
             number = None if wait is not None else self._insert(connection, tier, now, tokens)
-        finally:
             connection.execute("COMMIT")
+        except BaseException:
+            # A reader may keep even the COMMIT waiting: the transaction would stay open, and no later one could begin.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
         return number, 0.0 if wait is None else max(0.0, wait + self._seconds - now)
 
     @staticmethod

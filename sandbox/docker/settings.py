@@ -18,11 +18,10 @@ class DockerEnvironment(BaseSettings):
     docker_tls_verify: str | None = None
     docker_cert_path: str | None = None
     xdg_runtime_dir: Path | None = None
-    dionysus_cache: Path | None = None
 
 
 def build_cache() -> Path:
-    """Return the folder in which builds keep what is slow to make: `DIONYSUS_CACHE`, or the user's cache folder."""
+    """Return the folder in which builds keep what is slow to make: `dionysus` in the user's cache folder."""
     from platformdirs import user_cache_path
 
-    return DockerEnvironment().dionysus_cache or user_cache_path("dionysus")
+    return user_cache_path("dionysus")

@@ -35,10 +35,14 @@ def serve() -> Iterator[Mapping[str, str]]:
     """Yield where an engine answers that has our image; one that was there already is left running."""
     address = _running()
     if address is not None:
-        yield {"DOCKER_HOST": address, "TEST_SANDBOX_IMAGE": sandbox_image.load(address)}
+        yield _environment(address, sandbox_image.load(address))
         return
     with tempfile.TemporaryDirectory(prefix="dionysus-docker-") as folder, _own_engine(Path(folder)) as address:
-        yield {"DOCKER_HOST": address, "TEST_SANDBOX_IMAGE": sandbox_image.load(address, ours=True)}
+        yield _environment(address, sandbox_image.load(address, ours=True))
+
+
+def _environment(address: str, image: str) -> Mapping[str, str]:
+    return {"DOCKER_HOST": address, "TEST_SANDBOX_IMAGE": image, "TEST_SANDBOX_CACHE": str(cache())}
 
 
 @contextmanager

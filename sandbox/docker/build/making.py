@@ -139,7 +139,7 @@ class _Work:
         """Bring the base image up to date and return it with its digest; one that is there already serves too."""
         from docker.errors import APIError
 
-        repository, tag = _BASE.split(":")
+        repository, tag = _BASE.rsplit(":", 1)
         self.progress(f"asking the registry for {_BASE}")
         reason = "it sent no digest"
         try:
@@ -164,13 +164,13 @@ class _Work:
         return base
 
     def _on_debian(self, base: debootstrap.Base) -> _Raw:
-        self.progress("handing the base of the image to the engine")
-        tree = import_tree(self.api, base.archive, {_MARK: self.mark})
         with tempfile.TemporaryDirectory(prefix="dionysus-packages-") as place:
             folder, copy = None, ""
             if self.recipe.packages:
                 folder, copy = Path(place) / "packages", _COPY.format(site=base.site)
                 wheels.install(self.recipe, folder, python=base.python, machine=base.machine, progress=self.progress)
+            self.progress("handing the base of the image to the engine")
+            tree = import_tree(self.api, base.archive, {_MARK: self.mark})
             text = _ON_DEBIAN.format(base=tree, copy=copy)
             image = build_on(self.api, text, progress=self.progress, folder=folder)
         return _Raw(image, {"source": "debootstrap", "base": base.archive.stem})

@@ -126,6 +126,8 @@ class Session:
             if not from_the_step(error, filename):
                 raise BrokenError from None
             raise
+        finally:
+            self._live_builtins.update(self._builtins)  # what follows is our own code, and needs them
 
     def _parsed(self, code: str, filename: str) -> tuple[Any, Any]:
         try:

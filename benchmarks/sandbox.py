@@ -1,0 +1,133 @@
+"""A step in our container beside `docker exec` of a Python in a warm one, and a cold start beside `docker run`.
+
+Both sides use one image, one engine and the same limits, by turns in one process; theirs through Docker's SDK as well.
+
+    python benchmarks/sandbox.py --steps 300 --starts 10
+
+Prints medians in milliseconds and the ratios theirs / ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+# Python puts a script's own folder first, where this file would be taken for the package that it measures.
+sys.path = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
+
+from sandbox import DockerBackend, SandboxSettings  # noqa: E402
+from sandbox.docker.detect import connect  # noqa: E402
+from sandbox.docker.launch import host_config  # noqa: E402
+
+CODE = "print(1 + 1)"
+_WARM_TIME = 2.0  # seconds in which a box that was taken from the pool is surely replaced
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=300, help="steps of each kind")
+    parser.add_argument("--starts", type=int, default=10, help="containers of each kind")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args()
+    settings = SandboxSettings(warm=0)
+    with closing(connect(settings)) as api:
+        backend = DockerBackend(settings)
+        pool = DockerBackend(SandboxSettings(warm=1))
+        try:
+            found = steps(backend, api, options.steps) | starts(backend, pool, api, options.starts)
+        finally:
+            backend.close()
+            pool.close()
+    figures = found | {
+        "docker_exec_per_step": found["docker_exec"] / found["step"],
+        "call_per_step": found["step_with_a_host_call"] / found["step"],
+        "docker_run_per_cold_start": found["docker_run"] / found["cold_start"],
+    }
+    if options.json:
+        print(json.dumps(figures, indent=2))
+        return
+    for name, figure in figures.items():
+        unit = "x " if "per" in name.split("_") else "ms"
+        print(f"{name.replace('_', ' '):<28}{figure:10.2f} {unit}")
+
+
+def steps(backend: DockerBackend, api: Any, count: int) -> dict[str, float]:
+    """Medians of a step, a step with one host call, and `docker exec` of a Python in a container of the same limits."""
+    other = _container(backend, api, ["sleep", "600"])
+    api.start(other)
+    try:
+        with backend.open() as box:
+            box.send_tools({"answer": lambda: 42})
+            box(CODE)
+            return {
+                "step": _median(lambda: box(CODE), count),
+                "step_with_a_host_call": _median(lambda: box("answer()"), count),
+                "docker_exec": _median(lambda: _exec(api, other), max(5, count // 20)),
+            }
+    finally:
+        api.remove_container(other, force=True)
+
+
+def starts(backend: DockerBackend, pool: DockerBackend, api: Any, count: int) -> dict[str, float]:
+    """Medians from nothing to the first result: ours cold, ours from the pool, and a hardened `docker run`."""
+    cold: list[float] = []
+    warm: list[float] = []
+    run: list[float] = []
+    for _ in range(count):
+        cold.append(_first_result(backend))
+        time.sleep(_WARM_TIME)
+        warm.append(_first_result(pool))
+        time.sleep(_WARM_TIME)
+        run.append(_timed(lambda: _run(backend, api)))
+    return {
+        "cold_start": statistics.median(cold),
+        "warm_start": statistics.median(warm),
+        "docker_run": statistics.median(run),
+    }
+
+
+def _first_result(backend: DockerBackend) -> float:
+    with backend.open() as box:
+        return _timed(lambda: box(CODE))
+
+
+def _run(backend: DockerBackend, api: Any) -> None:
+    container = _container(backend, api, ["python3", "-c", CODE])
+    output = api.attach(container, stream=True)
+    api.start(container)
+    if b"".join(output).strip() != b"2":
+        raise SystemExit("the other side did not run")
+
+
+def _container(backend: DockerBackend, api: Any, command: list[str]) -> str:
+    hardened = host_config(backend.settings, 200_000, None)
+    created = api.create_container(backend.image.id, command=command, user="200000:200000", host_config=hardened)
+    return str(created["Id"])
+
+
+def _exec(api: Any, container: str) -> None:
+    asked = api.exec_create(container, ["python3", "-c", CODE])
+    if api.exec_start(asked["Id"]).strip() != b"2":
+        raise SystemExit("the other side did not run")
+
+
+def _median(action: Callable[[], Any], count: int) -> float:
+    return statistics.median(_timed(action) for _ in range(count))
+
+
+def _timed(action: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    action()
+    return (time.perf_counter() - start) * 1000
+
+
+if __name__ == "__main__":
+    main()
