@@ -30,7 +30,7 @@ from sandbox.docker.guest.wire import (
 )
 from sandbox.docker.messages import code_error, keep, read, written
 from sandbox.docker.shelf import Shelf
-from sandbox.errors import LimitExceeded, SandboxClosed, SandboxError, SessionLost
+from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost
 from sandbox.executor import Outcome, Sandbox
 from sandbox.host_tools import FINAL_ANSWER, raised_in_code
 from sandbox.settings import SandboxSettings
@@ -45,10 +45,6 @@ if TYPE_CHECKING:
     from sandbox.docker.box import Box
     from sandbox.printed import Printed
 
-STATE_LOST: Final = (
-    "The session was replaced by a fresh one: variables, functions and imports of earlier steps are gone, "
-    "define them again"
-)
 _REASONS: Final = {
     "memory": "MemoryError: the code used more memory than its sandbox has",
     "ended": "the process that ran the code ended",
@@ -163,7 +159,7 @@ class DockerSandbox(Sandbox):
             return self._follow(box, step, printed)
         except WireError as error:
             self._drop_box()
-            raise SessionLost(f"{_REASONS['forged']} ({error}). {STATE_LOST}.") from None
+            raise SessionLost(f"{_REASONS['forged']} ({error})") from None
         except ChannelClosedError as closed:
             raise self._gone(closed) from None
         finally:
@@ -311,7 +307,8 @@ class DockerSandbox(Sandbox):
         except (ChannelClosedError, WireError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever a tool raises becomes an error in the code that called it
-            answer = {"error": raised_in_code(error)}
+            kind, text = raised_in_code(error)
+            answer = {"error": {"type": kind, "message": text}}
         box.channel.send(ANSWER, written({"call": call["call"], **answer}))
         return None
 
@@ -360,14 +357,14 @@ class DockerSandbox(Sandbox):
             self._drop_box()  # it died between two steps, and the one after it may run this step already, without state
         if clock.rung is not Rung.RUNNING and reason != "memory":
             return self._out_of_time(state_lost=True)
-        return SessionLost(f"{_REASONS.get(reason, _REASONS['ended'])}. {STATE_LOST}.")
+        return SessionLost(_REASONS.get(reason, _REASONS["ended"]))
 
     def _gone(self, closed: ChannelClosedError) -> Exception:
         """The stream is closed: by us, by the end of the container, or by the end of the engine."""
         self._check_open()
         self._drop_box()
         self._boxes.check()
-        return SessionLost(f"the sandbox's container ended ({closed}). {STATE_LOST}.")
+        return SessionLost(f"the sandbox's container ended ({closed})")
 
     def _drop_box(self) -> None:
         with self._life:
@@ -377,11 +374,7 @@ class DockerSandbox(Sandbox):
             self._boxes.give_back(box)
 
     def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
-        lost = f" {STATE_LOST}." if state_lost else ""
-        return LimitExceeded(
-            f"TimeoutError: the step ran longer than {self.limits.step_timeout:g} s (step_timeout).{lost}",
-            state_lost=state_lost,
-        )
+        return LimitExceeded.of_time(self.limits.step_timeout, state_lost=state_lost)
 
     def _never(self) -> Box:
         raise SandboxClosed("this sandbox was closed while its code ran")
