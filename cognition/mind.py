@@ -6,7 +6,6 @@ import asyncio
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,7 +14,7 @@ from cognition.asked import Asked, read_options
 from cognition.check import Unfit, check_answer, check_evidence, fit
 from cognition.conversation import history, remember_answer
 from cognition.interrupts import interrupts_held
-from cognition.parts import open_parts
+from cognition.opening import Opening
 from cognition.thinking import Thinking
 from cognition.thought import OutputInvalid, Thought
 from layers.delegation import delegate
@@ -41,8 +40,8 @@ CLOSE_WITHIN = 5.0  # seconds for a cancelled run to end: a model or tool of the
 class Mind:
     """Five layers that think about tasks over one memory.
 
-    Its parts (memory server, sandbox, models) start with the first use or on entering the context, and end with
-    `close()` or on leaving it. One mind may think about several tasks at once, from several threads.
+    Its parts (memory server, sandbox, models) start with the first use or on entering the context, on a thread of their
+    own, and end with `close()` or on leaving it. One mind may think about several tasks at once, from several threads.
 
     Args:
         config: a `dionysus.toml`; by default the nearest one in the working directory or above it.
@@ -84,9 +83,8 @@ class Mind:
 
             self.settings = settings or load_settings(config, **{k: v for k, v in given.items() if v is not None})
         self._tools = tuple(tools)
-        self._stack = ExitStack()
-        self._opening = threading.Lock()
-        self._opened: Parts | None = None
+        self._lock = threading.Lock()
+        self._opening: Opening | None = None
         self._thinking: set[Thinking] = set()
 
     def start(
@@ -103,6 +101,9 @@ class Mind:
     ) -> Thinking:
         """Begin to think about a task and return at once.
 
+        The run opens the mind's parts if they aren't open, which takes a few seconds; the `parts_opened` event tells
+        when they are, with what to know about them. A part that doesn't open is an error of the run.
+
         Args:
             task: a question or an order, in words.
             output: a pydantic model that the answer must fit; an abstention stays in words.
@@ -116,7 +117,6 @@ class Mind:
 
         Raises:
             ValueError: an argument is wrong; nothing was started.
-            ThinkingError: a part that thinking needs doesn't start.
         """
         asked = read_options(
             task,
@@ -128,13 +128,13 @@ class Mind:
             images=images,
             checks=final_answer_checks,
         )
-        with self._opening:  # in one go: `close` ends every run that has these parts
-            parts = self._open()
+        with self._lock:  # in one go: `close` ends every run that has these parts
+            opening = self._open()
             lifeline = Lifeline(*asked.expiry())
-            run = Run(uuid.uuid4().hex, asked.session, asked.budget, lifeline, parts.telemetry.tracer)
-            thinking = Thinking(run, lambda root: self._run(parts, run, asked, root), asked)
+            run = Run(uuid.uuid4().hex, asked.session, asked.budget, lifeline, opening.telemetry.tracer)
+            thinking = Thinking(run, lambda root: self._run(opening, run, asked, root), asked)
             self._thinking.add(thinking)
-        thinking.begin(self._thinking.discard)
+        thinking.begin(self._ended)
         return thinking
 
     def think(self, task: str, **options: Any) -> Thought:
@@ -207,8 +207,8 @@ class Mind:
         """Return the trace of a run, by its id or the beginning of it; of the newest run by default."""
         from observability import TraceStore
 
-        if self._opened is not None:
-            self._opened.telemetry.flush()
+        if self._opening is not None:
+            self._opening.telemetry.flush()
         with TraceStore(self.settings.trace.path) as store:
             newest = [] if run_id else store.runs(limit=1)
             if not run_id and not newest:
@@ -227,44 +227,65 @@ class Mind:
 
     def close(self) -> None:
         """Cancel what still thinks and end every part. May be called again; a closed mind opens anew when used."""
-        with self._opening:
-            thinking, parts = tuple(self._thinking), self._stack
-            self._opened, self._stack = None, ExitStack()
+        with self._lock:
+            thinking, opening, self._opening = tuple(self._thinking), self._opening, None
         try:
             for each in thinking:
                 each.cancel()
             for each in thinking:
                 each.wait(CLOSE_WITHIN)
         finally:  # also after Ctrl-C
-            parts.close()
+            if opening is not None:
+                opening.close()
 
     def __enter__(self) -> Self:
-        self._parts()
+        try:
+            self._parts()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def _parts(self) -> Parts:
-        with self._opening:
-            return self._open()
+        with self._lock:
+            opening = self._open()
+        try:
+            return opening.parts()
+        finally:
+            self._let_go_if_failed()
 
-    def _open(self) -> Parts:
-        """Return the parts, opened if they aren't; the caller holds the lock."""
-        if self._opened is None:
-            with ExitStack() as stack:
-                self._opened = open_parts(self.settings, self._tools, stack)
-                self._stack = stack.pop_all()
-        return self._opened
+    def _open(self) -> Opening:
+        """Return the opening of the parts, begun if it wasn't or failed; the caller holds the lock."""
+        if self._opening is None or self._opening.failed:
+            failed, self._opening = self._opening, Opening(self.settings, self._tools)
+            if failed is not None:
+                failed.close()
+        return self._opening
+
+    def _ended(self, thinking: Thinking) -> None:
+        self._thinking.discard(thinking)
+        self._let_go_if_failed()
+
+    def _let_go_if_failed(self) -> None:
+        """Keep nothing of parts that didn't open, once nobody waits for them any more: a failed mind needs no close."""
+        with self._lock:
+            opening = self._opening
+            if opening is None or self._thinking or not opening.failed:
+                return
+            self._opening = None
+        opening.close()
 
     async def _abegin(self, task: str, options: dict[str, Any]) -> Thinking:
-        """Start a run on a thread, since opening the parts may take seconds; cancelled meanwhile, none is left."""
+        """Start a run on a thread, since reading files and opening the trace block; cancelled, none is left."""
         begun: list[Thinking] = []
         abandoned = threading.Event()
 
         def begin() -> Thinking:
             begun.append(self.start(task, **options))
-            if abandoned.is_set():  # cancelled while the mind was opening
+            if abandoned.is_set():  # cancelled while it started
                 begun[0].cancel()
             return begun[0]
 
@@ -276,8 +297,10 @@ class Mind:
                 thinking.cancel()
             raise
 
-    def _run(self, parts: Parts, run: Run, asked: Asked, root: Span) -> Thought:
+    def _run(self, opening: Opening, run: Run, asked: Asked, root: Span) -> Thought:
         """Think, on the run's own thread, inside its root span."""
+        parts = opening.of(run)
+        run.events.publish(EventKind.PARTS_OPENED, (), "memory, sandbox and models are there", notices=parts.notices)
         bench = parts.bench
         if asked.budget.usd is not None:
             bench.check_prices()

@@ -142,7 +142,10 @@ class Thinking:
         except LayerError as error:
             stop = RunStopped(StopReason.CONFIGURATION, str(error))
             raise ThinkingError.of(stop, self._partial(stop.reason, stop.detail)) from error
-        except ThinkingError:
+        except ThinkingError as error:
+            if error.partial is None:  # a part did not open: the others' runs know nothing of this one
+                error.partial = self._partial(error.stop_reason, str(error))
+            root.set_attribute(conventions.STOP_REASON, str(error.stop_reason))
             raise
         except BaseException as error:  # promise: what leaves a Mind is a ThinkingError; a model may raise SystemExit
             message = f"The run failed: {type(error).__name__}: {error}"
