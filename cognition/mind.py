@@ -334,7 +334,7 @@ class Mind:
         reason = StopReason.ABSTAINED if abstained else StopReason.ANSWERED
         thought = asked.thought(run, answer, reason, checked.evidence, checked.confidence, checked.errors, bench.layers)
         if not abstained:
-            check_answer(thought, asked.checks)
+            check_answer(run, thought, asked.checks)
         remember_answer(parts, run, thought)
         root.set_attribute(conventions.OUTPUT, str(answer))
         root.set_attribute(conventions.STOP_REASON, str(reason))
