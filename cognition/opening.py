@@ -1,35 +1,23 @@
-"""The parts of one mind while they open, are open, and close: on a thread of their own, so that nobody hangs on them.
-
-`Mind` makes one when its parts are first needed. Runs wait for it as long as they live; a run that ends earlier leaves
-the opening to the next one.
-"""
+"""A mind's parts and the runs that use them: opened with the first use, and ended after the last of them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-from concurrent.futures import Future, wait
-from contextlib import ExitStack
-from copy import copy
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from cognition.interrupts import interrupts_held
-from cognition.parts import open_parts, open_telemetry
-from cognition.thought import Cancelled
-from layers.run import Lifeline, RunStopped, StopReason
-from layers.run.events import AWAKE_EVERY
+from cognition.holding import Holding
 
 if TYPE_CHECKING:
     from cognition.parts import Parts
     from cognition.settings import Settings
-    from layers.run import Run
+    from cognition.thinking import Thinking
 
-GIVEN_UP_AFTER = 5.0
-"""Seconds that closing waits for an opening that is under way: an import, or an engine that hangs, can't be stopped."""
+CLOSE_WITHIN = 5.0  # seconds for a cancelled run to end: a model or tool of the user's own may not notice
 
 
 class Opening:
-    """The parts of a mind: the trace at once, everything else on a thread that closes it again in the end.
+    """Opens a mind's parts once, knows the runs that use them, and closes both. Safe to use from any thread.
 
     Args:
         settings: composed settings.
@@ -37,81 +25,68 @@ class Opening:
     """
 
     def __init__(self, settings: Settings, tools: Iterable[Any]) -> None:
-        with interrupts_held():
-            self.telemetry = open_telemetry(settings)  # first and here: a run is traced while it waits for the rest
         self._settings = settings
         self._tools = tuple(tools)
-        self._life = Lifeline()
-        self._opened: Future[Parts] = Future()
-        self._opened.set_running_or_notify_cancel()  # a run that ends while it waits can't cancel it for the others
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._hold, name="dionysus-parts", daemon=True)
-        self._thread.start()
-
-    @property
-    def failed(self) -> bool:
-        """Whether a part did not open; another opening may have more luck."""
-        return self._opened.done() and self._opened.exception() is not None
-
-    def of(self, run: Run) -> Parts:
-        """Wait for the parts, as long as a run lives.
-
-        Raises:
-            RunStopped: the run was stopped meanwhile; the opening goes on.
-            ThinkingError: a part doesn't open.
-        """
-        waiting: Future[Parts] = Future()
-        self._opened.add_done_callback(lambda opened: _pass_on(opened, waiting))
-        return _as_own(lambda: run.lifeline.wait(waiting))
+        self._lock = threading.Lock()
+        self._thinking: set[Thinking] = set()
+        self._held: Holding | None = None
 
     def parts(self) -> Parts:
-        """Wait for the parts; Ctrl-C leaves the wait.
+        """Wait for the parts, opened if they aren't; Ctrl-C leaves the wait.
 
         Raises:
-            ThinkingError: a part doesn't open.
+            ThinkingError: one doesn't start.
         """
-        while not wait([self._opened], AWAKE_EVERY).done:
-            pass  # in turns, so that Ctrl-C is seen also where the kernel gave it to another thread
-        return _as_own(self._opened.result)
+        with self._lock:
+            held = self._open()
+        try:
+            return held.parts()
+        finally:
+            self._let_go_if_failed()
+
+    def begin(self, make: Callable[[Holding], Thinking]) -> Thinking:
+        """Start the run that `make` returns, and open the parts beside it if they aren't open; `close` ends it."""
+        with self._lock:  # in one go: `close` ends every run that has these parts
+            thinking = make(self._open())
+            self._thinking.add(thinking)
+        thinking.begin(self._ended)
+        return thinking
+
+    def flush(self) -> None:
+        """Have what was traced so far written, if anything is open."""
+        if (held := self._held) is not None:
+            held.telemetry.flush()
 
     def close(self) -> None:
-        """End every part; what still opens ends as soon as it can. May be called again."""
-        self._life.stop(StopReason.CANCELLED, "The mind was closed while it opened.")
-        self._closing.set()
-        self._thread.join(GIVEN_UP_AFTER if not self._opened.done() else None)
-
-    def _hold(self) -> None:
-        """Open the parts, keep them until the mind is closed, and close them: the thread's whole life."""
+        """Cancel what still thinks and end every part. Idempotent; the next use opens them anew."""
+        with self._lock:
+            thinking, held, self._held = tuple(self._thinking), self._held, None
         try:
-            with ExitStack() as stack:
-                parts = open_parts(self._settings, self._tools, self.telemetry, stack, self._life)
-                self._opened.set_result(parts)
-                self._closing.wait()
-        except RunStopped as closed:
-            self._opened.set_exception(Cancelled(closed.detail))
-        except BaseException as error:
-            if self._opened.done():
-                raise
-            self._opened.set_exception(error)
-        finally:
-            self._closing.wait()  # the runs that waited have spans to end
-            self._life.close()
-            self.telemetry.shutdown()
+            for each in thinking:
+                each.cancel()
+            for each in thinking:
+                each.wait(CLOSE_WITHIN)
+        finally:  # also after Ctrl-C
+            if held is not None:
+                held.close()
 
+    def _open(self) -> Holding:
+        """Return the parts on their way, or on a new one if they failed; the caller holds the lock."""
+        if self._held is None or self._held.failed:
+            failed, self._held = self._held, Holding(self._settings, self._tools)
+            if failed is not None:
+                failed.close()
+        return self._held
 
-def _pass_on(opened: Future[Parts], waiting: Future[Parts]) -> None:
-    if not waiting.set_running_or_notify_cancel():
-        return
-    error = opened.exception()
-    if error is None:
-        waiting.set_result(opened.result())
-    else:
-        waiting.set_exception(error)
+    def _ended(self, thinking: Thinking) -> None:
+        self._thinking.discard(thinking)
+        self._let_go_if_failed()
 
-
-def _as_own(wait_for: Any) -> Parts:
-    """Return what a wait gives; its error as a copy: one object raised in several runs would mix their tracebacks."""
-    try:
-        return wait_for()
-    except Exception as error:
-        raise copy(error) from error
+    def _let_go_if_failed(self) -> None:
+        """Keep nothing of parts that didn't open, once nobody waits for them any more: a failed mind needs no close."""
+        with self._lock:
+            held = self._held
+            if held is None or self._thinking or not held.failed:
+                return
+            self._held = None
+        held.close()
