@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
-from contextvars import copy_context
-from threading import Thread
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from smolagents.tools import Tool
 
 from layers.errors import LayerError
 from layers.json_values import json_value
+from layers.run.apart import TookTooLong, apart
 from layers.run.events import EventKind
 from layers.run.signals import RunStopped
 from observability import Kind, conventions, span
@@ -92,17 +89,10 @@ class HostTool(Tool):
 
     def _called_apart(self, arguments: dict[str, Any]) -> Any:
         """Call somebody else's code on a thread of its own: a stop, or the time limit, leaves it behind there."""
-        answer: Future[Any] = Future()
-        work = copy_context()
-        Thread(
-            target=_work, args=(answer, work.run, self._call, arguments), name=f"tool-{self.name}", daemon=True
-        ).start()
         limit = self._node.spec.tool_timeout
         try:
-            return self._node.run.lifeline.wait(answer, limit)
-        except TimeoutError as error:
-            if not answer.cancelled():
-                raise  # the tool's own
+            return apart(self._node.run.lifeline, f"tool-{self.name}", self._call, arguments, limit=limit)
+        except TookTooLong as error:
             raise LayerError(
                 f"The tool {self.name} gave no result within {limit:g} s; it may still be at work."
             ) from error
@@ -154,16 +144,6 @@ def _fits(value: Any, kind: str) -> bool:
         "object": dict,
     }
     return isinstance(value, expected.get(kind, object))
-
-
-def _work(answer: Future[Any], run: Callable[..., Any], call: Callable[..., Any], arguments: dict[str, Any]) -> None:
-    with suppress(InvalidStateError):  # nobody waits any more
-        try:
-            answer.set_result(run(call, arguments))
-        except InvalidStateError:
-            raise
-        except BaseException as error:  # noqa: BLE001 - promise: whatever ends the tool reaches its caller
-            answer.set_exception(error)
 
 
 def _shown(value: Any) -> str:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from cognition.cli.live import View
     from cognition.mind import Mind, Thinking
     from cognition.thought import Thought
 
@@ -56,15 +55,12 @@ def one_turn(mind: Mind, asking: Asking, *, quiet: bool, as_json: bool, first: b
         typer.BadParameter: the task or an option can't be used.
     """
     from cognition.cli.answer import as_document, show
-    from cognition.cli.live import view
     from cognition.thought import ThinkingError
 
-    silent = quiet or as_json
-    thinking = _begin(mind, asking, silent=silent)
-    notices(mind.notices, quiet=quiet or not first)
+    thinking = _begin(mind, asking)
     limits: Counter[str] = Counter()
     try:
-        thought = watch(thinking, view(silent=silent), limits)
+        thought = _watch(thinking, limits, silent=quiet or as_json, untold=first and not quiet)
     except ThinkingError as error:
         if error.partial is not None and not as_json:
             _show_partial(error.partial, limits, quiet=quiet)
@@ -82,31 +78,29 @@ def _show_partial(partial: Thought, limits: Counter[str], *, quiet: bool) -> Non
     if partial.answer:
         notice("What was found until then:")
         show(partial, limits, quiet=quiet)
-    elif not quiet:
+    elif partial.usage and not quiet:
         notice(f"Trace: dionysus trace show {partial.run_id[:12]}")
 
 
-def _begin(mind: Mind, asking: Asking, *, silent: bool) -> Thinking:
-    from cognition.cli.live import starting
-
+def _begin(mind: Mind, asking: Asking) -> Thinking:
     try:
-        with starting(silent=silent):
-            return mind.start(
-                asking.task,
-                session=asking.session,
-                budget=asking.budget or None,
-                deadline=asking.deadline,
-                files=asking.files,
-                images=asking.images,
-            )
+        return mind.start(
+            asking.task,
+            session=asking.session,
+            budget=asking.budget or None,
+            deadline=asking.deadline,
+            files=asking.files,
+            images=asking.images,
+        )
     except ValueError as error:  # what Mind.start says of a wrong argument
         raise typer.BadParameter(str(error)) from error
 
 
-def watch(thinking: Thinking, view: View, limits: Counter[str]) -> Thought:
+def _watch(thinking: Thinking, limits: Counter[str], *, silent: bool, untold: bool) -> Thought:
     """Show a run's events until it has ended, and return its outcome.
 
-    `limits` is filled with the steps that each layer might have made in all its calls together.
+    `limits` is filled with the steps that each layer might have made in all its calls together. The parts' notices are
+    told where they are `untold`.
 
     Ctrl-C cancels the run, and what was found until then comes with the `Cancelled` that is raised. A second one leaves
     at once: the run's processes see that we are gone and end too.
@@ -115,10 +109,7 @@ def watch(thinking: Thinking, view: View, limits: Counter[str]) -> Thought:
         ThinkingError: the run ended without an answer.
     """
     try:
-        with view:
-            for event in thinking.events():
-                view.show(event)
-                limits[event.layer] += event.detail.get("max_steps", 0)
+        _show(thinking, limits, silent=silent, untold=untold)
     except KeyboardInterrupt:
         thinking.cancel()
         notice("Cancelling; once more to leave at once.")
@@ -127,6 +118,21 @@ def watch(thinking: Thinking, view: View, limits: Counter[str]) -> Thought:
         except KeyboardInterrupt:
             leave()
     return thinking.result()
+
+
+def _show(thinking: Thinking, limits: Counter[str], *, silent: bool, untold: bool) -> None:
+    from cognition.cli.live import starting, view
+
+    events = thinking.events()
+    with starting(silent=silent):
+        opened = next((event for event in events if event.kind == "parts_opened"), None)
+    if opened is None:
+        return  # it ended before
+    notices(opened.detail["notices"], quiet=not untold)
+    with view(silent=silent) as shown:
+        for event in events:
+            shown.show(event)
+            limits[event.layer] += event.detail.get("max_steps", 0)
 
 
 def leave() -> NoReturn:
