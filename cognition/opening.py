@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
-
-from cognition.parts import open_parts
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cognition.parts import Parts
-    from cognition.settings import Settings
     from cognition.thinking import Thinking
 
 CLOSE_WITHIN = 5.0  # seconds for a cancelled run to end: a model or tool of the user's own may not notice
@@ -21,13 +18,11 @@ class Opening:
     """Opens a mind's parts once, knows the runs that use them, and closes both. Safe to use from any thread.
 
     Args:
-        settings: composed settings.
-        tools: the user's own functions and smolagents tools.
+        open_parts: opens them; the stack takes the clean-up.
     """
 
-    def __init__(self, settings: Settings, tools: Iterable[Any]) -> None:
-        self._settings = settings
-        self._tools = tuple(tools)
+    def __init__(self, open_parts: Callable[[ExitStack], Parts]) -> None:
+        self._open_parts = open_parts
         self._lock = threading.Lock()
         self._stack = ExitStack()
         self._thinking: set[Thinking] = set()
@@ -71,6 +66,6 @@ class Opening:
         """Return the parts; the caller holds the lock."""
         if self.opened is None:
             with ExitStack() as stack:
-                self.opened = open_parts(self._settings, self._tools, stack)
+                self.opened = self._open_parts(stack)
                 self._stack = stack.pop_all()
         return self.opened

@@ -16,6 +16,7 @@ from cognition.interrupts import interrupts_held
 from cognition.thought import ConfigurationError, MemoryUnavailable, SandboxUnavailable
 from dionysus_mcp.client import MEMORY_TOOLS, DionysusMcpError, McpClient, McpUnavailable, MemoryClient, memory_server
 from layers.errors import LayerError
+from layers.guards import Guard
 from layers.run import LoopThread, RunStopped, StopReason
 from layers.run.events import AWAKE_EVERY
 from layers.spec import resolve_layers
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from cognition.settings import Settings
     from dionysus_mcp.records import MemoryHealth
+    from layers.guards import Approve, BeforeTool
     from layers.run import Run
     from layers.tiers.registry import Tiers
     from layers.toolbox import Toolbox
@@ -68,12 +70,21 @@ class Parts:
             raise RunStopped(StopReason.MEMORY, str(error)) from error
 
 
-def open_parts(settings: Settings, tools: Iterable[Any], stack: ExitStack) -> Parts:
+@dataclass(frozen=True, slots=True)
+class OwnParts:
+    """What a user gives a mind beside settings: see `Mind`."""
+
+    tools: tuple[Any, ...] = ()
+    before_tool: BeforeTool | None = None
+    approve: Approve | None = None
+
+
+def open_parts(settings: Settings, own: OwnParts, stack: ExitStack) -> Parts:
     """Open every part; `stack` closes them in reverse, also when a later one fails to open.
 
     Args:
         settings: composed settings.
-        tools: the user's own functions and smolagents tools.
+        own: the user's own tools, hook and questions.
         stack: takes the clean-up.
 
     Raises:
@@ -88,7 +99,8 @@ def open_parts(settings: Settings, tools: Iterable[Any], stack: ExitStack) -> Pa
         stack.callback(loop.close)
         servers = _Servers(settings, telemetry, loop, stack)  # these start while this process imports agents and models
         tiers, backend = _engines(settings, loop, stack)
-    bench = _bench(settings, servers.toolbox(tools), tiers, backend)
+    guard = Guard(settings.guards, loop, own.before_tool, own.approve)
+    bench = _bench(settings, servers.toolbox(own.tools), tiers, backend, guard)
     health = servers.memory_health()
     embedder = f"Recall works by keywords alone: the embedder is {health.embedder} ({health.detail or 'no detail'})."
     quiet = health.embedder in ("ready", "off")
@@ -113,11 +125,11 @@ def _engines(settings: Settings, loop: LoopThread, stack: ExitStack) -> tuple[Ti
     return tiers, backend
 
 
-def _bench(settings: Settings, toolbox: Toolbox, tiers: Tiers, backend: Backend) -> Workbench:
+def _bench(settings: Settings, toolbox: Toolbox, tiers: Tiers, backend: Backend, guard: Guard) -> Workbench:
     from layers.workbench import Workbench
 
     with _as_thinking_errors():
-        bench = Workbench(resolve_layers(settings.layers), tiers, toolbox, backend)
+        bench = Workbench(resolve_layers(settings.layers), tiers, toolbox, backend, guard)
         bench.check()
     return bench
 
