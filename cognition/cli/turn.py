@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cognition.cli.live import View
+    from cognition.cli.questions import Questions
     from cognition.mind import Mind, Thinking
     from cognition.thought import Thought
 
@@ -39,7 +41,9 @@ class Asking:
     images: tuple[Path, ...] = ()
 
 
-def one_turn(mind: Mind, asking: Asking, *, quiet: bool, as_json: bool, first: bool = True) -> ExitCode:
+def one_turn(
+    mind: Mind, asking: Asking, *, quiet: bool, as_json: bool, first: bool = True, questions: Questions | None = None
+) -> ExitCode:
     """Think about a task under a view, show the outcome, and return its exit code.
 
     What a stopped run had found until then is shown too.
@@ -50,6 +54,7 @@ def one_turn(mind: Mind, asking: Asking, *, quiet: bool, as_json: bool, first: b
         quiet: show neither view nor notices.
         as_json: the same, and write a JSON document; one for an error is left to the caller.
         first: whether to tell the notices of the mind's parts.
+        questions: what the mind asks about tool calls; the view steps aside for them.
 
     Raises:
         ThinkingError: the run ended without an answer.
@@ -63,12 +68,17 @@ def one_turn(mind: Mind, asking: Asking, *, quiet: bool, as_json: bool, first: b
     thinking = _begin(mind, asking, silent=silent)
     notices(mind.notices, quiet=quiet or not first)
     limits: Counter[str] = Counter()
+    shown = view(silent=silent)
+    denials: list[str] = []
     try:
-        thought = watch(thinking, view(silent=silent), limits)
+        with questions.over(shown) if questions else nullcontext():
+            thought = watch(thinking, shown, limits, denials)
     except ThinkingError as error:
         if error.partial is not None and not as_json:
             _show_partial(error.partial, limits, quiet=quiet)
         raise
+    finally:
+        notices(denials, quiet=quiet)
     if as_json:
         emit(as_document(thought))
     else:
@@ -103,10 +113,11 @@ def _begin(mind: Mind, asking: Asking, *, silent: bool) -> Thinking:
         raise typer.BadParameter(str(error)) from error
 
 
-def watch(thinking: Thinking, view: View, limits: Counter[str]) -> Thought:
+def watch(thinking: Thinking, view: View, limits: Counter[str], denials: list[str]) -> Thought:
     """Show a run's events until it has ended, and return its outcome.
 
-    `limits` is filled with the steps that each layer might have made in all its calls together.
+    `limits` is filled with the steps that each layer might have made in all its calls together, `denials` with what was
+    denied and why.
 
     Ctrl-C cancels the run, and what was found until then comes with the `Cancelled` that is raised. A second one leaves
     at once: the run's processes see that we are gone and end too.
@@ -119,6 +130,11 @@ def watch(thinking: Thinking, view: View, limits: Counter[str]) -> Thought:
             for event in thinking.events():
                 view.show(event)
                 limits[event.layer] += event.detail.get("max_steps", 0)
+                if event.detail.get("verdict") == "deny":
+                    denials.append(
+                        f"denied in {event.layer}: {event.detail['tool']} ({event.detail['by']}) "
+                        f"{event.detail['reason']}"
+                    )
     except KeyboardInterrupt:
         thinking.cancel()
         notice("Cancelling; once more to leave at once.")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -43,11 +44,11 @@ class Rule(BaseModel):
 
 
 class GuardSettings(BaseModel):
-    """Which tools layers may call: the first rule that fits a call decides, else the default.
+    """Which tools layers may call: of the rules that fit a call the strictest holds, whatever their order.
 
     Attributes:
         default: for calls that no rule speaks of.
-        rules: in order.
+        rules: each says more.
         approved: patterns of tools for which a question is answered with yes, unasked.
     """
 
@@ -64,11 +65,23 @@ class GuardSettings(BaseModel):
 
     def decide(self, call: ToolCall) -> Decision:
         """Return what the rules say of a call."""
-        for number, rule in enumerate(self.rules, 1):
-            if rule.fits(call):
-                return Decision(rule.verdict, rule.reason, f"rule {number}")
-        return Decision(self.default, by="default")
+        said = [
+            Decision(rule.verdict, rule.reason, f"rule {number}")
+            for number, rule in enumerate(self.rules, 1)
+            if rule.fits(call)
+        ]
+        return max(said, key=_strictness, default=Decision(self.default, by="default"))
+
+    def with_more(self, *, ask: Iterable[str] = (), deny: Iterable[str] = (), approve: Iterable[str] = ()) -> Self:
+        """Return these settings and a rule, or an approval, for each of these patterns of tools."""
+        more = [Rule(tool=each, verdict=Verdict.ASK) for each in ask]
+        more += [Rule(tool=each, verdict=Verdict.DENY) for each in deny]
+        return self.model_copy(update={"rules": (*self.rules, *more), "approved": (*self.approved, *approve)})
 
     def approves(self, call: ToolCall) -> bool:
         """Whether a question about a call is answered with yes beforehand."""
         return any(fnmatchcase(name, pattern) for pattern in self.approved for name in call.names)
+
+
+def _strictness(decision: Decision) -> int:
+    return decision.verdict.strictness

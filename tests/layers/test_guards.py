@@ -104,14 +104,18 @@ def test_a_rule_speaks_of_the_calls_in_which_all_it_names_fits(rule, fits):
     assert Rule(verdict="deny", **rule).fits(call) is fits
 
 
-def test_the_first_rule_that_fits_decides_and_else_the_default():
-    settings = GuardSettings(
-        default="ask",
-        rules=[{"tool": "recall", "verdict": "allow"}, {"tool": "*all", "verdict": "deny", "reason": "r"}],
-    )
-    assert settings.decide(call_of("recall")) == Decision(Verdict.ALLOW, "", "rule 1")
-    assert settings.decide(call_of("call")) == Decision(Verdict.DENY, "r", "rule 2")
-    assert settings.decide(call_of("other")) == Decision(Verdict.ASK, "", "default")
+def test_of_the_rules_that_fit_the_strictest_holds_whatever_their_order():
+    rules = [
+        {"tool": "recall", "verdict": "allow"},
+        {"tool": "re*", "verdict": "ask", "reason": "first"},
+        {"tool": "*l", "verdict": "ask", "reason": "second"},
+        {"tool": "call", "verdict": "deny"},
+    ]
+    settings = GuardSettings(default="deny", rules=rules)
+    assert settings.decide(call_of("recall")) == Decision(Verdict.ASK, "first", "rule 2")
+    assert settings.decide(call_of("call")) == Decision(Verdict.DENY, "", "rule 4")
+    assert GuardSettings(default="deny", rules=rules[:1]).decide(call_of("recall")).verdict is Verdict.ALLOW
+    assert settings.decide(call_of("other")) == Decision(Verdict.DENY, "", "default")
 
 
 @pytest.mark.parametrize(
