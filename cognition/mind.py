@@ -13,6 +13,7 @@ from cognition import way
 from cognition.asked import Asked, read_options
 from cognition.interrupts import interrupts_held
 from cognition.opening import Opening
+from cognition.parts import OwnParts
 from cognition.thinking import Thinking, begun_apart
 from layers.run import Budget, Event, Lifeline, Run
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from cognition.settings import Settings
     from cognition.thought import Thought
     from dionysus_mcp.admin import IngestSummary, Progress
+    from layers.guards import Approve, BeforeTool
     from layers.spec import LayerSpec
     from observability import RunTrace
 
@@ -43,6 +45,12 @@ class Mind:
         sandbox: the backend that runs code: `auto`, `docker`, `monty`.
         tools: plain functions with type hints and docstrings, or smolagents `Tool`s, for the layers that name them;
             those that no layer names go to the manager.
+        before_tool: sees every tool call that models and their code make, before it happens, and says `"allow"`,
+            `"ask"` or `"deny"`, a `Decision` with a reason, or `None` for no opinion. The stricter of it and of the
+            `[guards]` rules holds. May be a coroutine function, which runs on the mind's own event loop. One that
+            raises, or takes longer than the layer's `tool_timeout`, denies the call.
+        approve: asks a person about a call, `True` lets it happen; called for one at a time. Without it nobody is
+            there to be asked, and what would be asked is denied.
         keywords: further settings by table, `trace={"enabled": False}`.
 
     Raises:
@@ -65,6 +73,8 @@ class Mind:
         memory: str | None = None,
         sandbox: str | None = None,
         tools: Iterable[Any] = (),
+        before_tool: BeforeTool | None = None,
+        approve: Approve | None = None,
         **keywords: Any,
     ) -> None:
         given = {"layers": layers, "tiers": tiers, "tier": tier, "memory": memory, "sandbox": sandbox, **keywords}
@@ -72,7 +82,7 @@ class Mind:
             from cognition.settings import load_settings
 
             self.settings = settings or load_settings(config, **{k: v for k, v in given.items() if v is not None})
-        self._opening = Opening(self.settings, tools)
+        self._opening = Opening(self.settings, OwnParts(tuple(tools), before_tool, approve))
 
     def start(
         self,

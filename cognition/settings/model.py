@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from cognition.settings.schema import secrets_in
 from dionysus_mcp.settings import McpServerSettings, MemorySettings
+from layers.guards import GuardSettings
 from layers.run import Budget
 from layers.spec import DEFAULTS, LayerSpec
 from layers.tiers.settings import TierSettings
@@ -29,6 +30,7 @@ class Settings(BaseModel):
         memory: where memory is kept.
         sandbox: how code runs.
         trace: where traces go.
+        guards: which tools layers may call, and which calls a person is asked about.
         budget: limits of a run that is given none of its own.
     """
 
@@ -41,6 +43,7 @@ class Settings(BaseModel):
     memory: MemorySettings = Field(default_factory=MemorySettings)
     sandbox: SandboxSettings = Field(default_factory=lambda: SandboxSettings())
     trace: TraceSettings = Field(default_factory=TraceSettings)
+    guards: GuardSettings = GuardSettings()
     budget: Budget = Budget()
 
     _file: Path | None = PrivateAttr(default=None)
