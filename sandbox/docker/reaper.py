@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sandbox.docker.box import remove
+from sandbox.docker.detect import knock
+from sandbox.errors import SandboxUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +46,9 @@ def reap(api: docker.APIClient, own: Mapping[str, str]) -> list[str]:
     from requests import RequestException
 
     try:
+        knock(api)
         listed = api.containers(all=True, filters={"label": LABEL})
-    except (DockerException, RequestException):
+    except (DockerException, RequestException, SandboxUnavailable):
         return []
     left = [str(each["Id"]) for each in listed if _abandoned(each.get("Labels") or {}, own)]
     for container in left:
