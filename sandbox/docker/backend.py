@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import weakref
@@ -68,6 +69,7 @@ class DockerBackend:
         # One lock for all of it. Reentrant: a finalizer may run in the thread that holds it.
         self._lock = threading.Condition(threading.RLock())
         self._closed = False
+        self._pid = os.getpid()
         self._taken = 0
         self._used: set[Box] = set()
         self._users: weakref.WeakSet[DockerSandbox] = weakref.WeakSet()
@@ -108,6 +110,8 @@ class DockerBackend:
 
     def close(self) -> None:
         """End every sandbox and container of this backend. May be called again."""
+        if os.getpid() != self._pid:
+            return  # all of it is our parent's
         with self._lock:
             closed, self._closed = self._closed, True
         for sandbox in list(self._users):
@@ -148,6 +152,8 @@ class DockerBackend:
 
     def give_back(self, box: Box) -> None:
         """End a box; it is never used by another session. May be called again."""
+        if os.getpid() != self._pid:
+            return
         with self._lock:
             held = box in self._used
             self._used.discard(box)
@@ -168,6 +174,10 @@ class DockerBackend:
             check_end(self._api, box.id)
 
     def _check_open(self) -> None:
+        if os.getpid() != self._pid:
+            raise SandboxUnavailable(
+                "the sandbox backend belongs to the process that this one was forked from; make one here with select()"
+            )
         if self._closed:
             raise SandboxUnavailable("the sandbox backend is closed; make a new one with select()")
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sandbox.docker.channel import Channel, ChannelClosedError
 from sandbox.docker.detect import knock
+from sandbox.docker.forks import attached
 from sandbox.docker.guest.wire import READY, WireError
 from sandbox.docker.launch import COMMAND, ENVIRONMENT, boot, frame_limit, host_config, uid
 from sandbox.docker.loss import check_engine
@@ -85,7 +87,9 @@ def start(
             detach=False,
         )
         container = str(created["Id"])
-        channel = Channel(api.attach_socket(container, params=dict(_ATTACH)), frame_limit(settings))
+        channel = attached(
+            partial(api.attach_socket, container, params=dict(_ATTACH)), partial(Channel, limit=frame_limit(settings))
+        )
         api.start(container)
         channel.send_raw(boot(settings))
         return Box(container, channel, _ready(channel))

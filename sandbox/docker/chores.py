@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -28,16 +28,14 @@ class Chores:
     def __init__(self, name: str, hands: int = 1) -> None:
         self._name, self._hands = name, hands
         # Reentrant: a finalizer may give a chore to the very thread that is giving another one.
-        self._lock = threading.RLock()
+        self._lock = threading.Condition(threading.RLock())
         self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-        self._open: set[Future[Any]] = set()
         self._busy = 0
 
     def give(self, chore: Callable[[], T]) -> Future[T]:
         """Have this done; what it returns or raises is in the future."""
         future: Future[T] = Future()
         with self._lock:
-            self._open.add(future)
             self._waiting.append((future, chore))
             idle = self._busy < self._hands
             self._busy += idle
@@ -50,16 +48,14 @@ class Chores:
         with self._lock:
             held = list(self._waiting)
             self._waiting.clear()
-            self._open.difference_update(future for future, _ in held)
         for future, _ in held:
             future.cancel()
             future.set_running_or_notify_cancel()
 
     def finish(self, patience: float) -> bool:
-        """Wait until all is done, for `patience` seconds at most; whether it is."""
+        """Wait until all is done, what futures call then included, for `patience` seconds at most; whether it is."""
         with self._lock:
-            held = list(self._open)
-        return not wait(held, timeout=patience).not_done
+            return self._lock.wait_for(lambda: not self._busy, timeout=max(0.0, patience))
 
     def _start(self) -> None:
         try:
@@ -72,12 +68,11 @@ class Chores:
             with self._lock:
                 if not self._waiting:
                     self._busy -= 1
+                    self._lock.notify_all()
                     return
                 future, chore = self._waiting.popleft()
             if future.set_running_or_notify_cancel():
                 _fulfil(future, chore)
-            with self._lock:
-                self._open.discard(future)
             del future, chore
 
 
