@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Workbench:
-    """Everything a delegation builds an agent from; made once by `cognition.mind`.
+    """Everything a delegation builds an agent from; made once by `cognition.parts`.
 
     Attributes:
         layers: the enabled layers by name.
