@@ -173,6 +173,7 @@ def moving(engine: OwnEngine) -> Iterator[Callable[[], str]]:
             return image
 
         yield move
+        assert gone(engine, None, 20)
         for each in api.images("moving"):
             api.remove_image(each["Id"], force=True)
 
@@ -182,7 +183,7 @@ def image_of(engine: OwnEngine, container: str | None) -> str:
         return api.inspect_container(container)["Image"]
 
 
-def test_a_name_that_moves_to_another_image_changes_no_session(engine, make, moving):
+def test_a_name_that_moves_to_another_image_changes_no_session(engine, moving, make):
     first = moving()
     backend = make(image="moving:1")
     assert moving() != first
@@ -191,7 +192,7 @@ def test_a_name_that_moves_to_another_image_changes_no_session(engine, make, mov
         assert image_of(engine, box.container) == first
 
 
-def test_an_image_that_went_with_a_rebuild_is_replaced_by_its_successor(engine, make, moving):
+def test_an_image_that_went_with_a_rebuild_is_replaced_by_its_successor(engine, moving, make):
     first = moving()
     backend = make(image="moving:1")
     second = moving()
@@ -202,7 +203,7 @@ def test_an_image_that_went_with_a_rebuild_is_replaced_by_its_successor(engine, 
         assert image_of(engine, box.container) == second
 
 
-def test_an_image_that_went_without_a_successor_is_told_with_what_to_type(engine, make, moving):
+def test_an_image_that_went_without_a_successor_is_told_with_what_to_type(engine, moving, make):
     first = moving()
     backend = make(image="moving:1")
     with engine.ask() as api:
