@@ -5,8 +5,10 @@ Contents are in the store and, where wanted, in the trace; an audit log is kept 
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from io import FileIO, TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,15 @@ from typing import Any
 from dionysus_mcp.errors import MemoryStoreError
 
 _OLD_ONES = 5
+
+
+class _Private(RotatingFileHandler):
+    """Opens its files, each new one too, for their owner alone."""
+
+    def _open(self) -> TextIOWrapper:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(self.baseFilename, flags, 0o600)
+        return TextIOWrapper(FileIO(descriptor, "a"), self.encoding, self.errors, write_through=True)
 
 
 class AuditLog:
@@ -32,10 +43,9 @@ class AuditLog:
     def __init__(self, path: Path, largest: int) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._handler = RotatingFileHandler(
+            self._handler = _Private(
                 path, maxBytes=largest, backupCount=_OLD_ONES, encoding="utf-8", errors="backslashreplace"
             )
-            path.chmod(0o600)
         except OSError as error:
             raise MemoryStoreError(
                 f"The audit log {path} can't be written: {error.strerror}. Choose another place with "
