@@ -5,6 +5,7 @@ Keyword recall serves from the first moment; `Recall.notice` says what it misses
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from dionysus_mcp.errors import EmbedderError, MemoryStoreError
@@ -41,10 +42,11 @@ class BackgroundEmbedder:
         detail: Why it failed.
     """
 
-    def __init__(self, store: Store, settings: MemorySettings) -> None:
+    def __init__(self, store: Store, settings: MemorySettings, load: "Callable[[int], MiniLm] | None" = None) -> None:
         self._store = store
         self._settings = settings
         self._stemmer = Stemmer()
+        self._load = load
         self._model: MiniLm | None = None
         self._settled = threading.Event()
         self._wake = threading.Event()
@@ -106,7 +108,7 @@ class BackgroundEmbedder:
         from dionysus_mcp.embedding import MiniLm
 
         try:
-            self._model = MiniLm.load(self._settings.embedder_threads)
+            self._model = (self._load or MiniLm.load)(self._settings.embedder_threads)
             self.status = "ready"
         except EmbedderError as error:
             self.status, self.detail = "failed", str(error)
