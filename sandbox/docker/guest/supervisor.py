@@ -129,13 +129,14 @@ class Supervisor:
         """Do what a frame for the worker that lives now asks."""
         if kind == EXECUTE:
             self._room, self._dropped, self._unwinding = self._settings["output_limit"], 0, None
+            self._asked = True
             self._to_worker(kind, payload)
         elif kind in (ANSWER, END):
             self._unwinding = time.monotonic() + _UNWIND_TIME if kind == END else None
             self._to_worker(kind, payload)
         elif kind == INTERRUPT and self._running:
             os.kill(self._pid, signal.SIGINT)
-        elif kind == KILL:
+        elif kind == KILL and self._asked:
             self._replace("killed")
 
     def _to_worker(self, kind: int, payload: bytes) -> None:
@@ -166,8 +167,10 @@ class Supervisor:
         self._running, self._unwinding = False, None
         _signal_all(signal.SIGSTOP)
         self._read_printed()
-        if kind == DONE and self._dropped:
-            self._queue(DROPPED, str(self._dropped).encode())
+        if kind == DONE:
+            self._asked = False
+            if self._dropped:
+                self._queue(DROPPED, str(self._dropped).encode())
         self._send(kind, payload)
 
     def _read_printed(self) -> None:
@@ -188,7 +191,7 @@ class Supervisor:
         self._channel.setblocking(False)
         self._worker_frames = Frames(self._settings["frame_limit"])
         self._inward = bytearray()
-        self._running, self._unwinding, self._status = False, None, None
+        self._running, self._asked, self._unwinding, self._status = False, False, None, None
         self._oom_kills = oom_kills()
 
     def _replace(self, reason: str) -> None:
@@ -204,10 +207,10 @@ class Supervisor:
             self._queue(DROPPED, str(self._dropped).encode())
             self._dropped = 0
         self._channel.close()
-        status = self._status
+        told = {"reason": reason, "status": self._status}
         self._start_worker()
         self._unseen += 1
-        self._send(LOST, json.dumps({"reason": reason, "status": status}).encode())
+        self._send(LOST, json.dumps(told).encode())
 
     def _reap(self) -> None:
         _read(self._wake.fileno())

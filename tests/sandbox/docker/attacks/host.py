@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sandbox import CodeError, DockerSandbox, FileRefused, Sandbox, SessionLost
-from sandbox.docker.guest.wire import KILL
+from sandbox.docker.guest.wire import EXECUTE, KILL, frame
 from tests.sandbox.docker.attacks.attack import Attack
 from tests.sandbox.docker.attacks.prelude import PRELUDE
 
@@ -125,7 +125,7 @@ def tidied(box: DockerSandbox, litter: str) -> None:
         box._drop_box()
     if litter == "worker":
         with suppress(ConnectionError, AttributeError):  # the attack may have ended it all
-            box._box.channel.send(KILL, b"")
+            box._box.channel.send_raw(frame(EXECUTE, b'{"id": "last", "code": "while True: pass"}') + frame(KILL, b""))
         with suppress(CodeError):
             box("1")
         with suppress(CodeError):
