@@ -65,10 +65,22 @@ known = _frames("c", calls) | _frames("d", answers) | _frames("d", errors) | _fr
 streams = st.lists(known | odd, max_size=5) | st.lists(known, min_size=1, max_size=3)
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(streams)
 def test_any_frames_end_in_a_result_or_an_error_of_the_sandbox(frames):
     take(chunked(b"".join(frame(kind, payload) for kind, payload in frames)))
+
+
+@settings(max_examples=400)
+@given(answers | errors)
+def test_any_end_of_a_step_does_too(said):
+    take(chunked(frame(ord("d"), json.dumps(said).encode())), files=False)
+
+
+@settings(max_examples=200)
+@given(calls)
+def test_any_call_does_too(said):
+    take(chunked(frame(ord("c"), json.dumps(said).encode())), files=False)
 
 
 @settings(max_examples=150)
