@@ -29,7 +29,7 @@ from sandbox.files import Files
 from sandbox.host_tools import HostTools
 from sandbox.printed import Printed
 from sandbox.turns import Turns
-from sandbox.values import plain
+from sandbox.values import Reduce, plain
 
 if TYPE_CHECKING:
     import threading
@@ -75,6 +75,7 @@ class Sandbox(PythonExecutor):
     """
 
     backend: str
+    _reduce: Reduce | None = None
 
     def __init__(
         self,
@@ -115,7 +116,7 @@ class Sandbox(PythonExecutor):
             if not name.isidentifier():
                 raise ValueRefused(f"{name!r} is not a name that a variable can have")
             try:
-                self._unsent[name] = self._variables[name] = plain(value, self.limits)
+                self._unsent[name] = self._variables[name] = plain(value, self.limits, reduce=self._reduce)
             except ValueRefused as refused:
                 raise ValueRefused(f"the variable {name!r} can't be sent: {refused}") from None
 
