@@ -180,7 +180,7 @@ class DockerSandbox(Sandbox):
         self._settle(self._watch)
         self._cold = self._box is None
         if self._box is None:
-            box = self._boxes.take(self)
+            box = self._boxes.take(self, self._watch)
             with self._life:
                 self._box = box
                 closed = self._closed
@@ -285,6 +285,7 @@ class DockerSandbox(Sandbox):
             box.channel.send(KILL, b"")
         elif rung is Rung.REMOVED:
             self._drop_box()
+            self._boxes.check()  # a supervisor always answers; an engine that hangs is no mistake of the code
             raise self._out_of_time(state_lost=True)
 
     def _answer(self, box: Box, payload: bytes, step: str, calls: int) -> Outcome | None:
@@ -368,8 +369,10 @@ class DockerSandbox(Sandbox):
     def _gone(self, closed: ChannelClosedError) -> Exception:
         """The stream is closed: by us, by the end of the container, or by the end of the engine."""
         self._check_open()
-        self._drop_box()
-        self._boxes.check()
+        try:
+            self._boxes.check(self._box)
+        finally:
+            self._drop_box()
         return SessionLost(f"the sandbox's container ended ({closed})")
 
     def _drop_box(self) -> None:
