@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 import weakref
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Final
 
 from sandbox.docker import box as boxes
@@ -17,7 +18,8 @@ from sandbox.errors import SandboxUnavailable
 from sandbox.settings import SandboxSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from concurrent.futures import Future
 
     from opentelemetry.trace import Tracer
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from sandbox.docker.session import DockerSandbox
 
 _LEAST_MEMORY: Final = 32 * 1024 * 1024
+_LOOK_EVERY: Final = 0.05  # seconds between two looks at the stop signal while a box is waited for
 GUIDANCE: Final = """\
 Your code runs in CPython {python} in a container of its own.
 - All of the standard library can be imported{packages}. Nothing can be installed.
@@ -71,6 +74,8 @@ class DockerBackend:
         self._used: set[Box] = set()
         self._users: weakref.WeakSet[DockerSandbox] = weakref.WeakSet()
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="sandbox-maker")
+        # As many as may be waited for at once; a thread is made when it is needed.
+        self._makers = ThreadPoolExecutor(min(32, self.settings.max_sessions), thread_name_prefix="sandbox-making")
         self._remover = ThreadPoolExecutor(1, thread_name_prefix="sandbox-remover")
         self._remover.submit(reap, self._api, self._labels)
         self._fill()
@@ -113,26 +118,27 @@ class DockerBackend:
             sandbox.cleanup()
         if closed:
             return
-        self._maker.shutdown(cancel_futures=True)
+        for pool in (self._maker, self._makers):
+            pool.shutdown(cancel_futures=True)
         for box in self._take_all():
             self.give_back(box)
         self._remover.shutdown()
         self._api.close()
 
-    def take(self, user: DockerSandbox) -> Box:
+    def take(self, user: DockerSandbox, watch: Callable[[], None] = lambda: None) -> Box:
         """A box of its own for a session: one that is ready, or a new one.
+
+        Args:
+            user: the session.
+            watch: called about twenty times a second while there is none; what it raises leaves the wait.
 
         Raises:
             SandboxUnavailable: the engine is gone, or too many boxes are in use.
         """
         self._check_open()
-        if not self._places.acquire(timeout=self.settings.open_timeout):
-            raise SandboxUnavailable(
-                f"{self.settings.max_sessions} sandboxes are in use; raise max_sessions in [sandbox] or run fewer "
-                "agents at once"
-            )
+        self._take_place(watch)
         try:
-            box = self._from_ready() or self._make()
+            box = self._from_ready() or self._made(watch)
         except BaseException:
             self._places.release()
             raise
@@ -160,6 +166,31 @@ class DockerBackend:
     def _check_open(self) -> None:
         if self._closed:
             raise SandboxUnavailable("the sandbox backend is closed; make a new one with select()")
+
+    def _take_place(self, watch: Callable[[], None]) -> None:
+        until = time.monotonic() + self.settings.open_timeout
+        while not self._places.acquire(timeout=_LOOK_EVERY):
+            watch()
+            if time.monotonic() > until:
+                raise SandboxUnavailable(
+                    f"{self.settings.max_sessions} sandboxes are in use; raise max_sessions in [sandbox] or run fewer "
+                    "agents at once"
+                )
+
+    def _made(self, watch: Callable[[], None]) -> Box:
+        """Have a box made on another thread; one that nobody waits for any more is ended when it is there."""
+        making = self._makers.submit(self._make)
+        try:
+            while not wait([making], _LOOK_EVERY).done:
+                watch()
+            return making.result()
+        except BaseException:
+            making.add_done_callback(self._end_unwanted)
+            raise
+
+    def _end_unwanted(self, making: Future[Box]) -> None:
+        if not making.cancelled() and making.exception() is None:
+            self._end(making.result())
 
     def _make(self) -> Box:
         return boxes.start(self._api, self.settings, self.engine, self.image.id, self._runtime, self._labels)

@@ -177,7 +177,7 @@ class DockerSandbox(Sandbox):
         self._settle(self._watch)
         self._cold = self._box is None
         if self._box is None:
-            box = self._boxes.take(self)
+            box = self._boxes.take(self, self._watch)
             with self._life:
                 self._box = box
                 closed = self._closed
