@@ -36,6 +36,12 @@ def read(payload: bytes) -> dict[str, Any]:
     return message
 
 
+def text_of(message: dict[str, Any], key: str) -> str:
+    """The text that a message has under a key; empty where it has none, or something else."""
+    text = message.get(key)
+    return readable(text) if isinstance(text, str) else ""
+
+
 def code_error(error: Any) -> CodeError:
     """The error that a step ended with.
 
@@ -44,8 +50,7 @@ def code_error(error: Any) -> CodeError:
     """
     if not isinstance(error, dict):
         raise WireError("an error of another shape")
-    text, line = error.get("text"), error.get("line")
-    shown = readable(text) if isinstance(text, str) else "the code raised an error"
+    shown, line = text_of(error, "text") or "the code raised an error", error.get("line")
     if len(shown) > _TEXT_LIMIT:
         shown = f"{shown[: _TEXT_LIMIT // 2]}\n…\n{shown[-_TEXT_LIMIT // 2 :]}"
     return CodeError(shown, line=line if type(line) is int else None)
