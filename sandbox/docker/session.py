@@ -358,10 +358,7 @@ class DockerSandbox(Sandbox):
 
     def _lost(self, payload: bytes, clock: StepClock) -> LimitExceeded:
         self._forget()
-        message = read(payload)
-        reason = str(message.get("reason"))
-        if message.get("idle") is True:
-            self._drop_box()  # it died between two steps, and the one after it may run this step already, without state
+        reason = str(read(payload).get("reason"))
         if clock.rung is not Rung.RUNNING and reason != "memory":
             return self._out_of_time(state_lost=True)
         return SessionLost(_REASONS.get(reason, _REASONS["ended"]))

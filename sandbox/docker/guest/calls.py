@@ -25,7 +25,10 @@ class StepEnded(BaseException):
 
 
 class HostCalls:
-    """One call at a time, from whichever thread.
+    """One call at a time, from whichever thread, and none between two steps.
+
+    A step ends when the call that another thread has under way is answered; the thread's next call is part of the next
+    step. Without that, its frames would get between the step's answer and the next step.
 
     Args:
         channel: the worker's end.
@@ -36,7 +39,11 @@ class HostCalls:
 
     def __init__(self, channel: Channel, settings: dict[str, Any], interrupts: Interrupts, codecs: Codecs) -> None:
         self._channel, self._settings, self._interrupts, self._codecs = channel, settings, interrupts, codecs
-        self._lock = _thread.allocate_lock()
+        # Whoever calls passes the gate and holds the lock until he has his answer. The end of a step closes the gate
+        # first: waiting for the lock alone, it would never get it from a thread that calls in a loop.
+        self._gate, self._lock = _thread.allocate_lock(), _thread.allocate_lock()
+        self._gate.acquire()
+        self._lock.acquire()
         self._getpid, self._exit = os.getpid, os._exit
         self._pid = os.getpid()
         self._step = ""
@@ -46,6 +53,13 @@ class HostCalls:
     def begin(self, step: str) -> None:
         """A step starts; `step` is the id that its calls carry."""
         self._step, self._count, self._ended = step, 0, False
+        self._lock.release()
+        self._gate.release()
+
+    def end(self) -> None:
+        """The step is over; returns when no call is under way, and from then on calls wait for the next step."""
+        self._gate.acquire()
+        self._lock.acquire()
 
     def named(self, name: str) -> Callable[..., Any]:
         """What stands for the host's tool of this name."""
@@ -67,6 +81,8 @@ class HostCalls:
         except RefusedError as refused:
             raise TypeError(f"{name}() can't be given this: {refused}") from None
         message = {"name": name, "args": given, "kwargs": named}
+        with self._gate:
+            pass
         with self._lock, self._interrupts.held():
             if self._ended:
                 raise StepEnded

@@ -75,6 +75,7 @@ class Session:
         except KeyboardInterrupt:  # in between two lines of our own
             outcome = {"error": {"text": "KeyboardInterrupt", "line": None}}
         self._interrupts.end()
+        self._calls.end()
         for stream in self._streams:
             stream.flush()
         return {"id": step["id"], **outcome}
