@@ -1,5 +1,6 @@
 """Arrays, tables and images on the wire: they come back as they were, and what only claims to be one is refused."""
 
+import copy
 import datetime
 import io
 import json
@@ -446,7 +447,7 @@ def test_a_table_with_any_part_exchanged_is_a_table_or_refused(frame, data):
         parent = content
         for key in path[:-1]:
             parent = parent[key]
-        parent[path[-1]] = data.draw(st.sampled_from(JUNK))
+        parent[path[-1]] = copy.deepcopy(data.draw(st.sampled_from(JUNK)))
     try:
         came = forged("table", content)
     except (ValueRefused, TagError) as refused:
