@@ -30,7 +30,7 @@ from sandbox.docker.guest.wire import (
     WireError,
 )
 from sandbox.docker.launch import unpacked_limit
-from sandbox.docker.messages import NOTHING_SAID, REASONS, code_error, keep, read, written
+from sandbox.docker.messages import NOTHING_SAID, REASONS, code_error, keep, read, text_of, written
 from sandbox.docker.shelf import Shelf
 from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost, ValueRefused
 from sandbox.executor import Outcome, Sandbox
@@ -354,7 +354,7 @@ class DockerSandbox(Sandbox):
 
     def _lost(self, payload: bytes, clock: StepClock) -> LimitExceeded:
         self._forget()
-        reason = str(read(payload).get("reason"))
+        reason = text_of(read(payload), "reason")
         if clock.rung is not Rung.RUNNING and reason != "memory":
             return self._out_of_time(state_lost=True)
         return SessionLost(REASONS.get(reason, REASONS["ended"]))
