@@ -108,6 +108,7 @@ class DockerSandbox(Sandbox):
         self._shelf = Shelf(self._files, self.limits)
         self._tool_names_sent: list[str] | None = None
         self._unwinding: str | None = None
+        self._step_timeout = settings.step_timeout  # seconds
 
     @property
     def container(self) -> str | None:
@@ -163,7 +164,11 @@ class DockerSandbox(Sandbox):
                 self._check_open()
             self._forget()
             self._shelf.fill(box)
+            self._adopt(box)
         return self._box or self._never()
+
+    def _adopt(self, box: Box) -> None:
+        """Make a fresh box ready for the first step; its worker is a Python already."""
 
     def _settle(self, printed: Printed) -> None:
         """Wait until the code of the step before has let go of its final answer."""
@@ -186,7 +191,7 @@ class DockerSandbox(Sandbox):
         step = secrets.token_hex(8)
         message: dict[str, Any] = {"id": step, "code": code.encode("utf-8", "replace").decode()}
         if self._unsent:
-            message["variables"] = {name: tagged(value) for name, value in self._unsent.items()}
+            message["variables"] = {name: self._tagged(value) for name, value in self._unsent.items()}
         names = list(self._tools)
         if names != self._tool_names_sent:
             message["tools"] = names
@@ -202,7 +207,7 @@ class DockerSandbox(Sandbox):
     # During a step
 
     def _follow(self, box: Box, step: str, printed: Printed) -> Outcome:
-        clock, calls = StepClock(self.limits.step_timeout), 0
+        clock, calls = StepClock(self._step_timeout), 0
         while True:
             received = box.channel.receive()
             if received is None:
@@ -254,7 +259,7 @@ class DockerSandbox(Sandbox):
             if name == FINAL_ANSWER:
                 self._end_step(box, step)
                 return Outcome(result, is_final=True)
-            answer: dict[str, Any] = {"value": tagged(plain(result, self.limits))}
+            answer: dict[str, Any] = {"value": self._tagged(plain(result, self.limits))}
         except TagError as error:
             raise WireError(str(error)) from None
         except (ChannelClosedError, WireError):
@@ -263,6 +268,9 @@ class DockerSandbox(Sandbox):
             answer = {"error": raised_in_code(error)}
         box.channel.send(ANSWER, _octets({"call": call["call"], **answer}))
         return None
+
+    def _tagged(self, value: Any) -> Any:
+        return tagged(value)
 
     def _value(self, value: Any) -> Any:
         return untagged(value, self.limits.value_depth + _DEPTH_OF_FRAMES)
@@ -318,7 +326,7 @@ class DockerSandbox(Sandbox):
     def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
         lost = f" {STATE_LOST}." if state_lost else ""
         return LimitExceeded(
-            f"TimeoutError: the step ran longer than {self.limits.step_timeout:g} s (step_timeout).{lost}",
+            f"TimeoutError: the step ran longer than {self._step_timeout:g} s (step_timeout).{lost}",
             state_lost=state_lost,
         )
 

@@ -1,0 +1,89 @@
+// The language's own objects, as they were before the first step: each step starts with them again.
+//
+// What a step did to `JSON`, to `Promise.prototype.then` or to `console` ends with it; what it added (`Array.prototype.last`)
+// stays, unless it was added to all objects. The machinery shares these objects with the user's code, and needs them.
+'use strict';
+
+const { apply, defineProperty, deleteProperty, getOwnPropertyDescriptor, getPrototypeOf, ownKeys, setPrototypeOf } =
+  Reflect;
+const has = Set.prototype.has;
+
+const NAMES = [
+  'Object', 'Function', 'Array', 'String', 'Number', 'Boolean', 'Symbol', 'BigInt', 'Promise', 'Map', 'Set', 'WeakMap',
+  'WeakSet', 'Date', 'RegExp', 'Error', 'TypeError', 'RangeError', 'SyntaxError', 'ArrayBuffer', 'SharedArrayBuffer',
+  'Uint8Array', 'Buffer', 'JSON', 'Math', 'Reflect', 'Atomics', 'console',
+];
+
+function hidden() {
+  const step = async () => {};
+  const generator = function* () {};
+  return [
+    getPrototypeOf(step),
+    getPrototypeOf(generator),
+    getPrototypeOf(generator.prototype),
+    getPrototypeOf(generator()),
+    getPrototypeOf(Uint8Array),
+    getPrototypeOf(Uint8Array.prototype),
+    getPrototypeOf([][Symbol.iterator]()),
+    getPrototypeOf(new Map()[Symbol.iterator]()),
+    getPrototypeOf(new Set()[Symbol.iterator]()),
+    getPrototypeOf(''[Symbol.iterator]()),
+    getPrototypeOf(process),
+    require('events').prototype,
+    require('fs'),
+    require('util'),
+    require('util').types,
+  ];
+}
+
+function photographed(object) {
+  const properties = [];
+  for (const key of ownKeys(object)) {
+    // Without a prototype: somebody might put a `get` on all objects.
+    properties.push({ __proto__: null, key, is: { __proto__: null, ...getOwnPropertyDescriptor(object, key) } });
+  }
+  return { __proto__: null, object, properties, prototype: getPrototypeOf(object) };
+}
+
+class Originals {
+  constructor() {
+    this.objects = [];
+    for (const name of NAMES) {
+      const found = globalThis[name];
+      this.objects.push(photographed(found));
+      if (typeof found === 'function' && found.prototype) this.objects.push(photographed(found.prototype));
+    }
+    for (const found of hidden()) this.objects.push(photographed(found));
+    this.globals = photographed(globalThis).properties;
+    this.ofAllObjects = new Set(ownKeys(Object.prototype));
+  }
+
+  // Put back what was changed. Returns whether all of it could be.
+  restore(declared) {
+    let whole = true;
+    for (let place = 0; place < this.objects.length; place++) {
+      const { object, properties, prototype } = this.objects[place];
+      for (let at = 0; at < properties.length; at++) whole = restored(object, properties[at]) && whole;
+      if (getPrototypeOf(object) !== prototype) whole = setPrototypeOf(object, prototype) && whole;
+    }
+    for (let at = 0; at < this.globals.length; at++) {
+      const property = this.globals[at];
+      if (!apply(has, declared, [property.key])) whole = restored(globalThis, property) && whole;
+    }
+    const now = ownKeys(Object.prototype);
+    for (let at = 0; at < now.length; at++) {
+      if (!apply(has, this.ofAllObjects, [now[at]])) whole = deleteProperty(Object.prototype, now[at]) && whole;
+    }
+    return whole;
+  }
+}
+
+function restored(object, property) {
+  const was = property.is;
+  const now = getOwnPropertyDescriptor(object, property.key);
+  if (now !== undefined && now.value === was.value && now.get === was.get && now.set === was.set) return true;
+  if (now !== undefined && now.value !== now.value && was.value !== was.value) return true; // NaN
+  return defineProperty(object, property.key, was);
+}
+
+module.exports = { Originals };
