@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 DESCRIPTION: Final = (
     'Runs JavaScript (ES2022, Node) in a container without network. Returns {"result": ..., "logs": ...}: the value'
     " of the last expression or of a top-level `return`, with promises awaited, and what the console printed. Top-level"
-    " `await`, `import` and `require` of Node's own modules work. What is declared at the top is there in the next call."
-    " `context` is there as an object."
+    " `await`, `import` and `require` of Node's own modules work. What is declared at the top stays"
+    " for the next call. `context` is there as an object."
 )
 _TOOLS: Final = " The code can call: {}. They take arguments by position, or by name in one object."
 

@@ -58,6 +58,21 @@ class Originals {
     this.ofAllObjects = new Set(ownKeys(Object.prototype));
   }
 
+  // Run what relies on the language's own names, although the user has declared some of them.
+  within(declared, action) {
+    const theirs = [];
+    for (const property of this.globals) {
+      if (!apply(has, declared, [property.key])) continue;
+      theirs.push({ __proto__: null, key: property.key, is: getOwnPropertyDescriptor(globalThis, property.key) });
+      defineProperty(globalThis, property.key, property.is);
+    }
+    try {
+      return action();
+    } finally {
+      for (const { key, is } of theirs) defineProperty(globalThis, key, is);
+    }
+  }
+
   // Put back what was changed. Returns whether all of it could be.
   restore(declared) {
     let whole = true;

@@ -131,7 +131,7 @@ class Session {
   }
 
   start(code, filename) {
-    const { names, functions, body } = compiled(code, filename, this.load);
+    const { names, functions, body } = this.originals.within(this.declared, () => compiled(code, filename, this.load));
     for (const name of names) {
       this.declared.add(name);
       declare(name);

@@ -20,6 +20,7 @@ const OPTIONS = {
 const BEFORE = '(async () => {';
 const AFTER = '\n})()';
 const VALUE = 'return { __proto__: null, value: await (';
+const AsyncFunction = (async () => {}).constructor;
 const parser = found();
 
 function found() {
@@ -35,9 +36,11 @@ function found() {
 
 // Compile a step. Returns `functions`, a script or null, to be run before `body`, a script that gives a promise; and the
 // `names` that the step declares. Throws a SyntaxError with the line it is in.
-function compiled(code, filename, load) {
-  const script = (text, columnOffset) => new vm.Script(text, { filename, importModuleDynamically: load, columnOffset });
-  const program = parsed(code);
+function compiled(text, filename, load) {
+  const code = text.replace(/^#!/, '//');
+  const script = (part, columnOffset) => new vm.Script(part, { filename, importModuleDynamically: load, columnOffset });
+  const { program, mistake } = parsed(code);
+  if (mistake) check(code, mistake);
   const parts = program ? new Rewriting(code, program).result() : { names: [], functions: null, body: code };
   try {
     return {
@@ -47,31 +50,29 @@ function compiled(code, filename, load) {
     };
   } catch (error) {
     const line = new RegExp(`^${filename}:(\\d+)`).exec(error.stack)?.[1];
-    throw Number(line) > lines(code) + 1
-      ? syntaxError('Unexpected end of input', lines(code) + 1)
-      : syntaxError(worded(error.message, code), Number(line) || null);
+    throw syntaxError(error.message, Number(line) || null);
   }
 }
 
-// The syntax tree; or null for what the parser doesn't take. That is a mistake, for which V8 finds better words, or a
-// language newer than the parser: it runs as the body of a function then, and its names are not kept.
 function parsed(code) {
   try {
-    return parser && parser.parse(code, OPTIONS);
-  } catch {
-    return null;
+    return { program: parser && parser.parse(code, OPTIONS) };
+  } catch (mistake) {
+    return { mistake };
   }
 }
 
-function worded(message, code) {
-  if (!parser) return message;
+// What the parser doesn't take is a mistake, for which V8 has better words; or a language that is newer than the parser: it
+// runs as the body of a function then, and its names are not kept.
+function check(code, mistake) {
   try {
-    parser.parse(code, OPTIONS);
+    new AsyncFunction(code); // and not a script with our text around it, which the code's own brackets could close
   } catch (error) {
-    // Inside of our function V8 says of an `import` with a mistake in it only that it may not be there.
-    if (message.includes('import')) return error.message.replace(/ \(\d+:\d+\)$/, '');
+    const ended = mistake.pos >= code.trimEnd().length && error.message.includes("'}'");
+    // In a function V8 says of an `import` with a mistake in it only that it may not be there.
+    const said = error.message.includes('import') ? mistake.message.replace(/ \(\d+:\d+\)$/, '') : error.message;
+    throw syntaxError(ended ? 'Unexpected end of input' : said, mistake.loc?.line ?? null);
   }
-  return message;
 }
 
 class Rewriting {
@@ -104,7 +105,7 @@ class Rewriting {
       case 'ImportDeclaration':
         return this.replace(node.start, node.end, this.imported(node));
       case 'ExpressionStatement':
-        return isLast && !node.directive ? this.value(node) : undefined;
+        return isLast ? this.value(node) : undefined;
       default:
         if (node.type.startsWith('Export')) throw notExported(node, this.code);
         return this.inside(node);
