@@ -138,7 +138,6 @@ class DockerBackend:
             raise
         with self._lock:
             self._used.add(box)
-            self._users.add(user)
         # A session that nobody closed, and nobody can reach any more, must not keep its container.
         weakref.finalize(user, self.give_back, box).atexit = False
         self._fill()

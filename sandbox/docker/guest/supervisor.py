@@ -72,7 +72,7 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, _nothing)  # only for the byte that it makes Python write
         self._room, self._dropped = settings["output_limit"], 0
         self._program: dict[str, Any] | None = None
-        self._announced = False
+        self._unsaid: tuple[int, bytes] | None = None  # what the host hears once the worker has greeted
         self._start_worker()
 
     def serve(self) -> None:
@@ -171,13 +171,11 @@ class Supervisor:
         self._send(kind, payload)
 
     def _greet(self, payload: bytes) -> None:
-        """Another program has become the worker; no code of the user has run in it yet."""
+        """Another program has become the worker, and waits; no code of the user has run in it yet."""
         self._greeted = True
-        if not self._announced:
-            self._announced = True
-            self._send(READY, payload)
-        if not self._running:
-            _signal_all(signal.SIGSTOP)
+        _signal_all(signal.SIGSTOP)
+        self._send(*(self._unsaid or (READY, payload)))
+        self._unsaid = None
 
     def _read_printed(self) -> None:
         while octets := _read(self._printed):
@@ -212,7 +210,7 @@ class Supervisor:
 
         The host hears READY with its first frame. A worker that ends before that is LOST and followed by a Python.
         """
-        self._program, self._announced = program, False
+        self._program = program
         self._end_worker()
         self._channel.close()
         self._start_worker()
@@ -225,7 +223,8 @@ class Supervisor:
         """End everything in the box and start afresh; the host is told why."""
         self._end_worker()
         if not self._greeted:
-            self._program, reason = None, "absent" if self._status == NO_PROGRAM else "stillborn"
+            self._program, self._unsaid = None, None
+            reason = "absent" if self._status == NO_PROGRAM else "stillborn"
         elif oom_kills() > self._oom_kills or self._status == OUT_OF_MEMORY:
             reason = "memory"
         elif self._status == HARNESS_FAILED:
@@ -237,7 +236,11 @@ class Supervisor:
         self._channel.close()
         status = self._status
         self._start_worker()
-        self._send(LOST, json.dumps({"reason": reason, "status": status}).encode())
+        lost = LOST, json.dumps({"reason": reason, "status": status}).encode()
+        if self._greeted:
+            self._send(*lost)
+        else:
+            self._unsaid = lost  # or the next step would be charged for the start of this worker
 
     def _reap(self) -> None:
         _read(self._wake.fileno())

@@ -8,7 +8,10 @@ pytestmark = pytest.mark.docker
 
 
 def test_all_levels_are_kept_in_the_order_in_which_they_came(js):
-    code = "console.log('a'); console.error('b'); console.info('c'); console.warn('d'); console.debug('e'); console.trace; console.log('f')"
+    code = (
+        "console.log('a'); console.error('b'); console.info('c'); console.warn('d'); "
+        "console.debug('e'); console.trace; console.log('f')"
+    )
     assert js(code).logs == "a\nb\nc\nd\ne\nf\n"
 
 
@@ -19,7 +22,8 @@ def test_values_are_printed_as_node_prints_them(js):
 
 def test_tables_groups_counts_and_asserts_are_printed(js):
     printed = js(
-        "console.table([{a: 1, b: 'x'}]); console.group('g'); console.log('in'); console.groupEnd(); console.count('c'); console.assert(false, 'no'); console.dir({d: 1})"
+        "console.table([{a: 1, b: 'x'}]); console.group('g'); console.log('in'); console.groupEnd(); "
+        "console.count('c'); console.assert(false, 'no'); console.dir({d: 1})"
     ).logs
     assert "│    0    │ 1 │ 'x' │" in printed
     assert printed.endswith("g\n  in\nc: 1\nAssertion failed: no\n{ d: 1 }\n")
@@ -30,7 +34,10 @@ def test_errors_are_printed_with_their_lines(js):
 
 
 def test_writes_around_the_console_come_in_order_too(js):
-    code = "console.log('1'); process.stdout.write('2\\n'); require('fs').writeSync(1, '3\\n'); process.stderr.write('4\\n'); console.log('5')"
+    code = (
+        "console.log('1'); process.stdout.write('2\\n'); require('fs').writeSync(1, '3\\n'); "
+        "process.stderr.write('4\\n'); console.log('5')"
+    )
     assert js(code).logs == "1\n2\n3\n4\n5\n"
 
 

@@ -22,17 +22,35 @@ KINDS = {
     "an object": ("throw {code: 5}", "Uncaught { code: 5 }"),
     "nothing": ("throw undefined", "Uncaught undefined"),
     "a cause": ("throw new Error('top', {cause: new TypeError('deep')})", "caused by TypeError: deep\nError: top"),
-    "several": ("await Promise.any([Promise.reject(new Error('one'))])", "Error: one\nAggregateError: All promises were rejected"),
+    "several": (
+        "await Promise.any([Promise.reject(new Error('one'))])",
+        "Error: one\nAggregateError: All promises were rejected",
+    ),
     "a rejection": ("await Promise.reject(new Error('later'))", "Error: later"),
     "a rejection that nobody awaits": ("Promise.reject(new Error('unseen')); 1", "Error: unseen"),
-    "an async function that nobody awaits": ("const f = async () => { null.x }; f(); 1", "TypeError: Cannot read properties of null (reading 'x')"),
-    "an error of a timer": ("setTimeout(() => { throw new Error('tick') }, 1); await new Promise(done => setTimeout(done, 500))", "Error: tick"),
-    "an error of a callback of Node": ("require('fs').stat('.', () => { throw new Error('callback') }); await new Promise(done => setTimeout(done, 500))", "Error: callback"),
+    "an async function that nobody awaits": (
+        "const f = async () => { null.x }; f(); 1",
+        "TypeError: Cannot read properties of null (reading 'x')",
+    ),
+    "an error of a timer": (
+        "setTimeout(() => { throw new Error('tick') }, 1); await new Promise(done => setTimeout(done, 500))",
+        "Error: tick",
+    ),
+    "an error of a callback of Node": (
+        (
+            "require('fs').stat('.', () => { throw new Error('callback') }); await new Promise(done => "
+            "setTimeout(done, 500))"
+        ),
+        "Error: callback",
+    ),
     "an error of an emitter": ("new (require('events'))().emit('error', new Error('emitted'))", "Error: emitted"),
     "a deep recursion": ("const down = () => down(); down()", "RangeError: Maximum call stack size exceeded"),
     "an error without a stack": ("const bare = new Error('bare'); delete bare.stack; throw bare", "Error: bare"),
-    "a promise that nothing can settle": ("await new Promise(() => {})", "Error: the step waits for a promise that nothing can settle any more"),
-}  # fmt: skip
+    "a promise that nothing can settle": (
+        "await new Promise(() => {})",
+        "Error: the step waits for a promise that nothing can settle any more",
+    ),
+}
 
 
 @pytest.mark.parametrize(("code", "text"), KINDS.values(), ids=KINDS.keys())

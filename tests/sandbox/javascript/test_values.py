@@ -19,19 +19,34 @@ OUT = {
     "dates": ("[new Date(0), new Date(NaN)]", ["1970-01-01T00:00:00.000Z", "Invalid Date"]),
     "maps": ("new Map([['a', [1]], [2, new Map([[null, true]])]])", {"a": [1], 2: {None: True}}),
     "sets": ("[new Set([1, 'a', 2n]), new Set([[1], {a: 1}])]", [{1, "a", 2}, [[1], {"a": 1}]]),
-    "octets": ("[new Uint8Array([1, 255]), Buffer.from('hi'), new Uint8Array([7]).buffer, new Uint8Array([1, 2, 3]).subarray(1)]", [b"\x01\xff", b"hi", b"\x07", b"\x02\x03"]),
-    "typed arrays": ("[new Float64Array([0.5, 2]), new Int16Array([-1]), new BigInt64Array([2n ** 60n])]", [[0.5, 2], [-1], [2**60]]),
-    "instances of classes": ("class P { #hidden = 1; constructor() { this.x = 1 } get y() { return 2 } }; new P()", {"x": 1}),
-    "toJSON": ("class Money { toJSON() { return {eur: 5} } }; [new Money(), new URL('http://a/b')]", [{"eur": 5}, "http://a/b"]),
+    "octets": (
+        (
+            "[new Uint8Array([1, 255]), Buffer.from('hi'), new Uint8Array([7]).buffer, new Uint8Array([1,"
+            " 2, 3]).subarray(1)]"
+        ),
+        [b"\x01\xff", b"hi", b"\x07", b"\x02\x03"],
+    ),
+    "typed arrays": (
+        "[new Float64Array([0.5, 2]), new Int16Array([-1]), new BigInt64Array([2n ** 60n])]",
+        [[0.5, 2], [-1], [2**60]],
+    ),
+    "instances of classes": (
+        "class P { #hidden = 1; constructor() { this.x = 1 } get y() { return 2 } }; new P()",
+        {"x": 1},
+    ),
+    "toJSON": (
+        "class Money { toJSON() { return {eur: 5} } }; [new Money(), new URL('http://a/b')]",
+        [{"eur": 5}, "http://a/b"],
+    ),
     "objects without a prototype": ("Object.assign(Object.create(null), {a: 1})", {"a": 1}),
     "wrapped primitives": ("[new Number(5), new String('s'), new Boolean(false)]", [5, "s", False]),
     "errors and regular expressions": ("[new TypeError('t'), /a/g]", ["TypeError: t", "/a/g"]),
     "a key that marks tags": ("[{$: 'set', v: [1]}, {$: 1}]", [{"$": "set", "v": [1]}, {"$": 1}]),
-    "a key __proto__": ("JSON.parse('{\"__proto__\": {\"a\": 1}}')", {"__proto__": {"a": 1}}),
+    "a key __proto__": ('JSON.parse(\'{"__proto__": {"a": 1}}\')', {"__proto__": {"a": 1}}),
     "symbols as keys": ("({[Symbol('s')]: 1, a: 2})", {"a": 2}),
     "lone surrogates": ("'a\\ud800b'", "a�b"),
     "arguments": ("(function () { return arguments })(1, 2)", {"0": 1, "1": 2}),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("code", "value"), OUT.values(), ids=OUT.keys())
@@ -72,12 +87,12 @@ def test_a_value_too_deep_or_too_large_comes_as_a_bounded_text(js):
 
 
 IN = {
-    "numbers and text": ([1, -0.5, "é", True, None], "[1,-0.5,\"é\",true,null]"),
+    "numbers and text": ([1, -0.5, "é", True, None], '[1,-0.5,"é",true,null]'),
     "a dict": ({"a": {"b": []}}, '{"a":{"b":[]}}'),
     "a tuple": ((1, 2), "[1,2]"),
     "a dict with the key of tags": ({"$": "set", "v": 1}, '{"$":"set","v":1}'),
     "a key __proto__": ({"__proto__": {"a": 1}}, '{"__proto__":{"a":1}}'),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("value", "text"), IN.values(), ids=IN.keys())
@@ -102,7 +117,9 @@ def test_other_kinds_of_python_become_those_of_javascript(js):
         }
     )
     assert js(
-        "[given.octets instanceof Uint8Array && given.octets[1], given.set instanceof Set, given.keys instanceof Map && given.keys.get(1), Number.isNaN(given.nan), given.big === 2n ** 70n, given.inf === -Infinity, typeof given.safe, typeof given.above]"
+        "[given.octets instanceof Uint8Array && given.octets[1], given.set instanceof Set, "
+        "given.keys instanceof Map && given.keys.get(1), Number.isNaN(given.nan), given.big === 2n "
+        "** 70n, given.inf === -Infinity, typeof given.safe, typeof given.above]"
     ).output == [255, True, "a", True, True, True, "number", "bigint"]
 
 
