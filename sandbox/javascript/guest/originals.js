@@ -4,8 +4,9 @@
 // stays, unless it was added to all objects. The machinery shares these objects with the user's code, and needs them.
 'use strict';
 
-const { apply, defineProperty, deleteProperty, getOwnPropertyDescriptor, getPrototypeOf, ownKeys, setPrototypeOf } =
-  Reflect;
+const { apply, defineProperty, deleteProperty, getOwnPropertyDescriptor } = Reflect;
+const { getPrototypeOf, isExtensible, ownKeys, setPrototypeOf } = Reflect;
+const same = Object.is;
 const has = Set.prototype.has;
 
 const NAMES = [
@@ -28,9 +29,13 @@ function hidden() {
     getPrototypeOf(new Map()[Symbol.iterator]()),
     getPrototypeOf(new Set()[Symbol.iterator]()),
     getPrototypeOf(''[Symbol.iterator]()),
+    process,
     getPrototypeOf(process),
     require('events').prototype,
     require('fs'),
+    require('vm'),
+    require('vm').Script.prototype,
+    getPrototypeOf(require('vm').Script.prototype),
     require('util'),
     require('util').types,
   ];
@@ -40,7 +45,8 @@ function photographed(object) {
   const properties = [];
   for (const key of ownKeys(object)) {
     // Without a prototype: somebody might put a `get` on all objects.
-    properties.push({ __proto__: null, key, is: { __proto__: null, ...getOwnPropertyDescriptor(object, key) } });
+    const is = { __proto__: null, ...getOwnPropertyDescriptor(object, key) };
+    properties.push({ __proto__: null, key, is, plain: 'value' in is });
   }
   return { __proto__: null, object, properties, prototype: getPrototypeOf(object) };
 }
@@ -54,8 +60,9 @@ class Originals {
       if (typeof found === 'function' && found.prototype) this.objects.push(photographed(found.prototype));
     }
     for (const found of hidden()) this.objects.push(photographed(found));
+    this.objects.push({ __proto__: null, object: globalThis, properties: [], prototype: getPrototypeOf(globalThis) });
     this.globals = photographed(globalThis).properties;
-    this.ofAllObjects = new Set(ownKeys(Object.prototype));
+    this.kept = [Object.prototype, process].map((object) => ({ __proto__: null, object, keys: new Set(ownKeys(object)) }));
   }
 
   // Run what relies on the language's own names, although the user has declared some of them.
@@ -75,7 +82,7 @@ class Originals {
 
   // Put back what was changed. Returns whether all of it could be.
   restore(declared) {
-    let whole = true;
+    let whole = isExtensible(globalThis);
     for (let place = 0; place < this.objects.length; place++) {
       const { object, properties, prototype } = this.objects[place];
       for (let at = 0; at < properties.length; at++) whole = restored(object, properties[at]) && whole;
@@ -85,20 +92,28 @@ class Originals {
       const property = this.globals[at];
       if (!apply(has, declared, [property.key])) whole = restored(globalThis, property) && whole;
     }
-    const now = ownKeys(Object.prototype);
-    for (let at = 0; at < now.length; at++) {
-      if (!apply(has, this.ofAllObjects, [now[at]])) whole = deleteProperty(Object.prototype, now[at]) && whole;
-    }
+    for (let at = 0; at < this.kept.length; at++) whole = withoutAdditions(this.kept[at]) && whole;
     return whole;
   }
 }
 
-function restored(object, property) {
-  const was = property.is;
-  const now = getOwnPropertyDescriptor(object, property.key);
-  if (now !== undefined && now.value === was.value && now.get === was.get && now.set === was.set) return true;
-  if (now !== undefined && now.value !== now.value && was.value !== was.value) return true; // NaN
-  return defineProperty(object, property.key, was);
+// Take off what was added to all objects, and what hides methods of `process`.
+function withoutAdditions({ object, keys }) {
+  const inherited = getPrototypeOf(object) ?? object;
+  const now = ownKeys(object);
+  let whole = true;
+  for (let at = 0; at < now.length; at++) {
+    if (!apply(has, keys, [now[at]]) && now[at] in inherited) whole = deleteProperty(object, now[at]) && whole;
+  }
+  return whole;
+}
+
+// A value is read and not looked up with its attributes, which takes twice as long; there are a thousand of them.
+function restored(object, { key, is, plain }) {
+  if (plain && object[key] === is.value) return true;
+  const now = getOwnPropertyDescriptor(object, key);
+  if (now !== undefined && now.get === is.get && now.set === is.set && same(now.value, is.value)) return true;
+  return defineProperty(object, key, is);
 }
 
 module.exports = { Originals };

@@ -18,10 +18,12 @@ const timers = require('./timers.js');
 
 const SETTLED = 200; // milliseconds in which what an interrupted step has put off must come to an end
 const TURN = '__turn';
-const { defineProperty, getOwnPropertyDescriptor } = Reflect;
+const { apply, defineProperty, getOwnPropertyDescriptor } = Reflect;
+const { on, removeAllListeners } = require('events').prototype;
 const later = setImmediate;
 const kill = process.kill.bind(process);
 const { pid } = process;
+const handleUncaught = process.setUncaughtExceptionCaptureCallback.bind(process);
 const drain = process._tickCallback.bind(process);
 const { wait } = Atomics;
 const pause = new Int32Array(new SharedArrayBuffer(4));
@@ -57,7 +59,11 @@ class Session {
     do {
       const { kind, message } = channel.receive();
       if (kind !== channel.EXECUTE) channel.giveUp();
-      this.begin(message);
+      try {
+        this.begin(message);
+      } catch {
+        channel.giveUp(); // an error of the step would have been caught in its turn: this is one of ours
+      }
     } while (this.finished());
   }
 
@@ -78,9 +84,10 @@ class Session {
 
   restore() {
     if (!this.originals.restore(this.declared)) channel.giveUp();
+    handleUncaught(null);
     for (const [event, listener] of this.listeners()) {
-      process.removeAllListeners(event);
-      process.on(event, listener);
+      apply(removeAllListeners, process, [event]);
+      apply(on, process, [event, listener]);
     }
   }
 
@@ -177,7 +184,8 @@ class Session {
   interrupt() {
     timers.forget();
     try {
-      new vm.Script('process._tickCallback()').runInThisContext({ timeout: SETTLED, breakOnSigint: true });
+      this.action = () => probe();
+      this.entrance.runInThisContext({ timeout: SETTLED, breakOnSigint: true });
     } catch {
       channel.giveUp();
     }
@@ -208,6 +216,11 @@ function globalize(name, value) {
 function declare(name) {
   const now = getOwnPropertyDescriptor(globalThis, name);
   if (now === undefined || !now.writable) globalize(name, now?.value);
+}
+
+// A little of what every step does: it takes long where a hook of the user's is in the way.
+async function probe() {
+  await null;
 }
 
 function stopHere() {
