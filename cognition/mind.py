@@ -1,48 +1,39 @@
-"""The way of a task: `Mind.start` opens a run, the layers think, the answer is checked and becomes a `Thought`."""
+"""`Mind`, what a user holds: `start` opens a run, whose way through the layers to a `Thought` is told in `way.py`."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from cognition import way
 from cognition.asked import Asked, read_options
-from cognition.check import Unfit, check_answer, check_evidence, fit
-from cognition.conversation import history, remember_answer
 from cognition.interrupts import interrupts_held
-from cognition.parts import open_parts
-from cognition.thinking import Thinking
-from cognition.thought import OutputInvalid, Thought
-from layers.delegation import delegate
-from layers.run import Budget, Event, EventKind, Lifeline, Run, StopReason
-from layers.spec import MANAGER
-from observability import conventions
+from cognition.opening import Opening
+from cognition.parts import OwnParts
+from cognition.thinking import Thinking, begun_apart
+from layers.run import Budget, Event, Lifeline, Run
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Span
     from pydantic import BaseModel
 
-    from cognition.parts import Parts
+    from cognition.holding import Holding
     from cognition.settings import Settings
+    from cognition.thought import Thought
     from dionysus_mcp.admin import IngestSummary, Progress
-    from layers.report import Report
+    from layers.guards import Approve, BeforeTool
     from layers.spec import LayerSpec
     from observability import RunTrace
-
-PERCEPTION = "perceptual"
-CLOSE_WITHIN = 5.0  # seconds for a cancelled run to end: a model or tool of the user's own may not notice
 
 
 class Mind:
     """Five layers that think about tasks over one memory.
 
-    Its parts (memory server, sandbox, models) start with the first use or on entering the context, and end with
-    `close()` or on leaving it. One mind may think about several tasks at once, from several threads.
+    Its parts (memory server, sandbox, models) start with the first use or on entering the context, on a thread of their
+    own, and end with `close()` or on leaving it. One mind may think about several tasks at once, from several threads.
 
     Args:
         config: a `dionysus.toml`; by default the nearest one in the working directory or above it.
@@ -54,6 +45,12 @@ class Mind:
         sandbox: the backend that runs code: `auto`, `docker`, `monty`.
         tools: plain functions with type hints and docstrings, or smolagents `Tool`s, for the layers that name them;
             those that no layer names go to the manager.
+        before_tool: sees every tool call that models and their code make, before it happens, and says `"allow"`,
+            `"ask"` or `"deny"`, a `Decision` with a reason, or `None` for no opinion. The stricter of it and of the
+            `[guards]` rules holds. May be a coroutine function, which runs on the mind's own event loop. One that
+            raises, or takes longer than the layer's `tool_timeout`, denies the call.
+        approve: asks a person about a call, `True` lets it happen; called for one at a time. Without it nobody is
+            there to be asked, and what would be asked is denied.
         keywords: further settings by table, `trace={"enabled": False}`.
 
     Raises:
@@ -76,6 +73,8 @@ class Mind:
         memory: str | None = None,
         sandbox: str | None = None,
         tools: Iterable[Any] = (),
+        before_tool: BeforeTool | None = None,
+        approve: Approve | None = None,
         **keywords: Any,
     ) -> None:
         given = {"layers": layers, "tiers": tiers, "tier": tier, "memory": memory, "sandbox": sandbox, **keywords}
@@ -83,11 +82,7 @@ class Mind:
             from cognition.settings import load_settings
 
             self.settings = settings or load_settings(config, **{k: v for k, v in given.items() if v is not None})
-        self._tools = tuple(tools)
-        self._stack = ExitStack()
-        self._opening = threading.Lock()
-        self._opened: Parts | None = None
-        self._thinking: set[Thinking] = set()
+        self._opening = Opening(self.settings, OwnParts(tuple(tools), before_tool, approve))
 
     def start(
         self,
@@ -103,6 +98,9 @@ class Mind:
     ) -> Thinking:
         """Begin to think about a task and return at once.
 
+        The run opens the mind's parts if they aren't open, which takes a few seconds; the `parts_opened` event tells
+        when they are, with what to know about them. A part that doesn't open is an error of the run.
+
         Args:
             task: a question or an order, in words.
             output: a pydantic model that the answer must fit; an abstention stays in words.
@@ -116,7 +114,6 @@ class Mind:
 
         Raises:
             ValueError: an argument is wrong; nothing was started.
-            ThinkingError: a part that thinking needs doesn't start.
         """
         asked = read_options(
             task,
@@ -128,14 +125,7 @@ class Mind:
             images=images,
             checks=final_answer_checks,
         )
-        with self._opening:  # in one go: `close` ends every run that has these parts
-            parts = self._open()
-            lifeline = Lifeline(*asked.expiry())
-            run = Run(uuid.uuid4().hex, asked.session, asked.budget, lifeline, parts.telemetry.tracer)
-            thinking = Thinking(run, lambda root: self._run(parts, run, asked, root), asked)
-            self._thinking.add(thinking)
-        thinking.begin(self._thinking.discard)
-        return thinking
+        return self._opening.begin(lambda held: _thinking_of(held, asked))
 
     def think(self, task: str, **options: Any) -> Thought:
         """Think about a task and wait for the outcome; takes what `start` takes.
@@ -147,7 +137,7 @@ class Mind:
 
     async def athink(self, task: str, **options: Any) -> Thought:
         """Like `think`, for async callers; cancelling the coroutine cancels the run."""
-        thinking = await self._abegin(task, options)
+        thinking = await begun_apart(lambda: self.start(task, **options))
         try:
             await asyncio.wrap_future(thinking.ended())  # no thread waits: many may think at once
         except asyncio.CancelledError:
@@ -172,7 +162,7 @@ class Mind:
 
     async def astream(self, task: str, **options: Any) -> AsyncIterator[Event]:
         """Like `stream`, for async callers; cancelling the coroutine or closing the iterator cancels the run."""
-        thinking = await self._abegin(task, options)
+        thinking = await begun_apart(lambda: self.start(task, **options))
         try:
             async for event in thinking.aevents():
                 yield event
@@ -207,8 +197,7 @@ class Mind:
         """Return the trace of a run, by its id or the beginning of it; of the newest run by default."""
         from observability import TraceStore
 
-        if self._opened is not None:
-            self._opened.telemetry.flush()
+        self._opening.flush()
         with TraceStore(self.settings.trace.path) as store:
             newest = [] if run_id else store.runs(limit=1)
             if not run_id and not newest:
@@ -218,102 +207,30 @@ class Mind:
     @property
     def layers(self) -> Mapping[str, LayerSpec]:
         """The enabled layers by name."""
-        return self._parts().bench.layers
+        return self._opening.parts().bench.layers
 
     @property
     def notices(self) -> tuple[str, ...]:
         """What to know about the parts at work: an offline tier, an embedded sandbox, keyword recall."""
-        return self._parts().notices
+        return self._opening.parts().notices
 
     def close(self) -> None:
         """Cancel what still thinks and end every part. May be called again; a closed mind opens anew when used."""
-        with self._opening:
-            thinking, parts = tuple(self._thinking), self._stack
-            self._opened, self._stack = None, ExitStack()
-        try:
-            for each in thinking:
-                each.cancel()
-            for each in thinking:
-                each.wait(CLOSE_WITHIN)
-        finally:  # also after Ctrl-C
-            parts.close()
+        self._opening.close()
 
     def __enter__(self) -> Self:
-        self._parts()
+        try:
+            self._opening.parts()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _parts(self) -> Parts:
-        with self._opening:
-            return self._open()
 
-    def _open(self) -> Parts:
-        """Return the parts, opened if they aren't; the caller holds the lock."""
-        if self._opened is None:
-            with ExitStack() as stack:
-                self._opened = open_parts(self.settings, self._tools, stack)
-                self._stack = stack.pop_all()
-        return self._opened
-
-    async def _abegin(self, task: str, options: dict[str, Any]) -> Thinking:
-        """Start a run on a thread, since opening the parts may take seconds; cancelled meanwhile, none is left."""
-        begun: list[Thinking] = []
-        abandoned = threading.Event()
-
-        def begin() -> Thinking:
-            begun.append(self.start(task, **options))
-            if abandoned.is_set():  # cancelled while the mind was opening
-                begun[0].cancel()
-            return begun[0]
-
-        try:
-            return await asyncio.to_thread(begin)
-        except asyncio.CancelledError:
-            abandoned.set()
-            for thinking in begun:
-                thinking.cancel()
-            raise
-
-    def _run(self, parts: Parts, run: Run, asked: Asked, root: Span) -> Thought:
-        """Think, on the run's own thread, inside its root span."""
-        bench = parts.bench
-        if asked.budget.usd is not None:
-            bench.check_prices()
-        manager = bench.layers[MANAGER]
-        context: dict[str, Any] = {}
-        if earlier := history(parts, run):
-            context["history"] = earlier
-        if asked.output is not None:
-            context["output_schema"] = asked.output.model_json_schema()
-        if PERCEPTION in bench.layers:
-            seen = delegate(run, bench, bench.layers[PERCEPTION], asked.task, context, images=asked.images)
-            context["perception"] = seen.as_json()
-        if asked.files:
-            context["files"] = sorted(asked.files)
-        report = delegate(run, bench, manager, asked.task, context, files=asked.files, images=asked.images)
-        return self._conclude(parts, run, asked, report, root)
-
-    def _conclude(self, parts: Parts, run: Run, asked: Asked, report: Report, root: Span) -> Thought:
-        """Check the manager's report, remember the answer, and make the `Thought` of it."""
-        bench = parts.bench
-        cited = list(dict.fromkeys(piece.id for piece in report.evidence if piece.id in run.trail.seen))
-        memories = parts.ask(run, parts.memory.get(cited)) if cited else []
-        checked = check_evidence(report, {memory.id: memory for memory in memories})
-        answer, abstained = report.answer, report.findings.get("abstained") is True
-        if asked.output is not None and not abstained:
-            try:
-                answer = fit(run, bench, bench.layers[MANAGER], answer, asked.output)
-            except Unfit as unfit:
-                partial = asked.thought(run, unfit.raw, StopReason.FAILED, checked.evidence, errors=(str(unfit),))
-                raise OutputInvalid(str(unfit), partial, unfit.raw) from unfit
-        reason = StopReason.ABSTAINED if abstained else StopReason.ANSWERED
-        thought = asked.thought(run, answer, reason, checked.evidence, checked.confidence, checked.errors, bench.layers)
-        if not abstained:
-            check_answer(thought, asked.checks)
-        remember_answer(parts, run, thought)
-        root.set_attribute(conventions.OUTPUT, str(answer))
-        root.set_attribute(conventions.STOP_REASON, str(reason))
-        run.events.publish(EventKind.ANSWER, (), str(answer), confidence=checked.confidence)
-        return thought
+def _thinking_of(held: Holding, asked: Asked) -> Thinking:
+    """Open a run for a task; what it does on its thread is `way.think`."""
+    run = Run(uuid.uuid4().hex, asked.session, asked.budget, Lifeline(*asked.expiry()), held.telemetry.tracer)
+    return Thinking(run, lambda: way.think(held, run, asked))

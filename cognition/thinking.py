@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent import futures
 from contextvars import copy_context
 from copy import copy
-from typing import TYPE_CHECKING
 
-from cognition.thought import Evidence, ThinkingError, Thought
-from layers.errors import LayerError
-from layers.report import Report
-from layers.run import Event, EventKind, Run, RunStopped, StopReason
+from cognition.thought import ThinkingError, Thought
+from layers.run import Event, EventKind, Run, StopReason
 from layers.run.events import AWAKE_EVERY
-from layers.spec import MANAGER
-from observability import conventions
-
-if TYPE_CHECKING:
-    from opentelemetry.trace import Span
-
-    from cognition.asked import Asked
 
 
 class Thinking:
-    """A run that is under way: watch it, cancel it, wait for its outcome. Safe to use from any thread."""
+    """A run that is under way: watch it, cancel it, wait for its outcome. Safe to use from any thread.
 
-    def __init__(self, run: Run, work: Callable[[Span], Thought], asked: Asked) -> None:
+    Args:
+        run: the run.
+        work: thinks, on the run's thread; what it returns or raises is the outcome.
+    """
+
+    def __init__(self, run: Run, work: Callable[[], Thought]) -> None:
         self._run = run
         self._work = work
-        self._asked = asked
         self._thought: Thought | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(
@@ -110,11 +105,8 @@ class Thinking:
         raise copy(self._error).with_traceback(self._error.__traceback__) from self._error.__cause__
 
     def _think(self) -> None:
-        run = self._run
         try:
-            with run.span(self._asked.task) as root:
-                self._asked.trace_id = f"{root.get_span_context().trace_id:032x}"
-                self._thought = self._guarded(root)
+            self._thought = self._work()
         except BaseException as error:  # noqa: BLE001 - promise: whatever ends the thread reaches the caller of result()
             self._error = error
         finally:
@@ -132,31 +124,22 @@ class Thinking:
     def _partial_thought(self) -> Thought | None:
         return self._error.partial if isinstance(self._error, ThinkingError) else None
 
-    def _guarded(self, root: Span) -> Thought:
-        """Turn what ends a run early into the `ThinkingError` for it."""
-        try:
-            return self._work(root)
-        except RunStopped as stop:
-            root.set_attribute(conventions.STOP_REASON, str(stop.reason))
-            raise ThinkingError.of(stop, self._partial(stop.reason, stop.detail), self._run.ledger) from stop
-        except LayerError as error:
-            stop = RunStopped(StopReason.CONFIGURATION, str(error))
-            raise ThinkingError.of(stop, self._partial(stop.reason, stop.detail)) from error
-        except ThinkingError:
-            raise
-        except BaseException as error:  # promise: what leaves a Mind is a ThinkingError; a model may raise SystemExit
-            message = f"The run failed: {type(error).__name__}: {error}"
-            raise ThinkingError(message, self._partial(StopReason.FAILED, message)) from error
 
-    def _partial(self, reason: StopReason, detail: str) -> Thought:
-        """Make a thought of the newest report that says something; its quotes are those that were seen to stand."""
-        reports: list[Report] = self._run.trail.reports
-        telling = [report for report in reports if report.answer not in ("", None)]
-        newest = (telling or reports or [Report(layer=MANAGER)])[-1]
-        seen = self._run.trail.seen
-        quotes = tuple(
-            Evidence(id=piece.id, quote=piece.quote)
-            for piece in newest.evidence
-            if piece.quote and piece.quote in seen.get(piece.id, "")
-        )
-        return self._asked.thought(self._run, newest.answer, reason, quotes, errors=(detail,))
+async def begun_apart(start: Callable[[], Thinking]) -> Thinking:
+    """Start a run on a thread, since reading files and opening the trace block; cancelled meanwhile, none is left."""
+    begun: list[Thinking] = []
+    abandoned = threading.Event()
+
+    def begin() -> Thinking:
+        begun.append(start())
+        if abandoned.is_set():  # cancelled while it started
+            begun[0].cancel()
+        return begun[0]
+
+    try:
+        return await asyncio.to_thread(begin)
+    except asyncio.CancelledError:
+        abandoned.set()
+        for thinking in begun:
+            thinking.cancel()
+        raise

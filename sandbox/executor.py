@@ -6,7 +6,6 @@ implements `_execute` and `_close`; the rest, and so the meaning of the contract
 
 from __future__ import annotations
 
-import threading
 import time
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from sandbox.errors import (
     ExecutionStopped,
     LimitExceeded,
     SandboxClosed,
-    SandboxError,
     SandboxUnavailable,
     SessionLost,
     ValueRefused,
@@ -30,9 +28,11 @@ from sandbox.errors import (
 from sandbox.files import Files
 from sandbox.host_tools import HostTools
 from sandbox.printed import Printed
+from sandbox.turns import Turns
 from sandbox.values import plain
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Mapping
 
     from opentelemetry.trace import Tracer
@@ -96,7 +96,7 @@ class Sandbox(PythonExecutor):
         self._unsent: dict[str, Any] = {}
         self._cold = True
         self._closed = False
-        self._running = threading.Lock()
+        self._turns = Turns()
 
     def send_tools(self, tools: Mapping[str, Callable[..., Any]]) -> None:
         """Make these host functions callable by name, and no others.
@@ -128,14 +128,17 @@ class Sandbox(PythonExecutor):
         Raises:
             CodeError: the code raised an error, or reached a limit.
             SandboxClosed: after `cleanup`.
+            SandboxError: another thread, or the step that called this, is running code in it.
             BackendLost: the backend is gone.
             ExecutionStopped: `stop` was set or the deadline passed; the session is closed.
             BaseException: the very object that a host tool raised, unless it is an `Exception`; the session is closed.
         """
-        if not self._running.acquire(blocking=False):
-            raise SandboxError("this sandbox is running code already; open one sandbox for each agent")
+        with self._turns.step():
+            return self._ended_on_stop(code_action)
+
+    def _ended_on_stop(self, code: str) -> CodeOutput:
         try:
-            return self._recorded_step(code_action)
+            return self._recorded_step(code)
         except SandboxUnavailable as gone:
             self.cleanup()
             raise BackendLost(str(gone)) from gone
@@ -145,8 +148,6 @@ class Sandbox(PythonExecutor):
             # A stop signal: no later step may run, and nothing of this one may go on.
             self.cleanup()
             raise
-        finally:
-            self._running.release()
 
     def put_file(self, name: str, content: bytes) -> None:
         """Write a file that code opens by this name.

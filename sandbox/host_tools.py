@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.errors import ValueRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
 FINAL_ANSWER = "final_answer"
 
@@ -82,14 +82,19 @@ def failure_text(error: BaseException) -> str:
         return "(the error's message can't be printed)"
 
 
-def raised_in_code(error: Exception) -> dict[str, str]:
-    """An error of a host tool as what code in the box is to raise: the name of a built-in type, and a message.
+def raised_in_code(error: Exception, known: Container[str] | None = None) -> tuple[str, str]:
+    """An error of a host tool as what code in the sandbox is to raise: the name of a built-in type, and a message.
 
     Other types become the nearest built-in base, with their own name in front of the message.
+
+    Args:
+        error: what the tool raised.
+        known: names of the built-in types that the sandbox has; None for all.
     """
     if isinstance(error, ValueRefused):
-        return {"type": "TypeError", "message": str(error)}
+        return "TypeError", str(error)
     name = type(error).__name__
-    known = next(base.__name__ for base in type(error).__mro__ if base.__module__ == "builtins")
+    bases = (base.__name__ for base in type(error).__mro__ if base.__module__ == "builtins")
+    nearest = next((base for base in bases if known is None or base in known), "Exception")
     text = failure_text(error).encode("utf-8", "replace").decode()
-    return {"type": known, "message": text if known == name else f"{name}: {text}"}
+    return nearest, text if nearest == name else f"{name}: {text}"

@@ -1,6 +1,6 @@
 """The signal that ends a run, and the reasons for which a run ends.
 
-Everything in a run may raise it; only `cognition.mind` catches it.
+Everything in a run may raise it; only `cognition.way` catches it.
 """
 
 from __future__ import annotations

@@ -113,9 +113,11 @@ class Channel:
         if self._closed:
             return False
         self._closed = True
-        if os.getpid() == self._pid:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if os.getpid() == self._pid:
                 self._socket.shutdown(socket.SHUT_RDWR)
+            else:
+                os.close(self._socket.detach())  # this copy alone; libraries hold references that would keep it open
         for owner in (getattr(self._stream, "_response", None), self._stream, self._socket):
             if owner is not None:
                 with contextlib.suppress(OSError):

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.docker.channel import ChannelClosedError
-from sandbox.docker.guest.wire import LOST, PROGRAM, READY
-from sandbox.docker.session import STATE_LOST, DockerSandbox
+from sandbox.docker.guest.wire import LOST, PROGRAM, READY, WireError
+from sandbox.docker.session import DockerSandbox
 from sandbox.errors import LimitExceeded, SandboxUnavailable, SessionLost
 from sandbox.javascript.program import LEAST_MEMORY, program
 from sandbox.javascript.values import with_big_integers
+from sandbox.printed import Printed
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -68,11 +69,20 @@ class JavaScriptSandbox(DockerSandbox):
             NodeMissing: the image has none that works.
             SandboxUnavailable: the engine is gone, or has no room.
         """
-        from sandbox.printed import Printed
-
-        self._check_open()
-        self._prepared(Printed(0))
+        with self._turns.step():
+            if self._box is None:
+                self._first_box()
         return self.node or ""
+
+    def _first_box(self) -> None:
+        self._check_open()
+        loss = self._loss
+        try:
+            self._prepared(Printed(0))
+        except (ChannelClosedError, WireError) as closed:
+            raise SandboxUnavailable(f"the sandbox's container ended before its first step ({closed})") from closed
+        finally:
+            self._loss = loss  # for the next step to say
 
     @contextmanager
     def within(self, seconds: float) -> Generator[None]:
@@ -130,7 +140,7 @@ class JavaScriptSandbox(DockerSandbox):
             self._forget()
             return SessionLost(
                 "the process that ran the code was aborted, by process.abort() or because its memory was full "
-                f"({self.limits.memory:,} bytes). {STATE_LOST}."
+                f"({self.limits.memory:,} bytes)"
             )
         return super()._lost(payload, clock)
 

@@ -122,13 +122,14 @@ class Supervisor:
             kind, payload = received
             if kind == EXECUTE:
                 self._room, self._dropped, self._unwinding = self._settings["output_limit"], 0, None
+                self._asked = True
                 self._to_worker(kind, payload)
-            elif kind in (ANSWER, END):
+            elif kind in (ANSWER, END) and self._asked:
                 self._unwinding = time.monotonic() + _UNWIND_TIME if kind == END else None
                 self._to_worker(kind, payload)
             elif kind == INTERRUPT and self._running:
                 os.kill(self._pid, signal.SIGINT)
-            elif kind == KILL:
+            elif kind == KILL and self._asked:
                 self._replace("killed")
             elif kind == FILE:
                 self._send(FILED, self._folder.answer(payload))
@@ -166,8 +167,10 @@ class Supervisor:
         self._running, self._unwinding = False, None
         _signal_all(signal.SIGSTOP)
         self._read_printed()
-        if kind == DONE and self._dropped:
-            self._queue(DROPPED, str(self._dropped).encode())
+        if kind == DONE:
+            self._asked = False
+            if self._dropped:
+                self._queue(DROPPED, str(self._dropped).encode())
         self._send(kind, payload)
 
     def _greet(self, payload: bytes) -> None:
@@ -202,7 +205,7 @@ class Supervisor:
             boot = program["boot"].encode()
             self._inward += len(boot).to_bytes(4, "big") + boot
             self._push()
-        self._running, self._unwinding, self._status = False, None, None
+        self._running, self._asked, self._unwinding, self._status = False, False, None, None
         self._oom_kills = oom_kills()
 
     def _change_program(self, program: dict[str, Any]) -> None:
@@ -234,9 +237,9 @@ class Supervisor:
             self._queue(DROPPED, str(self._dropped).encode())
             self._dropped = 0
         self._channel.close()
-        status = self._status
+        told = {"reason": reason, "status": self._status, "idle": not self._asked}
         self._start_worker()
-        lost = LOST, json.dumps({"reason": reason, "status": status}).encode()
+        lost = LOST, json.dumps(told).encode()
         if self._greeted:
             self._send(*lost)
         else:

@@ -16,7 +16,7 @@ const { compiled } = require('./source.js');
 const { shown, unpacked, quoted } = require('./values.js');
 const timers = require('./timers.js');
 
-const SETTLED = 200; // milliseconds in which what an interrupted step has put off must come to an end
+const SETTLED = 600; // milliseconds in which what an interrupted step has put off must come to an end
 const TURN = '__turn';
 const { apply, defineProperty, getOwnPropertyDescriptor } = Reflect;
 const { on, removeAllListeners } = require('events').prototype;
@@ -182,6 +182,7 @@ class Session {
 
   // The time is up, or the host has its final answer: the worker stays only if it can be brought to rest.
   interrupt() {
+    if (process._exiting) channel.giveUp(); // on its way out, which nothing can take back
     timers.forget();
     try {
       this.action = () => probe();

@@ -223,28 +223,3 @@ def test_a_box_that_is_kept_ready_serves_the_next_session_once(sandbox_image):
             assert one("x").output == 1
     finally:
         backend.close()
-
-
-OWNER = """\
-import os, sys
-from sandbox import DockerBackend, SandboxSettings
-box = DockerBackend(SandboxSettings(image=sys.argv[1], warm=0)).open()
-box("import threading\\nthreading.Thread(target=lambda: [None for _ in iter(int, 1)], daemon=True).start()")
-print(box.container, flush=True)
-box("while True: pass")
-"""
-
-
-def test_containers_of_a_killed_owner_are_gone(backend, sandbox_image):
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, sandbox_image], stdout=subprocess.PIPE, text=True)
-    container = owner.stdout.readline().strip()
-    assert backend._api.inspect_container(container)["State"]["Running"]
-    owner.kill()
-    killed = time.monotonic()
-    owner.wait()
-    owner.stdout.close()
-    while time.monotonic() - killed < 3:  # promised in one second
-        if container not in {each["Id"] for each in backend._api.containers(all=True)}:
-            return
-        time.sleep(0.05)
-    pytest.fail("the container outlived its owner by three seconds")

@@ -6,12 +6,10 @@ from sandbox import CodeError, JavaScriptSandbox, SandboxSettings, SessionLost
 
 pytestmark = pytest.mark.docker
 
-CATCH = "try {{ {} }} catch (error) {{ return `${{error.code ?? error.name}} "
-"${{error.message}}` }}"
+CATCH = "try {{ {} }} catch (error) {{ return `${{error.code ?? error.name}} ${{error.message}}` }}"
 EVENT = (
-    "await new Promise(done => {{ const it = {}; it.on('error', error => "
-    "done(error.code)); "
-    "it.on('{}', () => done('reached')) }})"
+    "await new Promise(done => {{ const it = {}; it.on('error', error => done(error.code)); it.on('{}', () => "
+    "done('reached')) }})"
 )
 
 REFUSED = {
@@ -23,9 +21,8 @@ REFUSED = {
     ),
     "run a program of its own": (
         (
-            "const fs = require('fs'); fs.copyFileSync('/usr/bin/true', 't'); fs.chmodSync('t', "
-            "0o755); "
-            "return require('child_process').spawnSync('./t').error.code"
+            "const fs = require('fs'); fs.copyFileSync('/usr/bin/true', 't'); fs.chmodSync('t', 0o755); return "
+            "require('child_process').spawnSync('./t').error.code"
         ),
         "EACCES",
     ),
@@ -63,9 +60,8 @@ REFUSED = {
     "more groups": ("process.setgroups([0])", "EPERM"),
     "more memory for V8 than the box has": (
         (
-            "require('v8').setFlagsFromString('--max-old-space-size=9999'); const held = []; "
-            "while "
-            "(true) held.push(Buffer.alloc(1e7, 1))"
+            "require('v8').setFlagsFromString('--max-old-space-size=9999'); const held = []; while (true) "
+            "held.push(Buffer.alloc(1e7, 1))"
         ),
         "memory",
     ),
@@ -80,8 +76,8 @@ REFUSED = {
     ),
     "a UDP socket": (
         (
-            "await new Promise((done, no) => { const it = require('dgram').createSocket('udp4'); "
-            "it.on('error', no); it.bind(0, done) })"
+            "await new Promise((done, no) => { const it = require('dgram').createSocket('udp4'); it.on('error', no); "
+            "it.bind(0, done) })"
         ),
         "EAFNOSUPPORT",
     ),
@@ -143,37 +139,25 @@ ENDINGS = {
     "a file": "forge('F', '{}')",
     "an end nested too deep": "forge('d', '['.repeat(2e5))",
     "a frame larger than allowed": (
-        "const head = Buffer.from([255, 255, 255, 255, 100]); require('fs').writeSync(3, "
-        "head); for "
-        "(;;) require('fs').writeSync(3, Buffer.alloc(65536))"
+        "const head = Buffer.from([255, 255, 255, 255, 100]); require('fs').writeSync(3, head); for (;;) "
+        "require('fs').writeSync(3, Buffer.alloc(65536))"
     ),
     "a frame of a child": (
-        "require('child_process').spawnSync('python3', ['-c', 'import os; os.write(3, b\"x\" "
-        "* 64)'],"
-        " {stdio: ['ignore', 'ignore', 'ignore', 3]})"
+        "require('child_process').spawnSync('python3', ['-c', 'import os; os.write(3, b\"x\" * 64)'], {stdio: "
+        "['ignore', 'ignore', 'ignore', 3]})"
     ),
     "a frame of a thread": (
-        "await new Promise(done => new "
-        "(require('worker_threads').Worker)('require(\"fs\").writeSync(3, Buffer.alloc(64, "
-        "255))', "
-        "{eval: true}).on('exit', done))"
+        "await new Promise(done => new (require('worker_threads').Worker)('require(\"fs\").writeSync(3, "
+        "Buffer.alloc(64, 255))', {eval: true}).on('exit', done))"
     ),
     "two ends": "forge('d', '{}'); forge('d', '{}')",
-    "an answer of the host's, taken away": (
-        "new (require('worker_threads').Worker)('for (;;) require(\"fs\").readSync(3, "
-        "Buffer.alloc(1))', {eval: true}); await new Promise(done => setTimeout(done, 300)); "
-        "for "
-        "(let n = 0; n < 50; n++) await tools.one()"
-    ),
     "a hook that raises on every promise": (
         "require('async_hooks').createHook({init() { throw new Error('no') }}).enable(); await null"
     ),
 }
 FORGE = (
-    "globalThis.forge = (kind, text) => { const size = Buffer.alloc(4); "
-    "size.writeUInt32BE(Buffer.byteLength(text)); require('fs').writeSync(3, "
-    "Buffer.concat([size,"
-    " Buffer.from(kind + text)])) }"
+    "globalThis.forge = (kind, text) => { const size = Buffer.alloc(4); size.writeUInt32BE(Buffer.byteLength(text)); "
+    "require('fs').writeSync(3, Buffer.concat([size, Buffer.from(kind + text)])) }"
 )
 
 
@@ -185,6 +169,21 @@ def test_a_worker_that_ends_or_forges_is_replaced_and_the_agent_told(attacked, c
         attacked(code)
         attacked("await tools.one()")
     assert attacked("[typeof forge, await tools.one()]").output == ["undefined", 1]
+
+
+def test_a_thread_that_takes_the_host_s_answers_away_costs_the_worker_its_life(limited_js):
+    js = limited_js(step_timeout=1)
+    js.send_tools({"one": lambda: 1})
+    thief = "for (;;) require('fs').readSync(3, Buffer.alloc(1))"
+    js(f"new (require('worker_threads').Worker)(`{thief}`, {{eval: true}}); await new Promise(done => setTimeout(done, 300))")
+    told = ""
+    for _ in range(3):
+        try:
+            js("for (let n = 0; n < 50; n++) await tools.one()")
+        except CodeError as error:
+            told += str(error)
+    assert "gone" in told
+    assert js("await tools.one()").output == 1
 
 
 def test_a_step_is_still_interrupted_when_an_earlier_one_took_the_signal(attacked):
@@ -212,12 +211,9 @@ def test_nothing_of_the_host_is_in_the_environment_the_arguments_or_the_name(att
 
 def test_the_machinery_can_t_be_reached_over_the_frames_of_an_error(attacked):
     code = (
-        "Error.prepareStackTrace = (_, frames) => frames.map(f => [f.getThis(), "
-        "f.getFunction()]); "
-        "const frames = new Error('x').stack; Error.prepareStackTrace = undefined; "
-        "frames.flat().filter(it => it !== undefined && it !== globalThis && it !== "
-        "null).map(it => "
-        "String(it).slice(0, 60))"
+        "Error.prepareStackTrace = (_, frames) => frames.map(f => [f.getThis(), f.getFunction()]); const frames = new "
+        "Error('x').stack; Error.prepareStackTrace = undefined; frames.flat().filter(it => it !== undefined && it !== "
+        "globalThis && it !== null).map(it => String(it).slice(0, 60))"
     )
     assert [
         each for each in attacked(code).output if "return new Error" not in each and "async () =>" not in each
@@ -226,10 +222,8 @@ def test_the_machinery_can_t_be_reached_over_the_frames_of_an_error(attacked):
 
 def test_constructors_lead_to_nothing_but_the_same_process(attacked):
     code = (
-        "[tools, console, console.log, require, Promise].map(it => { const f = "
-        "(it.constructor?.constructor ?? (() => {}).constructor); return f('return "
-        "process.pid')() "
-        "=== process.pid })"
+        "[tools, console, console.log, require, Promise].map(it => { const f = (it.constructor?.constructor ?? (() => "
+        "{}).constructor); return f('return process.pid')() === process.pid })"
     )
     assert all(attacked(code).output)
 

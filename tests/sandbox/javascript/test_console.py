@@ -9,8 +9,8 @@ pytestmark = pytest.mark.docker
 
 def test_all_levels_are_kept_in_the_order_in_which_they_came(js):
     code = (
-        "console.log('a'); console.error('b'); console.info('c'); console.warn('d'); "
-        "console.debug('e'); console.trace; console.log('f')"
+        "console.log('a'); console.error('b'); console.info('c'); console.warn('d'); console.debug('e'); "
+        "console.trace; console.log('f')"
     )
     assert js(code).logs == "a\nb\nc\nd\ne\nf\n"
 

@@ -77,8 +77,8 @@ def test_errors_of_tools_are_errors_in_the_code(tools):
 
     js = tools(fail=fail)
     code = (
-        "try {{ await tools.fail('{}') }} catch (error) {{ return [error.name, error.message, error "
-        "instanceof Error] }}"
+        "try {{ await tools.fail('{}') }} catch (error) {{ return [error.name, error.message, error instanceof Error] "
+        "}}"
     )
     assert js(code.format("value")).output == ["ValueError", "said", True]
     assert js(code.format("type")).output == ["TypeError", "said", True]
@@ -144,8 +144,8 @@ def test_time_in_a_tool_is_not_charged(limited_js):
 def test_the_box_stands_still_while_a_tool_works(own_js):
     own_js.send_tools({"wait": lambda: threading.Event().wait(1)})
     spin = (
-        "new (require('worker_threads').Worker)('const b = require(\"worker_threads\").workerData; "
-        "while (true) b[0]++', {eval: true, workerData: counted})"
+        "new (require('worker_threads').Worker)('const b = require(\"worker_threads\").workerData; while (true) "
+        "b[0]++', {eval: true, workerData: counted})"
     )
     own_js(
         f"const counted = new Int32Array(new SharedArrayBuffer(4)); const w = {spin}; await new "

@@ -24,16 +24,16 @@ ES2022 = {
     "default and rest parameters": ("((a, b = a + 1, ...more) => [a, b, more.length])(1, undefined, 3, 4)", [1, 2, 2]),
     "classes with private fields": (
         (
-            "class Count { #n = 1; static made = 0; static { Count.made = 7 } get n() { return this.#n } "
-            "#up() { this.#n++ } up() { this.#up(); return this } static has(o) { return #n in o } }; "
-            "[new Count().up().n, Count.made, Count.has(new Count())]"
+            "class Count { #n = 1; static made = 0; static { Count.made = 7 } get n() { return this.#n } #up() { "
+            "this.#n++ } up() { this.#up(); return this } static has(o) { return #n in o } }; [new Count().up().n, "
+            "Count.made, Count.has(new Count())]"
         ),
         [2, 7, True],
     ),
     "inheritance": (
         (
-            "class Base { hi() { return 'hi' } } class Sub extends Base { hi() { return super.hi() + '!' "
-            "} } new Sub().hi()"
+            "class Base { hi() { return 'hi' } } class Sub extends Base { hi() { return super.hi() + '!' } } new "
+            "Sub().hi()"
         ),
         "hi!",
     ),
@@ -44,8 +44,8 @@ ES2022 = {
     "generators": ("function* three() { yield* [1, 2]; yield 3 }; [...three()]", [1, 2, 3]),
     "async generators": (
         (
-            "const seen = []; async function* some() { yield 1; yield 2 } for await (const n of some()) "
-            "seen.push(n); seen"
+            "const seen = []; async function* some() { yield 1; yield 2 } for await (const n of some()) seen.push(n); "
+            "seen"
         ),
         [1, 2],
     ),
@@ -58,9 +58,8 @@ ES2022 = {
     "a thenable as the last value": ("({then(done) { done('then') }})", "then"),
     "Promise.all, allSettled and any": (
         (
-            "[await Promise.all([1, Promise.resolve(2)]), (await "
-            "Promise.allSettled([Promise.reject(1)]))[0].status, await Promise.any([Promise.reject(1), "
-            "5])]"
+            "[await Promise.all([1, Promise.resolve(2)]), (await Promise.allSettled([Promise.reject(1)]))[0].status, "
+            "await Promise.any([Promise.reject(1), 5])]"
         ),
         [[1, 2], "rejected", 5],
     ),
@@ -89,8 +88,8 @@ ES2022 = {
     "dynamic import": ("(await import('node:path')).basename('/a/b')", "b"),
     "static imports": (
         (
-            "import fs, { existsSync as there } from 'fs'\nimport * as os from 'node:os'\n[typeof "
-            "fs.readFileSync, there('/'), os.EOL]"
+            "import fs, { existsSync as there } from 'fs'\nimport * as os from 'node:os'\n[typeof fs.readFileSync, "
+            "there('/'), os.EOL]"
         ),
         ["function", True, "\n"],
     ),
@@ -107,17 +106,17 @@ ES2022 = {
     "Intl": ("new Intl.NumberFormat('en').format(1234.5)", "1,234.5"),
     "timers": (
         (
-            "let ticks = 0; await new Promise(done => { const t = setInterval(() => { if (++ticks === 3) "
-            "{ clearInterval(t); done() } }, 1) }); ticks"
+            "let ticks = 0; await new Promise(done => { const t = setInterval(() => { if (++ticks === 3) { "
+            "clearInterval(t); done() } }, 1) }); ticks"
         ),
         3,
     ),
     "promisified timers": ("await require('util').promisify(setTimeout)(2, 'v')", "v"),
     "nextTick, queueMicrotask and setImmediate in order": (
         (
-            "const order = []; await new Promise(done => { setImmediate(() => { order.push('immediate'); "
-            "done() }); process.nextTick(() => order.push('tick')); queueMicrotask(() => "
-            "order.push('micro')); order.push('now') }); order"
+            "const order = []; await new Promise(done => { setImmediate(() => { order.push('immediate'); done() }); "
+            "process.nextTick(() => order.push('tick')); queueMicrotask(() => order.push('micro')); order.push('now') "
+            "}); order"
         ),
         ["now", "tick", "micro", "immediate"],
     ),
@@ -159,8 +158,8 @@ def test_the_value_of_a_step_is(js, code, value):
 
 def test_what_is_declared_at_the_top_is_there_in_the_next_step(own_js):
     own_js(
-        "const a = 1; let b = 2, c; var d = 4\nfunction e() { return a }\nclass F { static g = 6 "
-        "}\nconst {h, i: [j]} = {h: 8, i: [9]}"
+        "const a = 1; let b = 2, c; var d = 4\nfunction e() { return a }\nclass F { static g = 6 }\nconst {h, i: [j]} "
+        "= {h: 8, i: [9]}"
     )
     assert own_js("[a, b, c, d, e(), F.g, h, j]").output == [1, 2, None, 4, 1, 6, 8, 9]
 
@@ -175,8 +174,8 @@ def test_a_var_within_blocks_is_there_in_the_next_step_and_a_let_is_not(own_js):
         "for (var i = 0, far = 3; i < far; i++) { var inner = i; let gone = 1 }\nif (true) var yes = 1\nelse var no = 2"
     )
     own_js(
-        "try { var tried = 1; throw 1 } catch (e) { var caught = e } finally { var last = 3 "
-        "}\nswitch (1) { case 1: var chosen = 1 }"
+        "try { var tried = 1; throw 1 } catch (e) { var caught = e } finally { var last = 3 }\nswitch (1) { case 1: "
+        "var chosen = 1 }"
     )
     assert own_js("[i, inner, yes, no, tried, caught, last, chosen, typeof gone]").output == [
         3,
@@ -206,8 +205,8 @@ def test_a_function_of_an_earlier_step_sees_what_later_steps_assign(own_js):
 
 def test_names_of_the_language_may_be_declared_without_harm(own_js):
     own_js(
-        "const Map = 1, Set = 2, Buffer = 3, Promise = 4, JSON = 5, Object = 6, Reflect = 7, process "
-        "= 8, Array = 9, Error = 10"
+        "const Map = 1, Set = 2, Buffer = 3, Promise = 4, JSON = 5, Object = 6, Reflect = 7, process = 8, Array = 9, "
+        "Error = 10"
     )
     assert own_js("[Map, Set, Buffer, JSON, Object, Reflect, process, Array, Error, Promise]").output == [
         1,
@@ -232,8 +231,8 @@ def test_names_of_the_language_may_be_declared_without_harm(own_js):
 
 def test_semicolons_may_be_left_out_around_what_is_rewritten(own_js):
     own_js(
-        "const a = 1\nlet b\n(function () { globalThis.ran = true })()\nvar c = [1]\nclass D "
-        "{}\n[2].forEach(n => { b = n })"
+        "const a = 1\nlet b\n(function () { globalThis.ran = true })()\nvar c = [1]\nclass D {}\n[2].forEach(n => { b "
+        "= n })"
     )
     assert own_js("[a, b, c, ran]").output == [1, 2, [1], True]
     assert own_js("if (a) var q = 1\nelse var q = 2\nq").output == 1

@@ -15,14 +15,13 @@ MEMORY = {
         "const held = []; while (true) new Uint8Array(held[held.push(new SharedArrayBuffer(1e7)) - 1]).fill(1)"
     ),
     "memory of WebAssembly": (
-        "const held = []; while (true) new Uint8Array(held[held.push(new "
-        "WebAssembly.Memory({initial: 160})) - 1].buffer).fill(1)"
+        "const held = []; while (true) new Uint8Array(held[held.push(new WebAssembly.Memory({initial: 160})) - "
+        "1].buffer).fill(1)"
     ),
     "a map": "const held = new Map(); for (let n = 0; true; n++) held.set(n, {n})",
     "threads that fill theirs": (
-        "for (let n = 0; n < 8; n++) new (require('worker_threads').Worker)('const h = []; while "
-        "(true) h.push(Buffer.alloc(1e7, 1))', {eval: true}); await new Promise(() => setInterval(() "
-        "=> {}, 100))"
+        "for (let n = 0; n < 8; n++) new (require('worker_threads').Worker)('const h = []; while (true) "
+        "h.push(Buffer.alloc(1e7, 1))', {eval: true}); await new Promise(() => setInterval(() => {}, 100))"
     ),
 }
 
@@ -88,10 +87,9 @@ def test_more_files_than_allowed_are_an_error(js):
 
 def test_more_processes_than_allowed_are_an_error(own_js):
     code = (
-        "const made = []; const {spawn} = require('child_process'); for (let n = 0; n < 200; n++) "
-        "made.push(await new Promise(done => { const child = spawn('sleep', ['60'], {stdio: "
-        "'ignore'}); child.on('error', e => done(e.code)); child.on('spawn', () => done('spawned')) "
-        "})); made.filter(how => how !== 'spawned')[0]"
+        "const made = []; const {spawn} = require('child_process'); for (let n = 0; n < 200; n++) made.push(await new "
+        "Promise(done => { const child = spawn('sleep', ['60'], {stdio: 'ignore'}); child.on('error', e => "
+        "done(e.code)); child.on('spawn', () => done('spawned')) })); made.filter(how => how !== 'spawned')[0]"
     )
     assert own_js(code).output == "EAGAIN"
     assert own_js("1").output == 1
@@ -100,8 +98,8 @@ def test_more_processes_than_allowed_are_an_error(own_js):
 def test_more_threads_than_allowed_are_an_error_or_cost_the_worker(limited_js):
     own_js = limited_js(processes=32)
     code = (
-        "for (let n = 0; n < 40; n++) new (require('worker_threads').Worker)('setInterval(() => {}, "
-        "1000)', {eval: true}); await new Promise(done => setTimeout(done, 3000))"
+        "for (let n = 0; n < 40; n++) new (require('worker_threads').Worker)('setInterval(() => {}, 1000)', {eval: "
+        "true}); await new Promise(done => setTimeout(done, 3000))"
     )
     with pytest.raises(CodeError):
         own_js(code)
@@ -112,8 +110,8 @@ def test_a_fork_bomb_is_ended_and_the_next_step_works(limited_js):
     js = limited_js(step_timeout=2)
     with pytest.raises(CodeError):
         js(
-            "require('fs').writeFileSync('b.js', `for (;;) try { require('child_process').spawn('node', "
-            "['b.js'], {detached: true}).on('error', () => {}) } catch {}`); require('./b.js')"
+            "require('fs').writeFileSync('b.js', `for (;;) try { require('child_process').spawn('node', ['b.js'], "
+            "{detached: true}).on('error', () => {}) } catch {}`); require('./b.js')"
         )
     assert js("1").output == 1
 

@@ -10,69 +10,60 @@ POISONS = {
     "then on all objects": "Object.prototype.then = () => {}",
     "toJSON on all objects": "Object.prototype.toJSON = () => 'forged'",
     "a setter on all objects": (
-        "Object.defineProperty(Object.prototype, 'value', {set() { throw 1 }, get() { return "
-        "'forged' }, configurable: true})"
+        "Object.defineProperty(Object.prototype, 'value', {set() { throw 1 }, get() { return 'forged' }, "
+        "configurable: true})"
     ),
     "a get on all objects": "Object.prototype.get = 1; Object.prototype.configurable = false",
     "an index on all arrays": (
-        "Object.defineProperty(Array.prototype, '0', {set() { throw 1 }, configurable: "
-        "true}); "
-        "Object.defineProperty(Object.prototype, '1', {set() { throw 1 }, configurable: "
-        "true})"
+        "Object.defineProperty(Array.prototype, '0', {set() { throw 1 }, configurable: true}); "
+        "Object.defineProperty(Object.prototype, '1', {set() { throw 1 }, configurable: true})"
     ),
     "JSON": "JSON.parse = JSON.stringify = () => { throw 1 }; globalThis.JSON = null",
     "Promise": "Promise.prototype.then = () => { throw 1 }; Promise.resolve = null; globalThis.Promise = class {}",
     "the constructor of promises": "Promise.prototype.constructor = function (run) { throw 1 }",
     "iteration": (
-        "Array.prototype[Symbol.iterator] = () => { throw 1 }; "
-        "Object.getPrototypeOf([][Symbol.iterator]()).next = () => { throw 1 }"
+        "Array.prototype[Symbol.iterator] = () => { throw 1 }; Object.getPrototypeOf([][Symbol.iterator]()).next = () "
+        "=> { throw 1 }"
     ),
     "methods of arrays": (
-        "for (const name of Object.getOwnPropertyNames(Array.prototype)) if (name !== "
-        "'length') "
-        "Array.prototype[name] = () => { throw 1 }"
+        "for (const name of Object.getOwnPropertyNames(Array.prototype)) if (name !== 'length') Array.prototype[name] "
+        "= () => { throw 1 }"
     ),
     "methods of functions": (
         "Function.prototype.call = Function.prototype.apply = Function.prototype.bind = () => { throw 1 }"
     ),
     "methods of text": (
-        "for (const name of ['replace', 'split', 'slice', 'trim', 'includes', 'charCodeAt', "
-        "'toString', 'matchAll']) String.prototype[name] = () => { throw 1 }"
+        "for (const name of ['replace', 'split', 'slice', 'trim', 'includes', 'charCodeAt', 'toString', 'matchAll']) "
+        "String.prototype[name] = () => { throw 1 }"
     ),
     "maps and sets": (
-        "Map.prototype.get = Map.prototype.set = Set.prototype.has = Set.prototype.add = () "
-        "=> { "
-        "throw 1 }; globalThis.Map = globalThis.Set = null"
+        "Map.prototype.get = Map.prototype.set = Set.prototype.has = Set.prototype.add = () => { throw 1 }; "
+        "globalThis.Map = globalThis.Set = null"
     ),
     "regular expressions": (
         "RegExp.prototype.exec = () => { throw 1 }; RegExp.prototype[Symbol.replace] = () => { throw 1 }"
     ),
     "Reflect and Object": (
-        "for (const it of [Reflect, Object]) for (const name of "
-        "Object.getOwnPropertyNames(it)) try "
-        "{ it[name] = () => { throw 1 } } catch {}"
+        "for (const it of [Reflect, Object]) for (const name of Object.getOwnPropertyNames(it)) try { it[name] = () "
+        "=> { throw 1 } } catch {}"
     ),
     "buffers": (
-        "Buffer.from = Buffer.alloc = Buffer.allocUnsafe = () => { throw 1 }; "
-        "Uint8Array.prototype.set = () => { throw 1 }"
+        "Buffer.from = Buffer.alloc = Buffer.allocUnsafe = () => { throw 1 }; Uint8Array.prototype.set = () => { "
+        "throw 1 }"
     ),
     "files": "const fs = require('fs'); fs.readSync = fs.writeSync = () => { throw 1 }",
     "modules": (
-        "const Module = require('module'); Module._load = Module.prototype.require = () => { "
-        "throw 1 "
-        "}; for (const key in require.cache) delete require.cache[key]"
+        "const Module = require('module'); Module._load = Module.prototype.require = () => { throw 1 }; for (const "
+        "key in require.cache) delete require.cache[key]"
     ),
     "vm": ("const vm = require('vm'); vm.Script = null; vm.runInThisContext = null; require('vm').Script = class {}"),
     "process": (
-        "process._tickCallback = process.reallyExit = process.on = "
-        "process.removeAllListeners = "
-        "process.nextTick = () => { throw 1 }"
+        "process._tickCallback = process.reallyExit = process.on = process.removeAllListeners = process.nextTick = () "
+        "=> { throw 1 }"
     ),
     "listeners": (
-        "process.removeAllListeners(); process.on('SIGINT', () => {}); "
-        "process.on('uncaughtException', () => {}); process.on('unhandledRejection', () => "
-        "{}); "
-        "process.on('beforeExit', () => { for (;;); })"
+        "process.removeAllListeners(); process.on('SIGINT', () => {}); process.on('uncaughtException', () => {}); "
+        "process.on('unhandledRejection', () => {}); process.on('beforeExit', () => { for (;;); })"
     ),
     "a callback for all errors": "process.setUncaughtExceptionCaptureCallback(() => {})",
     "the console": "for (const name in console) console[name] = () => { throw 1 }",
@@ -107,9 +98,8 @@ POISONS = {
     "an undefined Symbol.iterator and no eval": "globalThis.Symbol = globalThis.eval = globalThis.Function = undefined",
 }
 LATER = (
-    "const got = [1, {a: 'b'}, await tools.one(), await new Promise(done => "
-    "setTimeout(() => "
-    "done(2), 1))]\nconsole.log('here')\ngot"
+    "const got = [1, {a: 'b'}, await tools.one(), await new Promise(done => setTimeout(() => done(2), "
+    "1))]\nconsole.log('here')\ngot"
 )
 
 

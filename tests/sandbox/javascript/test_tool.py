@@ -19,8 +19,8 @@ class Chooser(Model):
 
     PYTHON = "answer = sum(n ** 2 for n in range(5))"
     JAVASCRIPT = (
-        "answer = run_javascript(code='context.words.map(w => w.toUpperCase()).join(`-`)', "
-        "context={'words': ['a', 'b']})['result']"
+        "answer = run_javascript(code='context.words.map(w => w.toUpperCase()).join(`-`)', context={'words': ['a', "
+        "'b']})['result']"
     )
 
     def __init__(self):

@@ -21,8 +21,8 @@ OUT = {
     "sets": ("[new Set([1, 'a', 2n]), new Set([[1], {a: 1}])]", [{1, "a", 2}, [[1], {"a": 1}]]),
     "octets": (
         (
-            "[new Uint8Array([1, 255]), Buffer.from('hi'), new Uint8Array([7]).buffer, new Uint8Array([1,"
-            " 2, 3]).subarray(1)]"
+            "[new Uint8Array([1, 255]), Buffer.from('hi'), new Uint8Array([7]).buffer, new Uint8Array([1, 2, "
+            "3]).subarray(1)]"
         ),
         [b"\x01\xff", b"hi", b"\x07", b"\x02\x03"],
     ),
@@ -117,9 +117,9 @@ def test_other_kinds_of_python_become_those_of_javascript(js):
         }
     )
     assert js(
-        "[given.octets instanceof Uint8Array && given.octets[1], given.set instanceof Set, "
-        "given.keys instanceof Map && given.keys.get(1), Number.isNaN(given.nan), given.big === 2n "
-        "** 70n, given.inf === -Infinity, typeof given.safe, typeof given.above]"
+        "[given.octets instanceof Uint8Array && given.octets[1], given.set instanceof Set, given.keys instanceof Map "
+        "&& given.keys.get(1), Number.isNaN(given.nan), given.big === 2n ** 70n, given.inf === -Infinity, typeof "
+        "given.safe, typeof given.above]"
     ).output == [255, True, "a", True, True, True, "number", "bigint"]
 
 
