@@ -175,11 +175,11 @@ def test_a_thread_that_takes_the_host_s_answers_away_costs_the_worker_its_life(l
     js = limited_js(step_timeout=1)
     js.send_tools({"one": lambda: 1})
     thief = "for (;;) require('fs').readSync(3, Buffer.alloc(1))"
-    js(f"new (require('worker_threads').Worker)(`{thief}`, {{eval: true}}); await new Promise(done => setTimeout(done, 300))")
+    js(f"new (require('worker_threads').Worker)(`{thief}`, {{eval: true}})")
     told = ""
-    for _ in range(3):
+    for _ in range(4):
         try:
-            js("for (let n = 0; n < 50; n++) await tools.one()")
+            js("await new Promise(done => setTimeout(done, 200)); for (let n = 0; n < 50; n++) await tools.one()")
         except CodeError as error:
             told += str(error)
     assert "gone" in told
