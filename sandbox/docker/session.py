@@ -12,9 +12,10 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from sandbox.docker import codecs
 from sandbox.docker.channel import ChannelClosedError
 from sandbox.docker.clock import Rung, StepClock
-from sandbox.docker.guest.tags import TagError, tagged, untagged
+from sandbox.docker.guest.tags import TagError, tagged
 from sandbox.docker.guest.wire import (
     ANSWER,
     CALL,
@@ -28,9 +29,10 @@ from sandbox.docker.guest.wire import (
     PRINTED,
     WireError,
 )
+from sandbox.docker.launch import unpacked_limit
 from sandbox.docker.messages import code_error, keep, read, written
 from sandbox.docker.shelf import Shelf
-from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost
+from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost, ValueRefused
 from sandbox.executor import Outcome, Sandbox
 from sandbox.host_tools import FINAL_ANSWER, raised_in_code
 from sandbox.settings import SandboxSettings
@@ -55,7 +57,6 @@ _REASONS: Final = {
 }
 _UNWOUND: Final = 3.0  # seconds to hear that a step has left its loops after a final answer; the guest gives it one
 _NOTHING_SAID: Final = b"{}"  # of why a worker is gone
-_DEPTH_OF_FRAMES: Final = 8  # levels that tags may add to a value
 
 
 class DockerSandbox(Sandbox):
@@ -79,6 +80,7 @@ class DockerSandbox(Sandbox):
     """
 
     backend = "docker"
+    _reduce = staticmethod(codecs.reduce)
 
     def __init__(
         self,
@@ -99,6 +101,7 @@ class DockerSandbox(Sandbox):
         super().__init__(limits=settings, tracer=tracer, stop=stop, deadline=deadline, files=files)
         self._boxes = backend or _own_backend(settings)
         self._own_boxes = backend is None
+        self._unpacked_limit = unpacked_limit(settings)
         self._life = threading.Lock()
         self._box: Box | None = None
         self._shelf = Shelf(self._files, self.limits, self._aside)
@@ -302,12 +305,13 @@ class DockerSandbox(Sandbox):
             self._end_step(box, step)
             raise LimitExceeded(f"the step made more than {self.limits.max_host_calls:,} calls of tools; make fewer")
         try:
-            given = tuple(self._value(value) for value in args), {key: self._value(kwargs[key]) for key in kwargs}
-            result = self._call_tool(name, *given)
+            given = self._received([*args, *kwargs.values()])
+            named = dict(zip(kwargs, given[len(args) :], strict=True))
+            result = self._call_tool(name, tuple(given[: len(args)]), named)
             if name == FINAL_ANSWER:
                 self._end_step(box, step)
                 return Outcome(result, is_final=True)
-            answer: dict[str, Any] = {"value": self._tagged(plain(result, self.limits))}
+            answer: dict[str, Any] = {"value": self._tagged(plain(result, self.limits, reduce=self._reduce))}
         except TagError as error:
             raise WireError(str(error)) from None
         except (ChannelClosedError, WireError):
@@ -321,8 +325,8 @@ class DockerSandbox(Sandbox):
     def _tagged(self, value: Any) -> Any:
         return tagged(value)
 
-    def _value(self, value: Any) -> Any:
-        return untagged(value, self.limits.value_depth + _DEPTH_OF_FRAMES)
+    def _received(self, value: Any) -> Any:
+        return codecs.received(value, self.limits.value_depth, self._unpacked_limit)
 
     def _end_step(self, box: Box, step: str) -> None:
         if self._loss is None:
@@ -354,16 +358,15 @@ class DockerSandbox(Sandbox):
         if error is not None:
             raise code_error(error) from None
         try:
-            return Outcome(self._value(message.get("value")))
+            return Outcome(self._received(message.get("value")))
+        except ValueRefused as refused:
+            return Outcome(f"<the value can't be shown: {refused}>")
         except TagError as odd:
             raise WireError(str(odd)) from None
 
     def _lost(self, payload: bytes, clock: StepClock) -> LimitExceeded:
         self._forget()
-        message = read(payload)
-        reason = str(message.get("reason"))
-        if message.get("idle") is True:
-            self._drop_box()  # it died between two steps, and the one after it may run this step already, without state
+        reason = str(read(payload).get("reason"))
         if clock.rung is not Rung.RUNNING and reason != "memory":
             return self._out_of_time(state_lost=True)
         return SessionLost(_REASONS.get(reason, _REASONS["ended"]))

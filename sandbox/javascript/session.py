@@ -17,7 +17,7 @@ from sandbox.docker.guest.wire import LOST, PROGRAM, READY, WireError
 from sandbox.docker.session import DockerSandbox
 from sandbox.errors import LimitExceeded, SandboxUnavailable, SessionLost
 from sandbox.javascript.program import LEAST_MEMORY, program
-from sandbox.javascript.values import with_big_integers
+from sandbox.javascript.values import reduce, with_big_integers
 from sandbox.printed import Printed
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class JavaScriptSandbox(DockerSandbox):
     """
 
     language = "javascript"
+    _reduce = staticmethod(reduce)
 
     def __init__(
         self, *, limits: SandboxSettings | None = None, backend: DockerBackend | None = None, **options: Any

@@ -36,7 +36,9 @@ from sandbox.docker.guest.wire import (
     NO_PROGRAM,
     OUT_OF_MEMORY,
     PRINTED,
+    PROGRAM,
     READY,
+    SEEN,
     Frames,
     WireError,
     frame,
@@ -73,6 +75,7 @@ class Supervisor:
         self._room, self._dropped = settings["output_limit"], 0
         self._program: dict[str, Any] | None = None
         self._unsaid: tuple[int, bytes] | None = None  # what the host hears once the worker has greeted
+        self._unseen = 0  # LOSTs that the host has not read yet
         self._start_worker()
 
     def serve(self) -> None:
@@ -110,8 +113,8 @@ class Supervisor:
             self._push()
             self._from_worker()
 
-    # From the host. It is trusted; what it may not know is that the worker has just died, and then its frames for it
-    # are dropped: the LOST that it has not read yet answers them.
+    # From the host. It is trusted; what it may not know is that the worker has just died. Its frames for that one are
+    # dropped until it says that it has seen the LOST, which answers them: a fresh worker must never get an old step.
 
     def _from_host(self) -> None:
         octets = _read(0)
@@ -120,21 +123,28 @@ class Supervisor:
         self._host.feed(octets or b"")
         while (received := self._host.next()) is not None:
             kind, payload = received
-            if kind == EXECUTE:
-                self._room, self._dropped, self._unwinding = self._settings["output_limit"], 0, None
-                self._asked = True
-                self._to_worker(kind, payload)
-            elif kind in (ANSWER, END) and self._asked:
-                self._unwinding = time.monotonic() + _UNWIND_TIME if kind == END else None
-                self._to_worker(kind, payload)
-            elif kind == INTERRUPT and self._running:
-                os.kill(self._pid, signal.SIGINT)
-            elif kind == KILL and self._asked:
-                self._replace("killed")
-            elif kind == FILE:
+            if kind == FILE:
                 self._send(FILED, self._folder.answer(payload))
-            else:
+            elif kind == PROGRAM:
                 self._change_program(json.loads(payload))
+            elif kind == SEEN:
+                self._unseen -= 1
+            elif not self._unseen:
+                self._obey(kind, payload)
+
+    def _obey(self, kind: int, payload: bytes) -> None:
+        """Do what a frame for the worker that lives now asks."""
+        if kind == EXECUTE:
+            self._room, self._dropped, self._unwinding = self._settings["output_limit"], 0, None
+            self._asked = True
+            self._to_worker(kind, payload)
+        elif kind in (ANSWER, END):
+            self._unwinding = time.monotonic() + _UNWIND_TIME if kind == END else None
+            self._to_worker(kind, payload)
+        elif kind == INTERRUPT and self._running:
+            os.kill(self._pid, signal.SIGINT)
+        elif kind == KILL and self._asked:
+            self._replace("killed")
 
     def _to_worker(self, kind: int, payload: bytes) -> None:
         self._inward += frame(kind, payload)
@@ -237,8 +247,9 @@ class Supervisor:
             self._queue(DROPPED, str(self._dropped).encode())
             self._dropped = 0
         self._channel.close()
-        told = {"reason": reason, "status": self._status, "idle": not self._asked}
+        told = {"reason": reason, "status": self._status}
         self._start_worker()
+        self._unseen += 1
         lost = LOST, json.dumps(told).encode()
         if self._greeted:
             self._send(*lost)

@@ -10,7 +10,7 @@ import struct
 HEADER = struct.Struct(">IB")
 
 # From the host.
-EXECUTE, ANSWER, END, INTERRUPT, KILL, FILE, PROGRAM = b"xaeikfp"
+EXECUTE, ANSWER, END, INTERRUPT, KILL, FILE, SEEN, PROGRAM = b"xaeikfsp"
 # From the worker, passed on by the supervisor; HELLO only once, from a worker that is another program, before all else.
 CALL, DONE, HELLO = b"cdh"
 # From the supervisor itself.

@@ -21,7 +21,8 @@ OUT = {
     "sets": ("[new Set([1, 'a', 2n]), new Set([[1], {a: 1}])]", [{1, "a", 2}, [[1], {"a": 1}]]),
     "octets": (
         (
-            "[new Uint8Array([1, 255]), Buffer.from('hi'), new Uint8Array([7]).buffer, new Uint8Array([1, 2, "
+            "[new Uint8Array([1, 255]), Buffer.from('hi'), new Uint8Array([7]).buffer, new "
+            "Uint8Array([1, 2, "
             "3]).subarray(1)]"
         ),
         [b"\x01\xff", b"hi", b"\x07", b"\x02\x03"],
@@ -117,8 +118,10 @@ def test_other_kinds_of_python_become_those_of_javascript(js):
         }
     )
     assert js(
-        "[given.octets instanceof Uint8Array && given.octets[1], given.set instanceof Set, given.keys instanceof Map "
-        "&& given.keys.get(1), Number.isNaN(given.nan), given.big === 2n ** 70n, given.inf === -Infinity, typeof "
+        "[given.octets instanceof Uint8Array && given.octets[1], given.set instanceof Set, "
+        "given.keys instanceof Map "
+        "&& given.keys.get(1), Number.isNaN(given.nan), given.big === 2n ** 70n, given.inf "
+        "=== -Infinity, typeof "
         "given.safe, typeof given.above]"
     ).output == [255, True, "a", True, True, True, "number", "bigint"]
 
@@ -127,6 +130,28 @@ def test_values_go_there_and_back_unchanged(js):
     value = {"a": [1, 2.5, None, True, "x" * 1000], "b": {1: {2}, None: b"\0" * 100}, "c": 10**100, "d": {"$": 5}}
     js.send_variables({"given": value})
     assert js("given").output == value
+
+
+def test_arrays_become_lists_and_images_become_octets(js):
+    import numpy
+    from PIL import Image
+
+    given = {"grid": numpy.arange(4).reshape(2, 2), "half": numpy.float64(0.5), "picture": Image.new("RGB", (2, 1))}
+    js.send_variables({"given": given})
+    assert js("[given.grid, given.half, given.picture.subarray(1, 4).toString()]").output == [
+        [[0, 1], [2, 3]],
+        0.5,
+        "PNG",
+    ]
+    with pytest.raises(ValueRefused, match="ndarray is larger"):
+        js.send_variables({"given": numpy.zeros(10**6)})
+
+
+def test_a_table_becomes_its_rows(js):
+    import pandas
+
+    js.send_variables({"table": pandas.DataFrame({"a": [1, 2], "b": ["x", "y"]})})
+    assert js("table.map(({a, b}) => `${a}${b}`)").output == ["1x", "2y"]
 
 
 def test_a_live_object_of_the_host_never_gets_in(js):
