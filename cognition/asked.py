@@ -66,13 +66,14 @@ class Asked:
         layers: Mapping[str, LayerSpec] | None = None,
     ) -> Thought:
         """Return the thought that a run came to."""
+        hide = run.secrets.hide_in
         return Thought(
             task=self.task,
-            answer=answer,
+            answer=hide(answer),
             confidence=confidence,
-            evidence=evidence,
+            evidence=tuple(piece.model_copy(update={"quote": hide(piece.quote)}) for piece in evidence),
             stop_reason=reason,
-            errors=errors,
+            errors=hide(errors),
             usage=run.ledger.usage(),
             max_steps={name: spec.max_steps for name, spec in (layers or {}).items()},
             duration=time.monotonic() - self.started,

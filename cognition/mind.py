@@ -228,5 +228,6 @@ class Mind:
 
 def _thinking_of(parts: Parts, asked: Asked) -> Thinking:
     """Open a run for a task; what it does on its thread is `way.think`."""
-    run = Run(uuid.uuid4().hex, asked.session, asked.budget, Lifeline(*asked.expiry()), parts.telemetry.tracer)
+    lifeline, tracer = Lifeline(*asked.expiry()), parts.telemetry.tracer
+    run = Run(uuid.uuid4().hex, asked.session, asked.budget, lifeline, tracer, parts.secrets)
     return Thinking(run, lambda: way.think(parts, run, asked))

@@ -20,7 +20,7 @@ from layers.guards import Guard
 from layers.run import LoopThread, RunStopped, StopReason
 from layers.run.events import AWAKE_EVERY
 from layers.spec import resolve_layers
-from observability import Telemetry
+from observability import Secrets, Telemetry
 from sandbox import SandboxUnavailable as NoSandbox
 from sandbox import select
 
@@ -49,6 +49,7 @@ class Parts:
         loop: carries all asynchronous work.
         memory: the memory server's client.
         bench: what delegations build agents from.
+        secrets: what no run may tell.
         notices: what the user must know about these parts, one sentence each.
     """
 
@@ -56,6 +57,7 @@ class Parts:
     loop: LoopThread
     memory: MemoryClient
     bench: Workbench
+    secrets: Secrets
     notices: tuple[str, ...]
 
     def ask(self, run: Run, call: Coroutine[Any, Any, T]) -> T:
@@ -92,6 +94,12 @@ def open_parts(settings: Settings, own: OwnParts, stack: ExitStack) -> Parts:
         MemoryUnavailable: the memory server does not start; the message has its last words.
         SandboxUnavailable: the sandbox that the settings name is not there.
     """
+    secrets = Secrets(settings.secrets())
+    with _telling_none_of(secrets):
+        return _opened(settings, secrets, own, stack)
+
+
+def _opened(settings: Settings, secrets: Secrets, own: OwnParts, stack: ExitStack) -> Parts:
     with interrupts_held(), _as_thinking_errors():
         telemetry = Telemetry(settings.trace, service="dionysus", secrets=settings.secrets())
         stack.callback(telemetry.shutdown)
@@ -105,7 +113,7 @@ def open_parts(settings: Settings, own: OwnParts, stack: ExitStack) -> Parts:
     embedder = f"Recall works by keywords alone: the embedder is {health.embedder} ({health.detail or 'no detail'})."
     quiet = health.embedder in ("ready", "off")
     notices = (bench.tiers.notice, bench.backend.notice, None if quiet else embedder)
-    return Parts(telemetry, loop, servers.memory, bench, tuple(notice for notice in notices if notice))
+    return Parts(telemetry, loop, servers.memory, bench, secrets, tuple(notice for notice in notices if notice))
 
 
 def _engines(settings: Settings, loop: LoopThread, stack: ExitStack) -> tuple[Tiers, Backend]:
@@ -132,6 +140,16 @@ def _bench(settings: Settings, toolbox: Toolbox, tiers: Tiers, backend: Backend,
         bench = Workbench(resolve_layers(settings.layers), tiers, toolbox, backend, guard)
         bench.check()
     return bench
+
+
+@contextmanager
+def _telling_none_of(secrets: Secrets) -> Generator[None]:
+    """Keep keys and passwords out of what is said of parts that don't open."""
+    try:
+        yield
+    except Exception as error:
+        secrets.scrub(error)
+        raise
 
 
 @contextmanager

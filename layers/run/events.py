@@ -81,12 +81,20 @@ class Events:
         run_id: the run's id.
         keep: most events that are kept.
         left: tells what may still be spent.
+        hide: takes secrets out of what an event says.
     """
 
-    def __init__(self, run_id: str, keep: int = 10_000, left: Callable[[], Budget | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        keep: int = 10_000,
+        left: Callable[[], Budget | None] = lambda: None,
+        hide: Callable[[Any], Any] = lambda said: said,
+    ) -> None:
         self.run_id = run_id
         self._keep = keep
         self._left = left
+        self._hide = hide
         self._condition = threading.Condition()
         self._events: list[Event] = []
         self._published = 0
@@ -95,6 +103,7 @@ class Events:
 
     def publish(self, kind: EventKind, path: tuple[str, ...], summary: str, **detail: Any) -> None:
         """Append an event; never blocks on a consumer."""
+        summary, detail = self._hide(summary), self._hide(detail)
         left = None if kind is EventKind.TOKEN else self._left()
         with self._condition:
             if self._closed:

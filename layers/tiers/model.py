@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from smolagents.models import ChatMessage, Model
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from layers.run.run import Node
     from layers.tiers.base import ChatModel, ChatReply
+    from observability import Secrets
 
 
 class TierModel(Model):
@@ -53,6 +55,7 @@ class TierModel(Model):
         """
         node = self._node
         node.run.lifeline.check()
+        messages = [_without_secrets(message, node.run.secrets) for message in messages]
         request = ChatRequest(
             messages, tuple(stop_sequences or ()), tuple(tools_to_call_from or ()), response_format, self._on_token
         )
@@ -84,6 +87,12 @@ class TierModel(Model):
                 f"The tier {self._node.spec.tier!r} ({self._chat.model_id}) failed: {type(error).__name__}: {error}"
             )
             raise RunStopped(StopReason.MODEL, detail) from error
+
+
+def _without_secrets(message: ChatMessage, secrets: Secrets) -> ChatMessage:
+    """Return a message as it may leave this machine; smolagents keeps the one it made."""
+    content = secrets.hide_in(message.content)
+    return message if content == message.content else replace(message, content=content)
 
 
 def _describe(opened: Span, reply: ChatReply) -> None:
