@@ -13,14 +13,14 @@ from cognition import way
 from cognition.asked import Asked, read_options
 from cognition.interrupts import interrupts_held
 from cognition.opening import Opening
-from cognition.parts import OwnParts, open_parts
+from cognition.parts import OwnParts
 from cognition.thinking import Thinking, begun_apart
 from layers.run import Budget, Event, Lifeline, Run
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from cognition.parts import Parts
+    from cognition.holding import Holding
     from cognition.settings import Settings
     from cognition.thought import Thought
     from dionysus_mcp.admin import IngestSummary, Progress
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 class Mind:
     """Five layers that think about tasks over one memory.
 
-    Its parts (memory server, sandbox, models) start with the first use or on entering the context, and end with
-    `close()` or on leaving it. One mind may think about several tasks at once, from several threads.
+    Its parts (memory server, sandbox, models) start with the first use or on entering the context, on a thread of their
+    own, and end with `close()` or on leaving it. One mind may think about several tasks at once, from several threads.
 
     Args:
         config: a `dionysus.toml`; by default the nearest one in the working directory or above it.
@@ -82,8 +82,7 @@ class Mind:
             from cognition.settings import load_settings
 
             self.settings = settings or load_settings(config, **{k: v for k, v in given.items() if v is not None})
-        own = OwnParts(tuple(tools), before_tool, approve)
-        self._opening = Opening(lambda stack: open_parts(self.settings, own, stack))
+        self._opening = Opening(self.settings, OwnParts(tuple(tools), before_tool, approve))
 
     def start(
         self,
@@ -99,6 +98,9 @@ class Mind:
     ) -> Thinking:
         """Begin to think about a task and return at once.
 
+        The run opens the mind's parts if they aren't open, which takes a few seconds; the `parts_opened` event tells
+        when they are, with what to know about them. A part that doesn't open is an error of the run.
+
         Args:
             task: a question or an order, in words.
             output: a pydantic model that the answer must fit; an abstention stays in words.
@@ -112,7 +114,6 @@ class Mind:
 
         Raises:
             ValueError: an argument is wrong; nothing was started.
-            ThinkingError: a part that thinking needs doesn't start.
         """
         asked = read_options(
             task,
@@ -124,7 +125,7 @@ class Mind:
             images=images,
             checks=final_answer_checks,
         )
-        return self._opening.begin(lambda parts: _thinking_of(parts, asked))
+        return self._opening.begin(lambda held: _thinking_of(held, asked))
 
     def think(self, task: str, **options: Any) -> Thought:
         """Think about a task and wait for the outcome; takes what `start` takes.
@@ -196,8 +197,7 @@ class Mind:
         """Return the trace of a run, by its id or the beginning of it; of the newest run by default."""
         from observability import TraceStore
 
-        if self._opening.opened is not None:
-            self._opening.opened.telemetry.flush()
+        self._opening.flush()
         with TraceStore(self.settings.trace.path) as store:
             newest = [] if run_id else store.runs(limit=1)
             if not run_id and not newest:
@@ -219,15 +219,19 @@ class Mind:
         self._opening.close()
 
     def __enter__(self) -> Self:
-        self._opening.parts()
+        try:
+            self._opening.parts()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def _thinking_of(parts: Parts, asked: Asked) -> Thinking:
+def _thinking_of(held: Holding, asked: Asked) -> Thinking:
     """Open a run for a task; what it does on its thread is `way.think`."""
-    lifeline, tracer = Lifeline(*asked.expiry()), parts.telemetry.tracer
-    run = Run(uuid.uuid4().hex, asked.session, asked.budget, lifeline, tracer, parts.secrets)
-    return Thinking(run, lambda: way.think(parts, run, asked))
+    lifeline, tracer = Lifeline(*asked.expiry()), held.telemetry.tracer
+    run = Run(uuid.uuid4().hex, asked.session, asked.budget, lifeline, tracer, held.secrets)
+    return Thinking(run, lambda: way.think(held, run, asked))

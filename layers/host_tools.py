@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from smolagents.tools import Tool
 
-from layers.apart import TooSlow, call_apart
 from layers.errors import LayerError
 from layers.json_values import json_value
+from layers.run.apart import TookTooLong, apart
 from layers.run.events import EventKind
 from layers.run.signals import RunStopped
 from observability import Kind, conventions, span
@@ -100,8 +100,8 @@ class HostTool(Tool):
         """Call somebody else's code on a thread of its own: a stop, or the time limit, leaves it behind there."""
         limit = self._node.spec.tool_timeout
         try:
-            return call_apart(self._node.run.lifeline, f"tool-{self.name}", lambda: self._call(arguments), limit)
-        except TooSlow as error:
+            return apart(self._node.run.lifeline, f"tool-{self.name}", self._call, arguments, limit=limit)
+        except TookTooLong as error:
             raise LayerError(
                 f"The tool {self.name} gave no result within {limit:g} s; it may still be at work."
             ) from error

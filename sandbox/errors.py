@@ -4,6 +4,13 @@ Everything here that is an `Exception` may become an observation of the agent th
 written for that agent. `ExecutionStopped` is for the caller alone and travels past every `except Exception` on the way.
 """
 
+from typing import Final
+
+STATE_LOST: Final = (
+    "The session was replaced by a fresh one: variables, functions and imports of earlier steps are gone, "
+    "define them again"
+)
+
 
 class SandboxError(Exception):
     """Base class of all errors of this package."""
@@ -44,12 +51,24 @@ class LimitExceeded(CodeError):
         super().__init__(message, line=line)
         self.state_lost = state_lost
 
+    @classmethod
+    def of_time(cls, seconds: float, *, state_lost: bool) -> "LimitExceeded":
+        """The error of a step that ran longer than it may."""
+        lost = f" {STATE_LOST}." if state_lost else ""
+        return LimitExceeded(
+            f"TimeoutError: the step ran longer than {seconds:g} s (step_timeout).{lost}", state_lost=state_lost
+        )
+
 
 class SessionLost(LimitExceeded):
-    """The process that ran the code died. A fresh one is ready; variables of earlier steps are gone."""
+    """The process that ran the code died. A fresh one is ready; variables of earlier steps are gone.
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, state_lost=True)
+    Args:
+        reason: what happened, without a full stop; the text goes on with what that means.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}. {STATE_LOST}.", state_lost=True)
 
 
 class ValueRefused(SandboxError):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sandbox.arguments import bound
 from sandbox.errors import ValueRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
 FINAL_ANSWER = "final_answer"
 
@@ -44,7 +45,8 @@ class HostTools:
 
         Raises:
             NameError: no tool has this name.
-            TypeError: the arguments don't fit the tool's inputs.
+            TypeError: the arguments don't fit the tool's inputs; the tool is not called then.
+            ValueError: one is none of the values that the tool takes.
             BaseException: whatever the tool raised.
         """
         self.check(name)
@@ -52,24 +54,7 @@ class HostTools:
         inputs = getattr(tool, "inputs", None)
         if not isinstance(inputs, dict):
             return tool(*args, **kwargs)
-        return tool(**_named(name, list(inputs), args, kwargs))
-
-
-def _named(name: str, inputs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Name the positional arguments, and let nothing through that is not an input.
-
-    smolagents' `Tool.__call__` has switches of its own (`sanitize_inputs_outputs`) that code may not reach.
-    """
-    if len(args) > len(inputs):
-        raise TypeError(f"{name}() takes {len(inputs)} arguments ({', '.join(inputs)}) but {len(args)} were given")
-    named = dict(zip(inputs, args, strict=False))
-    for key, value in kwargs.items():
-        if key not in inputs:
-            raise TypeError(f"{name}() got an unexpected argument {key!r}; it takes {', '.join(inputs) or 'none'}")
-        if key in named:
-            raise TypeError(f"{name}() got two values for argument {key!r}")
-        named[key] = value
-    return named
+        return tool(**bound(name, inputs, args, kwargs))
 
 
 def failure_text(error: BaseException) -> str:
@@ -82,14 +67,19 @@ def failure_text(error: BaseException) -> str:
         return "(the error's message can't be printed)"
 
 
-def raised_in_code(error: Exception) -> dict[str, str]:
-    """An error of a host tool as what code in the box is to raise: the name of a built-in type, and a message.
+def raised_in_code(error: Exception, known: Container[str] | None = None) -> tuple[str, str]:
+    """An error of a host tool as what code in the sandbox is to raise: the name of a built-in type, and a message.
 
     Other types become the nearest built-in base, with their own name in front of the message.
+
+    Args:
+        error: what the tool raised.
+        known: names of the built-in types that the sandbox has; None for all.
     """
     if isinstance(error, ValueRefused):
-        return {"type": "TypeError", "message": str(error)}
+        return "TypeError", str(error)
     name = type(error).__name__
-    known = next(base.__name__ for base in type(error).__mro__ if base.__module__ == "builtins")
+    bases = (base.__name__ for base in type(error).__mro__ if base.__module__ == "builtins")
+    nearest = next((base for base in bases if known is None or base in known), "Exception")
     text = failure_text(error).encode("utf-8", "replace").decode()
-    return {"type": known, "message": text if known == name else f"{name}: {text}"}
+    return nearest, text if nearest == name else f"{name}: {text}"

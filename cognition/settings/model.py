@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from cognition.settings.schema import secrets_in, secrets_in_urls
+from dionysus_mcp.serving.settings import ServerSettings
 from dionysus_mcp.settings import McpServerSettings, MemorySettings
 from layers.guards import GuardSettings
 from layers.run import Budget
@@ -27,6 +28,7 @@ class Settings(BaseModel):
         tiers: the tiers that were changed or added; a tier given as a smolagents `Model` is among them as it is.
         mcp: other MCP servers whose tools layers may use.
         memory: where memory is kept.
+        server: how `dionysus memory serve` is reached.
         sandbox: how code runs.
         trace: where traces go.
         guards: which tools layers may call, and which calls a person is asked about.
@@ -40,6 +42,7 @@ class Settings(BaseModel):
     tiers: dict[str, TierSettings] = Field(default_factory=dict[str, TierSettings])
     mcp: dict[str, McpServerSettings] = Field(default_factory=dict[str, McpServerSettings])
     memory: MemorySettings = Field(default_factory=MemorySettings)
+    server: ServerSettings = Field(default_factory=ServerSettings)
     sandbox: SandboxSettings = Field(default_factory=lambda: SandboxSettings())
     trace: TraceSettings = Field(default_factory=TraceSettings)
     guards: GuardSettings = GuardSettings()

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from layers.apart import TooSlow, call_apart
 from layers.errors import LayerError
 from layers.guards.turns import Turns
 from layers.guards.verdicts import Approve, BeforeTool, Decision, ToolCall, Verdict, read_answer
+from layers.run.apart import apart
 from layers.run.events import EventKind
 from layers.run.signals import RunStopped
 from observability import conventions
@@ -119,7 +119,7 @@ class Guard:
     def _called(self, node: Node, hook: Callable[[ToolCall], Any], call: ToolCall, limit: float | None) -> Any:
         """Call a hook on a thread of its own; what it awaits runs on the mind's loop."""
         lifeline = node.run.lifeline
-        answer = call_apart(lifeline, f"guard-{call.tool}", lambda: hook(call), limit)
+        answer = apart(lifeline, f"guard-{call.tool}", hook, call, limit=limit)
         if not inspect.isawaitable(answer):
             return answer
         return lifeline.wait(self._loop.submit(_awaited(answer)), limit)
@@ -130,7 +130,7 @@ async def _awaited(answer: Any) -> Any:
 
 
 def _broken(name: str, error: BaseException) -> str:
-    if isinstance(error, TooSlow | TimeoutError):
+    if isinstance(error, TimeoutError):
         return f"{name} gave no answer in time"
     return f"{name} failed: {type(error).__name__}: {error}"
 

@@ -23,6 +23,7 @@ class EventKind(StrEnum):
     """What happened."""
 
     RUN_STARTED = "run_started"
+    PARTS_OPENED = "parts_opened"
     LAYER_STARTED = "layer_started"
     PLAN = "plan"
     STEP_STARTED = "step_started"

@@ -10,7 +10,7 @@ import struct
 import time
 from typing import Any, Final
 
-from sandbox.docker.guest.wire import Frames, frame
+from sandbox.docker.guest.wire import LOST, SEEN, Frames, frame
 
 _ENGINE_HEADER: Final = struct.Struct(">BxxxI")  # the engine's own multiplexing of stdout and stderr
 _STDOUT: Final = 1
@@ -79,7 +79,7 @@ class Channel:
             ChannelClosedError: there will be none any more.
             WireError: what came is no frame.
         """
-        if (held := self._frames.next()) is not None:
+        if (held := self._next()) is not None:
             return held
         self._check()
         try:
@@ -92,7 +92,7 @@ class Channel:
             raise ChannelClosedError("the stream has ended")
         self._raw += octets
         self._unwrap()
-        return self._frames.next()
+        return self._next()
 
     def peek(self) -> bool:
         """Whether the other side is there; a box that waits has nothing to say.
@@ -113,14 +113,22 @@ class Channel:
         if self._closed:
             return False
         self._closed = True
-        if os.getpid() == self._pid:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if os.getpid() == self._pid:
                 self._socket.shutdown(socket.SHUT_RDWR)
+            else:
+                os.close(self._socket.detach())  # this copy alone; libraries hold references that would keep it open
         for owner in (getattr(self._stream, "_response", None), self._stream, self._socket):
             if owner is not None:
                 with contextlib.suppress(OSError):
                     owner.close()
         return True
+
+    def _next(self) -> tuple[int, bytes] | None:
+        received = self._frames.next()
+        if received is not None and received[0] == LOST:
+            self.send(SEEN, b"")  # until then whatever we sent was for the worker that is gone, and is dropped there
+        return received
 
     def _check(self) -> None:
         if self._closed or os.getpid() != self._pid:

@@ -6,15 +6,16 @@ were given, values against the limits; whatever doesn't fit costs the box its wo
 
 from __future__ import annotations
 
-import json
 import secrets
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from sandbox.docker import codecs
 from sandbox.docker.channel import ChannelClosedError
 from sandbox.docker.clock import Rung, StepClock
-from sandbox.docker.guest.tags import TagError, tagged, untagged
+from sandbox.docker.guest.tags import TagError, tagged
 from sandbox.docker.guest.wire import (
     ANSWER,
     CALL,
@@ -28,15 +29,17 @@ from sandbox.docker.guest.wire import (
     PRINTED,
     WireError,
 )
+from sandbox.docker.launch import unpacked_limit
+from sandbox.docker.messages import code_error, keep, read, written
 from sandbox.docker.shelf import Shelf
-from sandbox.errors import CodeError, LimitExceeded, SandboxClosed, SessionLost
+from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost, ValueRefused
 from sandbox.executor import Outcome, Sandbox
 from sandbox.host_tools import FINAL_ANSWER, raised_in_code
 from sandbox.settings import SandboxSettings
 from sandbox.values import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from opentelemetry.trace import Tracer
 
@@ -44,10 +47,6 @@ if TYPE_CHECKING:
     from sandbox.docker.box import Box
     from sandbox.printed import Printed
 
-STATE_LOST: Final = (
-    "The session was replaced by a fresh one: variables, functions and imports of earlier steps are gone, "
-    "define them again"
-)
 _REASONS: Final = {
     "memory": "MemoryError: the code used more memory than its sandbox has",
     "ended": "the process that ran the code ended",
@@ -56,10 +55,8 @@ _REASONS: Final = {
     "unwinding": "the code went on after its final answer",
     "killed": "the process that ran the code was ended",
 }
-_TEXT_LIMIT: Final = 8_000
 _UNWOUND: Final = 3.0  # seconds to hear that a step has left its loops after a final answer; the guest gives it one
-_DIGITS: Final = 20  # of a count of bytes
-_DEPTH_OF_FRAMES: Final = 8  # levels that tags may add to a value
+_NOTHING_SAID: Final = b"{}"  # of why a worker is gone
 
 
 class DockerSandbox(Sandbox):
@@ -83,6 +80,7 @@ class DockerSandbox(Sandbox):
     """
 
     backend = "docker"
+    _reduce = staticmethod(codecs.reduce)
 
     def __init__(
         self,
@@ -103,11 +101,14 @@ class DockerSandbox(Sandbox):
         super().__init__(limits=settings, tracer=tracer, stop=stop, deadline=deadline, files=files)
         self._boxes = backend or _own_backend(settings)
         self._own_boxes = backend is None
+        self._unpacked_limit = unpacked_limit(settings)
         self._life = threading.Lock()
         self._box: Box | None = None
-        self._shelf = Shelf(self._files, self.limits)
+        self._shelf = Shelf(self._files, self.limits, self._aside)
         self._tool_names_sent: list[str] | None = None
         self._unwinding: str | None = None
+        self._printed: Printed | None = None
+        self._loss: bytes | None = None
 
     @property
     def container(self) -> str | None:
@@ -116,30 +117,56 @@ class DockerSandbox(Sandbox):
         return box.id if box is not None else None
 
     def get_file(self, name: str) -> bytes:
-        """Read a file that was put, or that the code wrote; see `Sandbox.get_file`."""
-        self._check_open()
-        return self._shelf.get(name, self._box)
+        """Read a file that was put, or that the code wrote; see `Sandbox.get_file`.
+
+        Raises:
+            SandboxError: code is running, and this is no tool that it called in this thread.
+        """
+        with self._standing_still() as box:
+            return self._shelf.get(name, box)
 
     def list_files(self) -> list[str]:
-        """Names of all files, sorted; see `Sandbox.list_files`."""
-        self._check_open()
-        return self._shelf.names(self._box)
+        """Names of all files, sorted; see `Sandbox.list_files` and `get_file`."""
+        with self._standing_still() as box:
+            return self._shelf.names(box)
 
     def put_file(self, name: str, content: bytes) -> None:
-        """Write a file that code opens by this name; see `Sandbox.put_file`."""
+        """Write a file that code opens by this name; see `Sandbox.put_file` and `get_file`."""
+        with self._standing_still() as box:
+            self._shelf.put(name, content, box)
+
+    @contextmanager
+    def _standing_still(self) -> Generator[Box | None]:
+        """The box, if there is one, with nothing on its wire but what is asked now."""
         self._check_open()
-        self._shelf.put(name, content, self._box)
+        with self._turns.visit():
+            try:
+                self._settle(self._check_open)
+                yield self._box
+            except WireError as error:
+                self._drop_box()
+                self._loss = _NOTHING_SAID
+                raise SandboxError(f"the sandbox's files can't be reached: {error}") from None
+            except ChannelClosedError as closed:
+                self._check_open()
+                if self._printed is None:  # a step that runs finds out by itself, and why
+                    self._drop_box()
+                    self._loss = _NOTHING_SAID
+                raise SandboxError(f"the sandbox's files can't be reached: {closed}") from None
 
     def _execute(self, code: str, printed: Printed) -> Outcome:
+        self._printed = printed
         try:
             box = self._prepared(printed)
             step = self._send_step(box, code)
             return self._follow(box, step, printed)
         except WireError as error:
             self._drop_box()
-            raise SessionLost(f"{_REASONS['forged']} ({error}). {STATE_LOST}.") from None
+            raise SessionLost(f"{_REASONS['forged']} ({error})") from None
         except ChannelClosedError as closed:
             raise self._gone(closed) from None
+        finally:
+            self._printed = None
 
     def _close(self) -> None:
         self._drop_box()
@@ -150,11 +177,10 @@ class DockerSandbox(Sandbox):
 
     def _prepared(self, printed: Printed) -> Box:
         """Have a box whose worker waits for code."""
-        if self._unwinding is not None:
-            self._settle(printed)
+        self._settle(self._watch)
         self._cold = self._box is None
         if self._box is None:
-            box = self._boxes.take(self)
+            box = self._boxes.take(self, self._watch)
             with self._life:
                 self._box = box
                 closed = self._closed
@@ -163,24 +189,47 @@ class DockerSandbox(Sandbox):
                 self._check_open()
             self._forget()
             self._shelf.fill(box)
+        if self._loss is not None:
+            self._loss = None
+            printed.write(f"(note: {STATE_LOST}.)\n")
         return self._box or self._never()
 
-    def _settle(self, printed: Printed) -> None:
-        """Wait until the code of the step before has let go of its final answer."""
+    def _settle(self, watch: Callable[[], None]) -> None:
+        """Wait until the code of the step before has let go of its final answer; a box that goes on is dropped.
+
+        Args:
+            watch: raises when nobody waits any more.
+        """
         step, self._unwinding = self._unwinding, None
         box, until = self._box, time.monotonic() + _UNWOUND
-        while box is not None and time.monotonic() < until:
-            received = box.channel.receive()
-            if received is None:
-                self._watch()
-            elif received[0] == LOST:
-                self._forget()
-                break
-            elif received[0] == DONE and _message(received[1]).get("id") == step:
-                return
-        else:
+        try:
+            while step is not None and box is not None and not self._has_ended(box, step, until):
+                watch()
+        except WireError:
             self._drop_box()
-        printed.write(f"(note: {STATE_LOST}.)\n")
+            self._loss = _NOTHING_SAID
+
+    def _has_ended(self, box: Box, step: str, until: float) -> bool:
+        """Whether the next frame is the end of a step whose final answer is known; what it printed since is dropped."""
+        received = box.channel.receive()
+        if received is None or received[0] in (PRINTED, DROPPED):
+            if time.monotonic() >= until:
+                raise WireError(_REASONS["unwinding"])
+            return False
+        kind, payload = received
+        if kind == LOST:
+            self._aside(kind, payload)
+        elif kind != DONE or read(payload).get("id") != step:
+            raise WireError(f"a frame of kind {kind} after the final answer")
+        return True
+
+    def _aside(self, kind: int, payload: bytes) -> None:
+        """Take a frame that came while another one was waited for."""
+        if kind == LOST:
+            self._forget()
+            self._loss = payload
+        elif self._printed is not None:
+            keep(self._printed, kind, payload)
 
     def _send_step(self, box: Box, code: str) -> str:
         step = secrets.token_hex(8)
@@ -190,7 +239,7 @@ class DockerSandbox(Sandbox):
         names = list(self._tools)
         if names != self._tool_names_sent:
             message["tools"] = names
-        box.channel.send(EXECUTE, _octets(message))
+        box.channel.send(EXECUTE, written(message))
         self._unsent, self._tool_names_sent = {}, names
         return step
 
@@ -211,7 +260,7 @@ class DockerSandbox(Sandbox):
                 continue
             kind, payload = received
             if kind in (PRINTED, DROPPED):
-                _keep(printed, kind, payload)
+                keep(printed, kind, payload)
                 self._watch()  # a flood of output never lets the reader look up otherwise
                 self._climb(box, clock)
             elif kind == CALL:
@@ -220,6 +269,7 @@ class DockerSandbox(Sandbox):
                     outcome = self._answer(box, payload, step, calls)
                 if outcome is not None:
                     return outcome
+                self._check_worker(clock)
             else:
                 return self._ended(kind, payload, step, clock)
 
@@ -235,11 +285,12 @@ class DockerSandbox(Sandbox):
             box.channel.send(KILL, b"")
         elif rung is Rung.REMOVED:
             self._drop_box()
+            self._boxes.check()  # a supervisor always answers; an engine that hangs is no mistake of the code
             raise self._out_of_time(state_lost=True)
 
     def _answer(self, box: Box, payload: bytes, step: str, calls: int) -> Outcome | None:
         """Serve one call. Its outcome ends the step, if it was the final answer."""
-        call = _message(payload)
+        call = read(payload)
         name, args, kwargs = call.get("name"), call.get("args"), call.get("kwargs")
         if call.get("step") != step or type(call.get("call")) is not int:
             raise WireError("a call that belongs to no step")
@@ -249,27 +300,36 @@ class DockerSandbox(Sandbox):
             self._end_step(box, step)
             raise LimitExceeded(f"the step made more than {self.limits.max_host_calls:,} calls of tools; make fewer")
         try:
-            given = tuple(self._value(value) for value in args), {key: self._value(kwargs[key]) for key in kwargs}
-            result = self._call_tool(name, *given)
+            given = self._received([*args, *kwargs.values()])
+            named = dict(zip(kwargs, given[len(args) :], strict=True))
+            result = self._call_tool(name, tuple(given[: len(args)]), named)
             if name == FINAL_ANSWER:
                 self._end_step(box, step)
                 return Outcome(result, is_final=True)
-            answer: dict[str, Any] = {"value": tagged(plain(result, self.limits))}
+            answer: dict[str, Any] = {"value": tagged(plain(result, self.limits, reduce=self._reduce))}
         except TagError as error:
             raise WireError(str(error)) from None
         except (ChannelClosedError, WireError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever a tool raises becomes an error in the code that called it
-            answer = {"error": raised_in_code(error)}
-        box.channel.send(ANSWER, _octets({"call": call["call"], **answer}))
+            kind, text = raised_in_code(error)
+            answer = {"error": {"type": kind, "message": text}}
+        box.channel.send(ANSWER, written({"call": call["call"], **answer}))
         return None
 
-    def _value(self, value: Any) -> Any:
-        return untagged(value, self.limits.value_depth + _DEPTH_OF_FRAMES)
+    def _received(self, value: Any) -> Any:
+        return codecs.received(value, self.limits.value_depth, self._unpacked_limit)
 
     def _end_step(self, box: Box, step: str) -> None:
-        box.channel.send(END, b"{}")
-        self._unwinding = step
+        if self._loss is None:
+            box.channel.send(END, b"{}")
+            self._unwinding = step
+
+    def _check_worker(self, clock: StepClock) -> None:
+        """End the step whose worker died while the host served its call."""
+        if self._loss is not None:
+            loss, self._loss = self._loss, None
+            raise self._lost(loss, clock)
 
     # The ends of a step
 
@@ -281,56 +341,49 @@ class DockerSandbox(Sandbox):
         return self._done(payload, step, clock)
 
     def _done(self, payload: bytes, step: str, clock: StepClock) -> Outcome:
-        message = _message(payload)
+        message = read(payload)
         if message.get("id") != step:
             raise WireError("an answer that belongs to no step")
         if clock.rung is not Rung.RUNNING:
             raise self._out_of_time(state_lost=False)
         error = message.get("error")
         if error is not None:
-            raise _code_error(error) from None
+            raise code_error(error) from None
         try:
-            return Outcome(self._value(message.get("value")))
+            return Outcome(self._received(message.get("value")))
+        except ValueRefused as refused:
+            return Outcome(f"<the value can't be shown: {refused}>")
         except TagError as odd:
             raise WireError(str(odd)) from None
 
     def _lost(self, payload: bytes, clock: StepClock) -> LimitExceeded:
         self._forget()
-        reason = str(_message(payload).get("reason"))
+        reason = str(read(payload).get("reason"))
         if clock.rung is not Rung.RUNNING and reason != "memory":
             return self._out_of_time(state_lost=True)
-        return SessionLost(f"{_REASONS.get(reason, _REASONS['ended'])}. {STATE_LOST}.")
+        return SessionLost(_REASONS.get(reason, _REASONS["ended"]))
 
     def _gone(self, closed: ChannelClosedError) -> Exception:
         """The stream is closed: by us, by the end of the container, or by the end of the engine."""
         self._check_open()
-        self._drop_box()
-        self._boxes.check()
-        return SessionLost(f"the sandbox's container ended ({closed}). {STATE_LOST}.")
+        try:
+            self._boxes.check(self._box)
+        finally:
+            self._drop_box()
+        return SessionLost(f"the sandbox's container ended ({closed})")
 
     def _drop_box(self) -> None:
         with self._life:
             box, self._box = self._box, None
-        self._unwinding = None
+        self._unwinding = self._loss = None
         if box is not None:
             self._boxes.give_back(box)
 
     def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
-        lost = f" {STATE_LOST}." if state_lost else ""
-        return LimitExceeded(
-            f"TimeoutError: the step ran longer than {self.limits.step_timeout:g} s (step_timeout).{lost}",
-            state_lost=state_lost,
-        )
+        return LimitExceeded.of_time(self.limits.step_timeout, state_lost=state_lost)
 
     def _never(self) -> Box:
         raise SandboxClosed("this sandbox was closed while its code ran")
-
-
-def _keep(printed: Printed, kind: int, payload: bytes) -> None:
-    if kind == PRINTED:
-        printed.write_octets(payload)
-    else:
-        printed.drop(int(payload) if payload.isdigit() and len(payload) < _DIGITS else 0)
 
 
 def _own_backend(settings: SandboxSettings) -> DockerBackend:
@@ -341,27 +394,3 @@ def _own_backend(settings: SandboxSettings) -> DockerBackend:
 
 def _changed(settings: SandboxSettings, changes: dict[str, Any]) -> SandboxSettings:
     return SandboxSettings.model_validate({**settings.model_dump(), **changes}) if changes else settings
-
-
-def _octets(message: dict[str, Any]) -> bytes:
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
-def _message(payload: bytes) -> dict[str, Any]:
-    try:
-        message = json.loads(payload)
-    except (ValueError, RecursionError) as error:
-        raise WireError(f"a frame that is no JSON: {error}"[:200]) from None
-    if not isinstance(message, dict):
-        raise WireError("a frame that is no message")
-    return message
-
-
-def _code_error(error: Any) -> CodeError:
-    if not isinstance(error, dict):
-        raise WireError("an error of another shape")
-    text, line = error.get("text"), error.get("line")
-    shown = text if isinstance(text, str) else "the code raised an error"
-    if len(shown) > _TEXT_LIMIT:
-        shown = f"{shown[: _TEXT_LIMIT // 2]}\n…\n{shown[-_TEXT_LIMIT // 2 :]}"
-    return CodeError(shown, line=line if type(line) is int else None)

@@ -6,48 +6,39 @@ Used by `session` alone.
 from __future__ import annotations
 
 import re
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 from pydantic_monty import ExcType, MontyCrashedError, MontyError, MontyRuntimeError, MontySyntaxError
 
-from sandbox.errors import CodeError, LimitExceeded, SessionLost, ValueRefused
-from sandbox.host_tools import failure_text
+from sandbox.errors import STATE_LOST, CodeError, LimitExceeded, SessionLost
+from sandbox.host_tools import raised_in_code
 
-STATE_LOST: Final = (
-    "The session was replaced by a fresh one: variables, functions and imports of earlier steps are gone, "
-    "define them again"
-)
 _KNOWN = frozenset(get_args(ExcType))
 _MEMORY = ("memory limit exceeded", "the worker exceeded its memory limit")
 _TEXT_LIMIT = 8_000
 _SOURCE = re.compile(r'File "(<python-input-\d+>)"')
 
 
-def raised_in_code(error: Exception) -> dict[str, Any]:
-    """An error of a host tool as the answer to its call: it is raised in the code, by type name and message.
-
-    monty knows the built-in types only; of others it gets the nearest base, and their own name in front of the message.
-    """
-    if isinstance(error, ValueRefused):
-        return {"exc_type": "TypeError", "message": str(error)}
-    name = type(error).__name__
-    known = next((base.__name__ for base in type(error).__mro__ if base.__name__ in _KNOWN), "Exception")
-    text = failure_text(error).encode("utf-8", "replace").decode()
-    return {"exc_type": known, "message": text if known == name else f"{name}: {text}"}
+def raised(error: Exception) -> dict[str, Any]:
+    """An error of a host tool as the answer to its call: it is raised in the code, by type name and message."""
+    kind, text = raised_in_code(error, _KNOWN)
+    return {"exc_type": kind, "message": text}
 
 
-def translated(error: MontyError, *, out_of_time: bool = False) -> CodeError:
+def translated(error: MontyError, step_timeout: float, *, out_of_time: bool = False) -> CodeError:
     """What ended a step, as an error of ours that the agent can read.
 
     Args:
         error: what monty raised.
+        step_timeout: seconds that the step had.
         out_of_time: the step has used its time, so a dead process is one that was killed for it.
     """
     if isinstance(error, MontyCrashedError):
-        return _timeout() if error.timed_out or out_of_time else SessionLost(f"{error}. {STATE_LOST}.")
+        timed_out = error.timed_out or out_of_time
+        return LimitExceeded.of_time(step_timeout, state_lost=True) if timed_out else SessionLost(str(error))
     if not isinstance(error, MontyRuntimeError | MontySyntaxError):
         return CodeError(str(error)[:_TEXT_LIMIT])
-    limit = _limit(error)
+    limit = _limit(error, step_timeout)
     if limit is not None:
         return limit
     frames = error.traceback()
@@ -56,21 +47,15 @@ def translated(error: MontyError, *, out_of_time: bool = False) -> CodeError:
     return CodeError(_readable(error, step), line=lines[-1] if lines else None)
 
 
-def _limit(error: MontyRuntimeError | MontySyntaxError) -> LimitExceeded | None:
+def _limit(error: MontyRuntimeError | MontySyntaxError, step_timeout: float) -> LimitExceeded | None:
     """Monty reports its own limits as errors of the code, which no `except` in it has seen."""
     text = error.display("msg")
     kind = type(error.exception())
     if kind is TimeoutError and " time limit exceeded: " in text and not error.traceback():
-        return _timeout()
+        return LimitExceeded.of_time(step_timeout, state_lost=True)
     if kind is MemoryError and text.startswith(_MEMORY):
         return LimitExceeded(f"MemoryError: {text}. {STATE_LOST}.", state_lost=True)
     return None
-
-
-def _timeout() -> LimitExceeded:
-    return LimitExceeded(
-        f"TimeoutError: the step ran longer than its time limit (step_timeout). {STATE_LOST}.", state_lost=True
-    )
 
 
 def _readable(error: MontyRuntimeError | MontySyntaxError, step: str | None) -> str:

@@ -20,11 +20,11 @@ from pydantic_monty import (
     ResourceLimits,
 )
 
-from sandbox.errors import LimitExceeded, SandboxClosed, SandboxUnavailable, SessionLost
+from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxUnavailable, SessionLost
 from sandbox.executor import Outcome, Sandbox
 from sandbox.host_tools import FINAL_ANSWER
 from sandbox.monty.budget import StepBudget
-from sandbox.monty.errors import STATE_LOST, raised_in_code, translated
+from sandbox.monty.errors import raised, translated
 from sandbox.monty.files import HOME, GuestFiles
 from sandbox.monty.worker import Worker
 from sandbox.settings import Limits
@@ -162,7 +162,7 @@ class MontySandbox(Sandbox):
                     return True
                 snapshot = self._resumed(_refusal(snapshot))
         except MontyError as error:
-            if not isinstance(translated(error), LimitExceeded):
+            if not isinstance(translated(error, self.limits.step_timeout), LimitExceeded):
                 return True
         except LimitExceeded:
             pass
@@ -192,7 +192,7 @@ class MontySandbox(Sandbox):
                 raise
             except (RuntimeError, TypeError, ValueError) as error:
                 self._drop_worker()
-                raise SessionLost(f"the interpreter failed ({error}). {STATE_LOST}.") from None
+                raise SessionLost(f"the interpreter failed ({error})") from None
 
     def _resumed(self, answer: Callable[[], SyncSnapshot]) -> SyncSnapshot:
         return self._turn(lambda worker: worker.turn(answer))
@@ -206,7 +206,7 @@ class MontySandbox(Sandbox):
 
     def _ended_by(self, error: MontyError) -> Exception:
         self._check_open()
-        ended = translated(error, out_of_time=self._budget.left() <= 0)
+        ended = translated(error, self.limits.step_timeout, out_of_time=self._budget.left() <= 0)
         if isinstance(ended, LimitExceeded):
             self._drop_worker()
         return ended
@@ -224,7 +224,7 @@ class MontySandbox(Sandbox):
         if isinstance(snapshot, FunctionSnapshot):
             return self._answer_os(snapshot) if snapshot.is_os_function else self._answer_call(snapshot)
         self._drop_worker()
-        raise SessionLost(f"the interpreter waits for something unknown ({snapshot!r}). {STATE_LOST}.")
+        raise SessionLost(f"the interpreter waits for something unknown ({snapshot!r})")
 
     def _answer_name(self, snapshot: NameLookupSnapshot) -> SyncSnapshot:
         name = snapshot.variable_name
@@ -252,7 +252,7 @@ class MontySandbox(Sandbox):
                 return Outcome(result, is_final=True)
             answer: Any = {"return_value": plain(result, self.limits)}
         except Exception as error:  # noqa: BLE001 - whatever a tool raises becomes an error in the code that called it
-            answer = raised_in_code(error)
+            answer = raised(error)
         return self._resumed(lambda: snapshot.resume(answer))
 
     def _answer_os(self, snapshot: FunctionSnapshot) -> SyncSnapshot:
@@ -273,7 +273,7 @@ class MontySandbox(Sandbox):
                 is_async=False,
             )
         except Exception as error:  # noqa: BLE001 - odd arguments of a file call are an error of the code, not ours
-            return raised_in_code(error)
+            return raised(error)
         return None if value is NOT_HANDLED else {"return_value": value}
 
     def _slept(self, snapshot: FunctionSnapshot) -> Any:
@@ -286,11 +286,7 @@ class MontySandbox(Sandbox):
         return {"return_value": None}
 
     def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
-        lost = f" {STATE_LOST}." if state_lost else ""
-        return LimitExceeded(
-            f"TimeoutError: the step ran longer than {self.limits.step_timeout:g} s (step_timeout).{lost}",
-            state_lost=state_lost,
-        )
+        return LimitExceeded.of_time(self.limits.step_timeout, state_lost=state_lost)
 
 
 def interpreters(processes: int, timeout: float) -> Monty:

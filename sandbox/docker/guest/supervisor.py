@@ -35,6 +35,7 @@ from sandbox.docker.guest.wire import (
     OUT_OF_MEMORY,
     PRINTED,
     READY,
+    SEEN,
     Frames,
     WireError,
     frame,
@@ -69,6 +70,7 @@ class Supervisor:
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _nothing)  # only for the byte that it makes Python write
         self._room, self._dropped = settings["output_limit"], 0
+        self._unseen = 0  # LOSTs that the host has not read yet
         self._start_worker()
 
     def serve(self) -> None:
@@ -106,8 +108,8 @@ class Supervisor:
             self._push()
             self._from_worker()
 
-    # From the host. It is trusted; what it may not know is that the worker has just died, and then its frames for it
-    # are dropped: the LOST that it has not read yet answers them.
+    # From the host. It is trusted; what it may not know is that the worker has just died. Its frames for that one are
+    # dropped until it says that it has seen the LOST, which answers them: a fresh worker must never get an old step.
 
     def _from_host(self) -> None:
         octets = _read(0)
@@ -116,18 +118,26 @@ class Supervisor:
         self._host.feed(octets or b"")
         while (received := self._host.next()) is not None:
             kind, payload = received
-            if kind == EXECUTE:
-                self._room, self._dropped, self._unwinding = self._settings["output_limit"], 0, None
-                self._to_worker(kind, payload)
-            elif kind in (ANSWER, END):
-                self._unwinding = time.monotonic() + _UNWIND_TIME if kind == END else None
-                self._to_worker(kind, payload)
-            elif kind == INTERRUPT and self._running:
-                os.kill(self._pid, signal.SIGINT)
-            elif kind == KILL:
-                self._replace("killed")
-            elif kind == FILE:
+            if kind == FILE:
                 self._send(FILED, self._folder.answer(payload))
+            elif kind == SEEN:
+                self._unseen -= 1
+            elif not self._unseen:
+                self._obey(kind, payload)
+
+    def _obey(self, kind: int, payload: bytes) -> None:
+        """Do what a frame for the worker that lives now asks."""
+        if kind == EXECUTE:
+            self._room, self._dropped, self._unwinding = self._settings["output_limit"], 0, None
+            self._asked = True
+            self._to_worker(kind, payload)
+        elif kind in (ANSWER, END):
+            self._unwinding = time.monotonic() + _UNWIND_TIME if kind == END else None
+            self._to_worker(kind, payload)
+        elif kind == INTERRUPT and self._running:
+            os.kill(self._pid, signal.SIGINT)
+        elif kind == KILL and self._asked:
+            self._replace("killed")
 
     def _to_worker(self, kind: int, payload: bytes) -> None:
         self._inward += frame(kind, payload)
@@ -157,8 +167,10 @@ class Supervisor:
         self._running, self._unwinding = False, None
         _signal_all(signal.SIGSTOP)
         self._read_printed()
-        if kind == DONE and self._dropped:
-            self._queue(DROPPED, str(self._dropped).encode())
+        if kind == DONE:
+            self._asked = False
+            if self._dropped:
+                self._queue(DROPPED, str(self._dropped).encode())
         self._send(kind, payload)
 
     def _read_printed(self) -> None:
@@ -179,7 +191,7 @@ class Supervisor:
         self._channel.setblocking(False)
         self._worker_frames = Frames(self._settings["frame_limit"])
         self._inward = bytearray()
-        self._running, self._unwinding, self._status = False, None, None
+        self._running, self._asked, self._unwinding, self._status = False, False, None, None
         self._oom_kills = oom_kills()
 
     def _replace(self, reason: str) -> None:
@@ -195,9 +207,10 @@ class Supervisor:
             self._queue(DROPPED, str(self._dropped).encode())
             self._dropped = 0
         self._channel.close()
-        status = self._status
+        told = {"reason": reason, "status": self._status}
         self._start_worker()
-        self._send(LOST, json.dumps({"reason": reason, "status": status}).encode())
+        self._unseen += 1
+        self._send(LOST, json.dumps(told).encode())
 
     def _reap(self) -> None:
         _read(self._wake.fileno())

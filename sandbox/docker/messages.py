@@ -1,0 +1,58 @@
+"""What frames say: JSON objects, written for a box and read from one with nothing taken on trust."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from sandbox.docker.guest.wire import PRINTED, WireError
+from sandbox.errors import CodeError
+
+if TYPE_CHECKING:
+    from sandbox.printed import Printed
+
+_TEXT_LIMIT: Final = 8_000
+_DIGITS: Final = 20  # of a count of bytes
+
+
+def written(message: dict[str, Any]) -> bytes:
+    """A message as the payload of a frame."""
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def read(payload: bytes) -> dict[str, Any]:
+    """The message in a frame.
+
+    Raises:
+        WireError: there is none.
+    """
+    try:
+        message = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"a frame that is no JSON: {error}"[:200]) from None
+    if not isinstance(message, dict):
+        raise WireError("a frame that is no message")
+    return message
+
+
+def code_error(error: Any) -> CodeError:
+    """The error that a step ended with.
+
+    Raises:
+        WireError: it is none.
+    """
+    if not isinstance(error, dict):
+        raise WireError("an error of another shape")
+    text, line = error.get("text"), error.get("line")
+    shown = text if isinstance(text, str) else "the code raised an error"
+    if len(shown) > _TEXT_LIMIT:
+        shown = f"{shown[: _TEXT_LIMIT // 2]}\n…\n{shown[-_TEXT_LIMIT // 2 :]}"
+    return CodeError(shown, line=line if type(line) is int else None)
+
+
+def keep(printed: Printed, kind: int, payload: bytes) -> None:
+    """Take what was printed, or count what was not even sent."""
+    if kind == PRINTED:
+        printed.write_octets(payload)
+    else:
+        printed.drop(int(payload) if payload.isdigit() and len(payload) < _DIGITS else 0)
