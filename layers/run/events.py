@@ -36,6 +36,7 @@ class EventKind(StrEnum):
     TOOL_RESULT = "tool_result"
     MEMORY_HITS = "memory_hits"
     FALLBACK = "fallback"
+    RETRY = "retry"
     SHARE_SPENT = "share_spent"
     LAYER_ENDED = "layer_ended"
     ANSWER = "answer"
