@@ -12,6 +12,17 @@ from sandbox.errors import CodeError
 if TYPE_CHECKING:
     from sandbox.printed import Printed
 
+# Why a worker is gone: what the supervisor says, and what the agent is told.
+REASONS: Final = {
+    "memory": "MemoryError: the code used more memory than its sandbox has",
+    "ended": "the process that ran the code ended",
+    "broken": "the process that ran the code was broken by it",
+    "forged": "the code interfered with the sandbox's own channel",
+    "unwinding": "the code went on after its final answer",
+    "killed": "the process that ran the code was ended",
+}
+NOTHING_SAID: Final = b"{}"
+
 _TEXT_LIMIT: Final = 8_000
 _DIGITS: Final = 20  # of a count of bytes
 
