@@ -30,7 +30,7 @@ from sandbox.docker.guest.wire import (
     WireError,
 )
 from sandbox.docker.launch import unpacked_limit
-from sandbox.docker.messages import NOTHING_SAID, REASONS, code_error, keep, read, written
+from sandbox.docker.messages import NOTHING_SAID, REASONS, code_error, keep, read, text_of, written
 from sandbox.docker.shelf import Shelf
 from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost, ValueRefused
 from sandbox.executor import Outcome, Sandbox
@@ -98,6 +98,7 @@ class DockerSandbox(Sandbox):
         self._shelf = Shelf(self._files, self.limits, self._aside)
         self._tool_names_sent: list[str] | None = None
         self._unwinding: str | None = None
+        self._step_timeout = settings.step_timeout  # seconds
         self._printed: Printed | None = None
         self._loss: bytes | None = None
 
@@ -180,10 +181,14 @@ class DockerSandbox(Sandbox):
                 self._check_open()
             self._forget()
             self._shelf.fill(box)
+            self._adopt(box)
         if self._loss is not None:
             self._loss = None
             printed.write(f"(note: {STATE_LOST}.)\n")
         return self._box or self._never()
+
+    def _adopt(self, box: Box) -> None:
+        """Make a fresh box ready for the first step; its worker is a Python already."""
 
     def _settle(self, watch: Callable[[], None]) -> None:
         """Wait until the code of the step before has let go of its final answer; a box that goes on is dropped.
@@ -226,7 +231,7 @@ class DockerSandbox(Sandbox):
         step = secrets.token_hex(8)
         message: dict[str, Any] = {"id": step, "code": code.encode("utf-8", "replace").decode()}
         if self._unsent:
-            message["variables"] = {name: tagged(value) for name, value in self._unsent.items()}
+            message["variables"] = {name: self._tagged(value) for name, value in self._unsent.items()}
         names = list(self._tools)
         if names != self._tool_names_sent:
             message["tools"] = names
@@ -242,7 +247,7 @@ class DockerSandbox(Sandbox):
     # During a step
 
     def _follow(self, box: Box, step: str, printed: Printed) -> Outcome:
-        clock, calls = StepClock(self.limits.step_timeout), 0
+        clock, calls = StepClock(self._step_timeout), 0
         while True:
             received = box.channel.receive()
             if received is None:
@@ -297,7 +302,7 @@ class DockerSandbox(Sandbox):
             if name == FINAL_ANSWER:
                 self._end_step(box, step)
                 return Outcome(result, is_final=True)
-            answer: dict[str, Any] = {"value": tagged(plain(result, self.limits, reduce=self._reduce))}
+            answer: dict[str, Any] = {"value": self._tagged(plain(result, self.limits, reduce=self._reduce))}
         except TagError as error:
             raise WireError(str(error)) from None
         except (ChannelClosedError, WireError):
@@ -307,6 +312,9 @@ class DockerSandbox(Sandbox):
             answer = {"error": {"type": kind, "message": text}}
         self._reply(box, ANSWER, {"call": call["call"], **answer})
         return None
+
+    def _tagged(self, value: Any) -> Any:
+        return tagged(value)
 
     def _received(self, value: Any) -> Any:
         return codecs.received(value, self.limits.value_depth, self._unpacked_limit)
@@ -354,7 +362,7 @@ class DockerSandbox(Sandbox):
 
     def _lost(self, payload: bytes, clock: StepClock) -> LimitExceeded:
         self._forget()
-        reason = str(read(payload).get("reason"))
+        reason = text_of(read(payload), "reason")
         if clock.rung is not Rung.RUNNING and reason != "memory":
             return self._out_of_time(state_lost=True)
         return SessionLost(REASONS.get(reason, REASONS["ended"]))
@@ -376,7 +384,7 @@ class DockerSandbox(Sandbox):
             self._boxes.give_back(box)
 
     def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
-        return LimitExceeded.of_time(self.limits.step_timeout, state_lost=state_lost)
+        return LimitExceeded.of_time(self._step_timeout, state_lost=state_lost)
 
     def _never(self) -> Box:
         raise SandboxClosed("this sandbox was closed while its code ran")
