@@ -30,7 +30,7 @@ from sandbox.docker.guest.wire import (
     WireError,
 )
 from sandbox.docker.launch import unpacked_limit
-from sandbox.docker.messages import code_error, keep, read, written
+from sandbox.docker.messages import NOTHING_SAID, REASONS, code_error, keep, read, text_of, written
 from sandbox.docker.shelf import Shelf
 from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost, ValueRefused
 from sandbox.executor import Outcome, Sandbox
@@ -47,16 +47,7 @@ if TYPE_CHECKING:
     from sandbox.docker.box import Box
     from sandbox.printed import Printed
 
-_REASONS: Final = {
-    "memory": "MemoryError: the code used more memory than its sandbox has",
-    "ended": "the process that ran the code ended",
-    "broken": "the process that ran the code was broken by it",
-    "forged": "the code interfered with the sandbox's own channel",
-    "unwinding": "the code went on after its final answer",
-    "killed": "the process that ran the code was ended",
-}
 _UNWOUND: Final = 3.0  # seconds to hear that a step has left its loops after a final answer; the guest gives it one
-_NOTHING_SAID: Final = b"{}"  # of why a worker is gone
 
 
 class DockerSandbox(Sandbox):
@@ -146,13 +137,13 @@ class DockerSandbox(Sandbox):
                 yield self._box
             except WireError as error:
                 self._drop_box()
-                self._loss = _NOTHING_SAID
+                self._loss = NOTHING_SAID
                 raise SandboxError(f"the sandbox's files can't be reached: {error}") from None
             except ChannelClosedError as closed:
                 self._check_open()
                 if self._printed is None:  # a step that runs finds out by itself, and why
                     self._drop_box()
-                    self._loss = _NOTHING_SAID
+                    self._loss = NOTHING_SAID
                 raise SandboxError(f"the sandbox's files can't be reached: {closed}") from None
 
     def _execute(self, code: str, printed: Printed) -> Outcome:
@@ -163,7 +154,7 @@ class DockerSandbox(Sandbox):
             return self._follow(box, step, printed)
         except WireError as error:
             self._drop_box()
-            raise SessionLost(f"{_REASONS['forged']} ({error})") from None
+            raise SessionLost(f"{REASONS['forged']} ({error})") from None
         except ChannelClosedError as closed:
             raise self._gone(closed) from None
         finally:
@@ -212,14 +203,14 @@ class DockerSandbox(Sandbox):
                 watch()
         except WireError:
             self._drop_box()
-            self._loss = _NOTHING_SAID
+            self._loss = NOTHING_SAID
 
     def _has_ended(self, box: Box, step: str, until: float) -> bool:
         """Whether the next frame is the end of a step whose final answer is known; what it printed since is dropped."""
         received = box.channel.receive()
         if received is None or received[0] in (PRINTED, DROPPED):
             if time.monotonic() >= until:
-                raise WireError(_REASONS["unwinding"])
+                raise WireError(REASONS["unwinding"])
             return False
         kind, payload = received
         if kind == LOST:
@@ -319,7 +310,7 @@ class DockerSandbox(Sandbox):
         except Exception as error:  # noqa: BLE001 - whatever a tool raises becomes an error in the code that called it
             kind, text = raised_in_code(error)
             answer = {"error": {"type": kind, "message": text}}
-        box.channel.send(ANSWER, written({"call": call["call"], **answer}))
+        self._reply(box, ANSWER, {"call": call["call"], **answer})
         return None
 
     def _tagged(self, value: Any) -> Any:
@@ -328,9 +319,14 @@ class DockerSandbox(Sandbox):
     def _received(self, value: Any) -> Any:
         return codecs.received(value, self.limits.value_depth, self._unpacked_limit)
 
-    def _end_step(self, box: Box, step: str) -> None:
+    def _reply(self, box: Box, kind: int, message: dict[str, Any]) -> bool:
+        """Answer the worker's call, unless that worker is known to be gone: a fresh one asked for nothing."""
         if self._loss is None:
-            box.channel.send(END, b"{}")
+            box.channel.send(kind, written(message))
+        return self._loss is None
+
+    def _end_step(self, box: Box, step: str) -> None:
+        if self._reply(box, END, {}):
             self._unwinding = step
 
     def _check_worker(self, clock: StepClock) -> None:
@@ -366,10 +362,10 @@ class DockerSandbox(Sandbox):
 
     def _lost(self, payload: bytes, clock: StepClock) -> LimitExceeded:
         self._forget()
-        reason = str(read(payload).get("reason"))
+        reason = text_of(read(payload), "reason")
         if clock.rung is not Rung.RUNNING and reason != "memory":
             return self._out_of_time(state_lost=True)
-        return SessionLost(_REASONS.get(reason, _REASONS["ended"]))
+        return SessionLost(REASONS.get(reason, REASONS["ended"]))
 
     def _gone(self, closed: ChannelClosedError) -> Exception:
         """The stream is closed: by us, by the end of the container, or by the end of the engine."""

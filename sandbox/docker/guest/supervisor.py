@@ -138,7 +138,7 @@ class Supervisor:
             self._room, self._dropped, self._unwinding = self._settings["output_limit"], 0, None
             self._asked = True
             self._to_worker(kind, payload)
-        elif kind in (ANSWER, END):
+        elif kind in (ANSWER, END) and self._asked:
             self._unwinding = time.monotonic() + _UNWIND_TIME if kind == END else None
             self._to_worker(kind, payload)
         elif kind == INTERRUPT and self._running:
