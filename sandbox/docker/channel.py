@@ -7,10 +7,14 @@ import os
 import select
 import socket
 import struct
+import threading
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.docker.guest.wire import Frames, frame
+from sandbox.docker.guest.wire import NETWORK, Frames, frame
+
+if TYPE_CHECKING:
+    from sandbox.docker.tunnel import Tunnel
 
 _ENGINE_HEADER: Final = struct.Struct(">BxxxI")  # the engine's own multiplexing of stdout and stderr
 _STDOUT: Final = 1
@@ -25,11 +29,14 @@ class ChannelClosedError(ConnectionError):
 
 
 class Channel:
-    """Frames to and from the supervisor. One thread at a time reads; `close` may come from any.
+    """Frames to and from the supervisor. One thread at a time reads; `send` and `close` may come from any.
 
     Args:
         stream: what the Docker SDK gave for the attached stdio.
         limit: bytes of the largest frame that is taken.
+
+    Attributes:
+        tunnel: gets the frames of the box's network, where it has one; ends with the channel.
     """
 
     def __init__(self, stream: Any, limit: int) -> None:
@@ -41,6 +48,8 @@ class Channel:
         self._complaint = bytearray()
         self._pid = os.getpid()
         self._closed = False
+        self._sending = threading.Lock()
+        self.tunnel: Tunnel | None = None
 
     @property
     def complaint(self) -> str:
@@ -57,7 +66,10 @@ class Channel:
 
     def send_raw(self, octets: bytes) -> None:
         """Send bytes that are no frame: what a box boots from."""
-        left = memoryview(octets)
+        with self._sending:
+            self._send_all(memoryview(octets))
+
+    def _send_all(self, left: memoryview) -> None:
         until = time.monotonic() + _SEND_TIMEOUT
         while left:
             self._check()
@@ -80,7 +92,7 @@ class Channel:
             WireError: what came is no frame.
         """
         if (held := self._frames.next()) is not None:
-            return held
+            return self._routed(held)
         self._check()
         try:
             octets = self._socket.recv(_CHUNK)
@@ -92,7 +104,7 @@ class Channel:
             raise ChannelClosedError("the stream has ended")
         self._raw += octets
         self._unwrap()
-        return self._frames.next()
+        return self._routed(self._frames.next())
 
     def peek(self) -> bool:
         """Whether the other side is there; a box that waits has nothing to say.
@@ -113,6 +125,8 @@ class Channel:
         if self._closed:
             return False
         self._closed = True
+        if self.tunnel is not None:
+            self.tunnel.close()
         with contextlib.suppress(OSError):
             if os.getpid() == self._pid:
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -123,6 +137,12 @@ class Channel:
                 with contextlib.suppress(OSError):
                     owner.close()
         return True
+
+    def _routed(self, received: tuple[int, bytes] | None) -> tuple[int, bytes] | None:
+        if received is None or self.tunnel is None or received[0] != NETWORK:
+            return received
+        self.tunnel.received(received[1])
+        return None
 
     def _check(self) -> None:
         if self._closed or os.getpid() != self._pid:

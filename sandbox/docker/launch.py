@@ -10,6 +10,8 @@ import secrets
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
+from sandbox.docker.guest.tunnel import PORT
+
 if TYPE_CHECKING:
     from sandbox.settings import SandboxSettings
 
@@ -30,6 +32,7 @@ _GUEST: Final = (
     "failures",
     "evaluation",
     "worker",
+    "tunnel",
     "supervisor",
 )
 _BOOT: Final = """\
@@ -77,7 +80,8 @@ def boot(settings: SandboxSettings) -> bytes:
         "recursion_limit": settings.recursion_limit,
         "frame_limit": frame_limit(settings),
         "host_frame_limit": 8 * frame_limit(settings),
-        "loopback": False,
+        "loopback": bool(settings.network),  # the way to the proxy
+        "network": bool(settings.network),
     }
     octets = json.dumps({"modules": modules, "settings": guest}).encode()
     return len(octets).to_bytes(4, "big") + octets
@@ -117,7 +121,15 @@ def host_config(settings: SandboxSettings, user: int, runtime: str | None) -> di
     return config | ({"Runtime": runtime} if runtime else {})
 
 
-ENVIRONMENT: Final = {
+def environment(settings: SandboxSettings) -> dict[str, str]:
+    """Variables of a box's processes."""
+    if not settings.network:
+        return dict(_ENVIRONMENT)
+    names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+    return _ENVIRONMENT | dict.fromkeys(names, f"http://127.0.0.1:{PORT}")
+
+
+_ENVIRONMENT: Final = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "HOME": HOME,
     "LANG": "C.UTF-8",

@@ -12,6 +12,9 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.trace import get_current_span
+
+from sandbox.docker.backend import DockerBackend
 from sandbox.docker.channel import ChannelClosedError
 from sandbox.docker.clock import Rung, StepClock
 from sandbox.docker.guest.tags import TagError, tagged, untagged
@@ -30,18 +33,19 @@ from sandbox.docker.guest.wire import (
 )
 from sandbox.docker.messages import code_error, keep, read, written
 from sandbox.docker.shelf import Shelf
+from sandbox.docker.tunnel import Tunnel
 from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost
 from sandbox.executor import Outcome, Sandbox
 from sandbox.host_tools import FINAL_ANSWER, raised_in_code
+from sandbox.network.proxy import Connection, Proxy
 from sandbox.settings import SandboxSettings
 from sandbox.values import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from opentelemetry.trace import Tracer
 
-    from sandbox.docker.backend import DockerBackend
     from sandbox.docker.box import Box
     from sandbox.printed import Printed
 
@@ -68,6 +72,7 @@ class DockerSandbox(Sandbox):
         step_timeout: seconds one step may execute; short for `limits`.
         image: name or id of the image; short for `limits`.
         runtime: container runtime, `auto` for gVisor where it is there; short for `limits`.
+        network: names and ports that code may reach, such as `pypi.org:443`; short for `limits`.
         tracer: records every execution as a span.
         stop: when set, running code ends with `ExecutionStopped`.
         deadline: the same at this moment of `time.monotonic()`, in seconds.
@@ -87,17 +92,18 @@ class DockerSandbox(Sandbox):
         step_timeout: float | None = None,
         image: str | None = None,
         runtime: str | None = None,
+        network: Sequence[str] | None = None,
         tracer: Tracer | None = None,
         stop: threading.Event | None = None,
         deadline: float | None = None,
         files: Mapping[str, bytes] | None = None,
         backend: DockerBackend | None = None,
     ) -> None:
-        asked = {"step_timeout": step_timeout, "image": image, "runtime": runtime}
-        given = {name: value for name, value in asked.items() if value is not None}
-        settings = _changed(limits or SandboxSettings(), given)
+        settings = (limits or SandboxSettings()).changed(
+            step_timeout=step_timeout, image=image, runtime=runtime, network=network
+        )
         super().__init__(limits=settings, tracer=tracer, stop=stop, deadline=deadline, files=files)
-        self._boxes = backend or _own_backend(settings)
+        self._boxes = backend or DockerBackend(settings.model_copy(update={"warm": 0}))
         self._own_boxes = backend is None
         self._life = threading.Lock()
         self._box: Box | None = None
@@ -106,6 +112,12 @@ class DockerSandbox(Sandbox):
         self._unwinding: str | None = None
         self._printed: Printed | None = None
         self._loss: bytes | None = None
+        self._proxy = Proxy.of(settings.network, settings.network_total)
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Every connection that code asked for, the oldest first, also those that were refused."""
+        return self._proxy.connections if self._proxy is not None else []
 
     @property
     def container(self) -> str | None:
@@ -164,9 +176,13 @@ class DockerSandbox(Sandbox):
             raise self._gone(closed) from None
         finally:
             self._printed = None
+            if self._proxy is not None:
+                self._proxy.tell(get_current_span())
 
     def _close(self) -> None:
         self._drop_box()
+        if self._proxy is not None:
+            self._proxy.close()
         if self._own_boxes:
             self._boxes.close()
 
@@ -178,6 +194,8 @@ class DockerSandbox(Sandbox):
         self._cold = self._box is None
         if self._box is None:
             box = self._boxes.take(self, self._watch)
+            if self._proxy is not None:
+                box.channel.tunnel = Tunnel(box.channel.send, self._proxy.serve)
             with self._life:
                 self._box = box
                 closed = self._closed
@@ -381,13 +399,3 @@ class DockerSandbox(Sandbox):
 
     def _never(self) -> Box:
         raise SandboxClosed("this sandbox was closed while its code ran")
-
-
-def _own_backend(settings: SandboxSettings) -> DockerBackend:
-    from sandbox.docker.backend import DockerBackend
-
-    return DockerBackend(settings.model_copy(update={"warm": 0}))
-
-
-def _changed(settings: SandboxSettings, changes: dict[str, Any]) -> SandboxSettings:
-    return SandboxSettings.model_validate({**settings.model_dump(), **changes}) if changes else settings

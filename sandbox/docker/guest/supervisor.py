@@ -19,6 +19,7 @@ import time
 from sandbox.docker.guest import worker
 from sandbox.docker.guest.folder import Folder
 from sandbox.docker.guest.isolation import hide, oom_kills
+from sandbox.docker.guest.tunnel import Tunnel
 from sandbox.docker.guest.wire import (
     ANSWER,
     CALL,
@@ -32,6 +33,7 @@ from sandbox.docker.guest.wire import (
     INTERRUPT,
     KILL,
     LOST,
+    NETWORK,
     OUT_OF_MEMORY,
     PRINTED,
     READY,
@@ -69,6 +71,7 @@ class Supervisor:
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _nothing)  # only for the byte that it makes Python write
         self._room, self._dropped = settings["output_limit"], 0
+        self._tunnel = Tunnel(lambda part: self._queue(NETWORK, part)) if settings["network"] else None
         self._start_worker()
 
     def serve(self) -> None:
@@ -88,6 +91,8 @@ class Supervisor:
         if len(self._out) <= _BACKLOG:
             poll.register(self._channel, select.POLLIN | (select.POLLOUT if self._inward else 0))
             poll.register(self._printed, select.POLLIN)
+        if self._tunnel is not None:
+            self._tunnel.register(poll, outward=len(self._out) <= _BACKLOG)
         if self._out:
             poll.register(1, select.POLLOUT)
         patience = None if self._unwinding is None else max(0.0, self._unwinding - time.monotonic()) * 1000
@@ -105,6 +110,9 @@ class Supervisor:
         elif descriptor == self._channel.fileno():
             self._push()
             self._from_worker()
+        elif self._tunnel is not None:
+            self._tunnel.handle(descriptor)
+            self._flush()
 
     # From the host. It is trusted; what it may not know is that the worker has just died, and then its frames for it
     # are dropped: the LOST that it has not read yet answers them.
@@ -127,8 +135,16 @@ class Supervisor:
                 os.kill(self._pid, signal.SIGINT)
             elif kind == KILL and self._asked:
                 self._replace("killed")
-            elif kind == FILE:
-                self._send(FILED, self._folder.answer(payload))
+            else:
+                self._aside(kind, payload)
+
+    def _aside(self, kind: int, payload: bytes) -> None:
+        """What the host wants of this process, and not of the worker."""
+        if kind == FILE:
+            self._send(FILED, self._folder.answer(payload))
+        elif kind == NETWORK and self._tunnel is not None:
+            self._tunnel.from_host(payload)
+            self._flush()
 
     def _to_worker(self, kind: int, payload: bytes) -> None:
         self._inward += frame(kind, payload)

@@ -15,6 +15,8 @@ EXECUTE, ANSWER, END, INTERRUPT, KILL, FILE = b"xaeikf"
 CALL, DONE = b"cd"
 # From the supervisor itself.
 READY, PRINTED, DROPPED, LOST, FILED = b"ronlF"
+# In both directions, for the connections of a box that has a network.
+NETWORK = ord("N")
 
 # Exit statuses of a worker that gives up.
 HARNESS_FAILED, OUT_OF_MEMORY = 70, 71
