@@ -99,9 +99,8 @@ class DockerSandbox(Sandbox):
         files: Mapping[str, bytes] | None = None,
         backend: DockerBackend | None = None,
     ) -> None:
-        settings = (limits or SandboxSettings()).changed(
-            step_timeout=step_timeout, image=image, runtime=runtime, network=network
-        )
+        asked = {"step_timeout": step_timeout, "image": image, "runtime": runtime, "network": network}
+        settings = (limits or SandboxSettings()).changed(**asked)
         super().__init__(limits=settings, tracer=tracer, stop=stop, deadline=deadline, files=files)
         self._boxes = backend or DockerBackend(settings.model_copy(update={"warm": 0}))
         self._own_boxes = backend is None

@@ -1,7 +1,7 @@
 """One connection of the box after another: read what it wants, check it, connect, and pass bytes on.
 
 Knows sockets and nothing of containers. Runs in a thread for each connection; everything that comes from the client,
-and from the server, is hostile. The address that was checked is the one that is connected to: no name is looked up again.
+and from the server, is hostile. The address that was checked is the one that is connected to.
 """
 
 from __future__ import annotations

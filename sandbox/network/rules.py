@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 Address = IPv4Address | IPv6Address
@@ -18,9 +18,10 @@ _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _LONGEST_NAME: Final = 253
 _PORTS: Final = range(1, 65536)
 _NAT64: Final = IPv6Network("64:ff9b::/96")
-_COMPATIBLE: Final = IPv6Network("::/96")
-# Of a public range, and yet a cloud's own service for the machines in it.
-_NEIGHBOURS: Final = frozenset({IPv4Address("168.63.129.16")})
+_UNICAST: Final = IPv6Network("2000::/3")  # all that the internet has given out so far
+# Special although `ipaddress` doesn't always say so: protocol assignments (a cloud's metadata among them), relays of
+# 6to4, and another cloud's service for the machines in it.
+_SPECIAL: Final = tuple(IPv4Network(each) for each in ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +108,11 @@ def canonical_name(name: str) -> str:
 def is_public(address: Address) -> bool:
     """Whether an address is one of the internet: not of this machine, its network, its cloud, or a group."""
     bare = unwrapped(address)
-    if isinstance(bare, IPv6Address) and (bare in _COMPATIBLE or bare.sixtofour or bare.teredo or bare.is_site_local):
-        return False
-    return bare.is_global and not bare.is_multicast and not bare.is_reserved and bare not in _NEIGHBOURS
+    if isinstance(bare, IPv6Address):
+        ordinary = bare in _UNICAST and not bare.sixtofour and not bare.teredo
+    else:
+        ordinary = not any(bare in special for special in _SPECIAL)
+    return ordinary and bare.is_global and not bare.is_multicast and not bare.is_reserved
 
 
 def unwrapped(address: Address) -> Address:
