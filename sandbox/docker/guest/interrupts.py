@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import _signal  # what `signal` wraps; its enumerations cost more than all else at the start of a step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ class Interrupts:
     def __init__(self) -> None:
         self._open = False
         self._came = False
-        self._signal, self._number = signal.signal, signal.SIGINT
+        self._signal, self._number = _signal.signal, _signal.SIGINT
 
     def install(self) -> None:
         """Take the signal over; code of an earlier step may have put its own handler there."""

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 65536
 _BACKLOG = 1 << 20  # bytes for the host that may wait before the worker is no longer read
+_HASTE = 0.005  # seconds in which a step's output may wait
 _UNWIND_TIME = 1.0  # seconds that a step gets to leave its loops and finally blocks after its final answer
 
 
@@ -70,7 +71,7 @@ class Supervisor:
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _nothing)  # only for the byte that it makes Python write
-        self._room, self._dropped = settings["output_limit"], 0
+        self._room, self._dropped, self._hasty_until = settings["output_limit"], 0, 0.0
         self._tunnel = Tunnel(lambda part: self._queue(NETWORK, part)) if settings["network"] else None
         self._start_worker()
 
@@ -90,13 +91,24 @@ class Supervisor:
         poll.register(self._wake, select.POLLIN)
         if len(self._out) <= _BACKLOG:
             poll.register(self._channel, select.POLLIN | (select.POLLOUT if self._inward else 0))
-            poll.register(self._printed, select.POLLIN)
+            if not self._in_haste():
+                poll.register(self._printed, select.POLLIN)
         if self._tunnel is not None:
             self._tunnel.register(poll, outward=len(self._out) <= _BACKLOG)
         if self._out:
             poll.register(1, select.POLLOUT)
-        patience = None if self._unwinding is None else max(0.0, self._unwinding - time.monotonic()) * 1000
-        return [descriptor for descriptor, _ in poll.poll(patience)]
+        return [descriptor for descriptor, _ in poll.poll(self._patience())]
+
+    def _in_haste(self) -> bool:
+        """Whether a step has just begun: what a short one prints is read with its end, and saves everybody a turn."""
+        return self._running and time.monotonic() < self._hasty_until
+
+    def _patience(self) -> float | None:
+        """Milliseconds until something is to be done without an event."""
+        moments = [self._hasty_until] if self._in_haste() else []
+        if self._unwinding is not None:
+            moments.append(self._unwinding)
+        return max(0.0, min(moments) - time.monotonic()) * 1000 + 1 if moments else None
 
     def _handle(self, descriptor: int) -> None:
         if descriptor == 0:
@@ -107,6 +119,7 @@ class Supervisor:
             self._reap()
         elif descriptor == self._printed:
             self._read_printed()
+            self._flush()
         elif descriptor == self._channel.fileno():
             self._push()
             self._from_worker()
@@ -149,7 +162,7 @@ class Supervisor:
     def _to_worker(self, kind: int, payload: bytes) -> None:
         self._inward += frame(kind, payload)
         self._push()
-        self._running = True
+        self._running, self._hasty_until = True, time.monotonic() + _HASTE
         _signal_all(signal.SIGCONT)
 
     # From the worker. Every byte may be forged by the code that runs in it.
@@ -173,7 +186,7 @@ class Supervisor:
         """The worker waits now; let nothing of the box run until the host has replied."""
         self._running, self._unwinding = False, None
         _signal_all(signal.SIGSTOP)
-        self._read_printed()
+        self._read_printed()  # queued before the frame, and sent with it
         if kind == DONE:
             self._asked = False
             if self._dropped:
@@ -189,7 +202,6 @@ class Supervisor:
                 self._queue(PRINTED, kept)
             if len(self._out) > _BACKLOG or len(octets) < _CHUNK:
                 break
-        self._flush()
 
     # Life and death of the worker.
 
