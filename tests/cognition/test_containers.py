@@ -54,3 +54,8 @@ def test_an_image_of_somebody_else_is_fine() -> None:
     check = image_check(Image("sha256:" + "a" * 64, "python:3.11-slim", None, None, ()))
     assert check.state == "ok"
     assert "not made by us" in check.finding
+
+
+def test_what_containers_run_under_is_said() -> None:
+    assert runtime_check(None, ENGINE).finding == "runc: the host's own kernel"
+    assert runtime_check("runsc", ENGINE).finding.startswith("runsc: gVisor's kernel")

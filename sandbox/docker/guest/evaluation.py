@@ -138,8 +138,8 @@ class Session:
                 expression = _ast.Expression(tree.body.pop().value)
                 last = self._compile(expression, filename, "eval", dont_inherit=True)
             # One expression and nothing else is the commonest step.
-            body = self._compile(tree, filename, "exec", dont_inherit=True) if tree.body or last is None else None
-            return body, last
+            whole = tree.body or last is None
+            return self._compile(tree, filename, "exec", dont_inherit=True) if whole else None, last
         except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError, KeyboardInterrupt):
             raise
         except BaseException:  # noqa: BLE001 - see below

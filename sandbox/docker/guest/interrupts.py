@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import _signal  # what `signal` wraps; its enumerations cost more than all else at the start of a step
+# What `signal` wraps: its enumerations would cost more than all else at the start of a step.
+import _signal  # pyright: ignore[reportMissingImports]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
