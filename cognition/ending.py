@@ -25,6 +25,13 @@ def ended_early(error: BaseException, run: Run, asked: Asked) -> ThinkingError:
     return ThinkingError(message, _partial(run, asked, StopReason.FAILED, message))
 
 
+def with_partial(error: ThinkingError, run: Run, asked: Asked) -> ThinkingError:
+    """Return an error with this run's partial thought, if it has none: a part that doesn't open knows of no run."""
+    if error.partial is None:
+        error.partial = _partial(run, asked, error.stop_reason, str(error))
+    return error
+
+
 def _partial(run: Run, asked: Asked, reason: StopReason, detail: str) -> Thought:
     """Make a thought of the newest report that says something; its quotes are those that were seen to stand."""
     reports: list[Report] = run.trail.reports

@@ -39,6 +39,10 @@ OODA_ORIENT: Final = "dionysus.ooda.orient"
 OODA_DECIDE: Final = "dionysus.ooda.decide"
 OODA_ACT: Final = "dionysus.ooda.act"
 FALLBACK: Final = "dionysus.fallback"
+GUARD_VERDICT: Final = "dionysus.guard.verdict"
+GUARD_BY: Final = "dionysus.guard.by"
+GUARD_REASON: Final = "dionysus.guard.reason"
+GUARD_SECONDS: Final = "dionysus.guard.seconds"
 STOP_REASON: Final = "dionysus.stop_reason"
 CONFIDENCE: Final = "dionysus.confidence"
 MEMORY_HITS: Final = "dionysus.memory.hits"
@@ -108,6 +112,7 @@ CONTENT_PREFIXES: Final = (
     RETRIEVAL_DOCUMENTS,
     "dionysus.ooda.",
     MEMORY_MISSING,
+    GUARD_REASON,
     "gen_ai.input.messages",
     "gen_ai.output.messages",
     "gen_ai.system_instructions",

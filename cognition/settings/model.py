@@ -10,7 +10,9 @@ from urllib.parse import unquote, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from cognition.settings.schema import secrets_in
+from dionysus_mcp.serving.settings import ServerSettings
 from dionysus_mcp.settings import McpServerSettings, MemorySettings
+from layers.guards import GuardSettings
 from layers.run import Budget
 from layers.spec import DEFAULTS, LayerSpec
 from layers.tiers.settings import TierSettings
@@ -27,8 +29,10 @@ class Settings(BaseModel):
         tiers: the tiers that were changed or added; a tier given as a smolagents `Model` is among them as it is.
         mcp: other MCP servers whose tools layers may use.
         memory: where memory is kept.
+        server: how `dionysus memory serve` is reached.
         sandbox: how code runs.
         trace: where traces go.
+        guards: which tools layers may call, and which calls a person is asked about.
         budget: limits of a run that is given none of its own.
     """
 
@@ -39,8 +43,10 @@ class Settings(BaseModel):
     tiers: dict[str, TierSettings] = Field(default_factory=dict[str, TierSettings])
     mcp: dict[str, McpServerSettings] = Field(default_factory=dict[str, McpServerSettings])
     memory: MemorySettings = Field(default_factory=MemorySettings)
+    server: ServerSettings = Field(default_factory=ServerSettings)
     sandbox: SandboxSettings = Field(default_factory=lambda: SandboxSettings())
     trace: TraceSettings = Field(default_factory=TraceSettings)
+    guards: GuardSettings = GuardSettings()
     budget: Budget = Budget()
 
     _file: Path | None = PrivateAttr(default=None)

@@ -23,6 +23,7 @@ class EventKind(StrEnum):
     """What happened."""
 
     RUN_STARTED = "run_started"
+    PARTS_OPENED = "parts_opened"
     LAYER_STARTED = "layer_started"
     PLAN = "plan"
     STEP_STARTED = "step_started"
@@ -30,6 +31,8 @@ class EventKind(StrEnum):
     TOKEN = "token"  # noqa: S105 - a piece of text, no secret
     MODEL_CALL = "model_call"
     TOOL_CALL = "tool_call"
+    APPROVAL_ASKED = "approval_asked"
+    TOOL_DECISION = "tool_decision"
     TOOL_RESULT = "tool_result"
     MEMORY_HITS = "memory_hits"
     FALLBACK = "fallback"

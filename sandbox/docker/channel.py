@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.docker.guest.wire import NETWORK, Frames, frame
+from sandbox.docker.guest.wire import LOST, NETWORK, SEEN, Frames, frame
 
 if TYPE_CHECKING:
     from sandbox.docker.tunnel import Tunnel
@@ -91,8 +91,8 @@ class Channel:
             ChannelClosedError: there will be none any more.
             WireError: what came is no frame.
         """
-        if (held := self._frames.next()) is not None:
-            return self._routed(held)
+        if (held := self._next()) is not None:
+            return held
         self._check()
         try:
             octets = self._socket.recv(_CHUNK)
@@ -104,7 +104,7 @@ class Channel:
             raise ChannelClosedError("the stream has ended")
         self._raw += octets
         self._unwrap()
-        return self._routed(self._frames.next())
+        return self._next()
 
     def peek(self) -> bool:
         """Whether the other side is there; a box that waits has nothing to say.
@@ -138,10 +138,16 @@ class Channel:
                     owner.close()
         return True
 
-    def _routed(self, received: tuple[int, bytes] | None) -> tuple[int, bytes] | None:
-        if received is None or self.tunnel is None or received[0] != NETWORK:
+    def _next(self) -> tuple[int, bytes] | None:
+        while (received := self._frames.next()) is not None:
+            if received[0] == NETWORK and self.tunnel is not None:
+                self.tunnel.received(received[1])
+                continue
+            if received[0] == LOST:
+                self.send(
+                    SEEN, b""
+                )  # until then whatever we sent was for the worker that is gone, and is dropped there
             return received
-        self.tunnel.received(received[1])
         return None
 
     def _check(self) -> None:

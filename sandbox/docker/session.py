@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.trace import get_current_span
 
+from sandbox.docker import codecs
 from sandbox.docker.backend import DockerBackend
 from sandbox.docker.channel import ChannelClosedError
 from sandbox.docker.clock import Rung, StepClock
-from sandbox.docker.guest.tags import TagError, tagged, untagged
+from sandbox.docker.guest.tags import TagError, tagged
 from sandbox.docker.guest.wire import (
     ANSWER,
     CALL,
@@ -31,13 +32,14 @@ from sandbox.docker.guest.wire import (
     PRINTED,
     WireError,
 )
+from sandbox.docker.launch import unpacked_limit
 from sandbox.docker.messages import code_error, keep, read, written
 from sandbox.docker.shelf import Shelf
 from sandbox.docker.tunnel import Tunnel
-from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost
+from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost, ValueRefused
 from sandbox.executor import Outcome, Sandbox
 from sandbox.host_tools import FINAL_ANSWER, raised_in_code
-from sandbox.network.proxy import Connection, Proxy
+from sandbox.network import AllowList, Connection, NetworkLimits, Proxy
 from sandbox.settings import SandboxSettings
 from sandbox.values import plain
 
@@ -59,7 +61,6 @@ _REASONS: Final = {
 }
 _UNWOUND: Final = 3.0  # seconds to hear that a step has left its loops after a final answer; the guest gives it one
 _NOTHING_SAID: Final = b"{}"  # of why a worker is gone
-_DEPTH_OF_FRAMES: Final = 8  # levels that tags may add to a value
 
 
 class DockerSandbox(Sandbox):
@@ -84,6 +85,7 @@ class DockerSandbox(Sandbox):
     """
 
     backend = "docker"
+    _reduce = staticmethod(codecs.reduce)
 
     def __init__(
         self,
@@ -104,6 +106,7 @@ class DockerSandbox(Sandbox):
         super().__init__(limits=settings, tracer=tracer, stop=stop, deadline=deadline, files=files)
         self._boxes = backend or DockerBackend(settings.model_copy(update={"warm": 0}))
         self._own_boxes = backend is None
+        self._unpacked_limit = unpacked_limit(settings)
         self._life = threading.Lock()
         self._box: Box | None = None
         self._shelf = Shelf(self._files, self.limits, self._aside)
@@ -111,12 +114,12 @@ class DockerSandbox(Sandbox):
         self._unwinding: str | None = None
         self._printed: Printed | None = None
         self._loss: bytes | None = None
-        self._proxy = Proxy.of(settings.network, settings.network_total)
+        self._proxy = Proxy(AllowList(settings.network), NetworkLimits(total=settings.network_total))
 
     @property
     def connections(self) -> list[Connection]:
         """Every connection that code asked for, the oldest first, also those that were refused."""
-        return self._proxy.connections if self._proxy is not None else []
+        return self._proxy.connections
 
     @property
     def container(self) -> str | None:
@@ -175,13 +178,11 @@ class DockerSandbox(Sandbox):
             raise self._gone(closed) from None
         finally:
             self._printed = None
-            if self._proxy is not None:
-                self._proxy.tell(get_current_span())
+            self._proxy.tell(get_current_span())
 
     def _close(self) -> None:
         self._drop_box()
-        if self._proxy is not None:
-            self._proxy.close()
+        self._proxy.close()
         if self._own_boxes:
             self._boxes.close()
 
@@ -193,7 +194,7 @@ class DockerSandbox(Sandbox):
         self._cold = self._box is None
         if self._box is None:
             box = self._boxes.take(self, self._watch)
-            if self._proxy is not None:
+            if self._boxes.settings.network:
                 box.channel.tunnel = Tunnel(box.channel.send, self._proxy.serve)
             with self._life:
                 self._box = box
@@ -206,7 +207,9 @@ class DockerSandbox(Sandbox):
         if self._loss is not None:
             self._loss = None
             printed.write(f"(note: {STATE_LOST}.)\n")
-        return self._box or self._never()
+        if self._box is None:
+            raise SandboxClosed("this sandbox was closed while its code ran")
+        return self._box
 
     def _settle(self, watch: Callable[[], None]) -> None:
         """Wait until the code of the step before has let go of its final answer; a box that goes on is dropped.
@@ -314,12 +317,13 @@ class DockerSandbox(Sandbox):
             self._end_step(box, step)
             raise LimitExceeded(f"the step made more than {self.limits.max_host_calls:,} calls of tools; make fewer")
         try:
-            given = tuple(self._value(value) for value in args), {key: self._value(kwargs[key]) for key in kwargs}
-            result = self._call_tool(name, *given)
+            given = self._received([*args, *kwargs.values()])
+            named = dict(zip(kwargs, given[len(args) :], strict=True))
+            result = self._call_tool(name, tuple(given[: len(args)]), named)
             if name == FINAL_ANSWER:
                 self._end_step(box, step)
                 return Outcome(result, is_final=True)
-            answer: dict[str, Any] = {"value": tagged(plain(result, self.limits))}
+            answer: dict[str, Any] = {"value": tagged(plain(result, self.limits, reduce=self._reduce))}
         except TagError as error:
             raise WireError(str(error)) from None
         except (ChannelClosedError, WireError):
@@ -330,8 +334,8 @@ class DockerSandbox(Sandbox):
         box.channel.send(ANSWER, written({"call": call["call"], **answer}))
         return None
 
-    def _value(self, value: Any) -> Any:
-        return untagged(value, self.limits.value_depth + _DEPTH_OF_FRAMES)
+    def _received(self, value: Any) -> Any:
+        return codecs.received(value, self.limits.value_depth, self._unpacked_limit)
 
     def _end_step(self, box: Box, step: str) -> None:
         if self._loss is None:
@@ -363,16 +367,15 @@ class DockerSandbox(Sandbox):
         if error is not None:
             raise code_error(error) from None
         try:
-            return Outcome(self._value(message.get("value")))
+            return Outcome(self._received(message.get("value")))
+        except ValueRefused as refused:
+            return Outcome(f"<the value can't be shown: {refused}>")
         except TagError as odd:
             raise WireError(str(odd)) from None
 
     def _lost(self, payload: bytes, clock: StepClock) -> LimitExceeded:
         self._forget()
-        message = read(payload)
-        reason = str(message.get("reason"))
-        if message.get("idle") is True:
-            self._drop_box()  # it died between two steps, and the one after it may run this step already, without state
+        reason = str(read(payload).get("reason"))
         if clock.rung is not Rung.RUNNING and reason != "memory":
             return self._out_of_time(state_lost=True)
         return SessionLost(_REASONS.get(reason, _REASONS["ended"]))
@@ -395,6 +398,3 @@ class DockerSandbox(Sandbox):
 
     def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
         return LimitExceeded.of_time(self.limits.step_timeout, state_lost=state_lost)
-
-    def _never(self) -> Box:
-        raise SandboxClosed("this sandbox was closed while its code ran")

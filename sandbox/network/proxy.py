@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Final
 
 from sandbox.network.body import Body
 from sandbox.network.request import LONGEST_HEAD, BadRequestError, Request, read_head
-from sandbox.network.rules import AllowList
 from sandbox.network.waiting import ready
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
+
+    from sandbox.network.rules import AllowList
 
 Resolve = Callable[[str, int], Sequence[str]]
 
@@ -104,11 +105,6 @@ class Proxy:
         self._records: list[Connection] = []
         self._told = 0
         self._closed = threading.Event()
-
-    @classmethod
-    def of(cls, rules: Sequence[str], total: int) -> Proxy | None:
-        """Make one for a list of rules and a sum of bytes; None where the list is empty."""
-        return cls(AllowList(rules), NetworkLimits(total=total)) if rules else None
 
     @property
     def connections(self) -> list[Connection]:

@@ -37,6 +37,7 @@ from sandbox.docker.guest.wire import (
     OUT_OF_MEMORY,
     PRINTED,
     READY,
+    SEEN,
     Frames,
     WireError,
     frame,
@@ -72,6 +73,7 @@ class Supervisor:
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _nothing)  # only for the byte that it makes Python write
         self._room, self._dropped, self._hasty_until = settings["output_limit"], 0, 0.0
+        self._unseen = 0  # LOSTs that the host has not read yet
         self._tunnel = Tunnel(lambda part: self._queue(NETWORK, part)) if settings["network"] else None
         self._start_worker()
 
@@ -127,8 +129,8 @@ class Supervisor:
             self._tunnel.handle(descriptor)
             self._flush()
 
-    # From the host. It is trusted; what it may not know is that the worker has just died, and then its frames for it
-    # are dropped: the LOST that it has not read yet answers them.
+    # From the host. It is trusted; what it may not know is that the worker has just died. Its frames for that one are
+    # dropped until it says that it has seen the LOST, which answers them: a fresh worker must never get an old step.
 
     def _from_host(self) -> None:
         octets = _read(0)
@@ -137,27 +139,29 @@ class Supervisor:
         self._host.feed(octets or b"")
         while (received := self._host.next()) is not None:
             kind, payload = received
-            if kind == EXECUTE:
-                self._room, self._dropped, self._unwinding = self._settings["output_limit"], 0, None
-                self._asked = True
-                self._to_worker(kind, payload)
-            elif kind in (ANSWER, END) and self._asked:
-                self._unwinding = time.monotonic() + _UNWIND_TIME if kind == END else None
-                self._to_worker(kind, payload)
-            elif kind == INTERRUPT and self._running:
-                os.kill(self._pid, signal.SIGINT)
-            elif kind == KILL and self._asked:
-                self._replace("killed")
-            else:
-                self._aside(kind, payload)
+            if kind == FILE:
+                self._send(FILED, self._folder.answer(payload))
+            elif kind == NETWORK and self._tunnel is not None:
+                self._tunnel.from_host(payload)
+                self._flush()
+            elif kind == SEEN:
+                self._unseen -= 1
+            elif not self._unseen:
+                self._obey(kind, payload)
 
-    def _aside(self, kind: int, payload: bytes) -> None:
-        """What the host wants of this process, and not of the worker."""
-        if kind == FILE:
-            self._send(FILED, self._folder.answer(payload))
-        elif kind == NETWORK and self._tunnel is not None:
-            self._tunnel.from_host(payload)
-            self._flush()
+    def _obey(self, kind: int, payload: bytes) -> None:
+        """Do what a frame for the worker that lives now asks."""
+        if kind == EXECUTE:
+            self._room, self._dropped, self._unwinding = self._settings["output_limit"], 0, None
+            self._asked = True
+            self._to_worker(kind, payload)
+        elif kind in (ANSWER, END):
+            self._unwinding = time.monotonic() + _UNWIND_TIME if kind == END else None
+            self._to_worker(kind, payload)
+        elif kind == INTERRUPT and self._running:
+            os.kill(self._pid, signal.SIGINT)
+        elif kind == KILL and self._asked:
+            self._replace("killed")
 
     def _to_worker(self, kind: int, payload: bytes) -> None:
         self._inward += frame(kind, payload)
@@ -226,8 +230,9 @@ class Supervisor:
             self._queue(DROPPED, str(self._dropped).encode())
             self._dropped = 0
         self._channel.close()
-        told = {"reason": reason, "status": self._status, "idle": not self._asked}
+        told = {"reason": reason, "status": self._status}
         self._start_worker()
+        self._unseen += 1
         self._send(LOST, json.dumps(told).encode())
 
     def _reap(self) -> None:

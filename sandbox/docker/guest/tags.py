@@ -4,6 +4,7 @@
     bytes                   {"$": "bytes", "v": "base64"}
     nan, inf, -inf          {"$": "float", "v": "nan"}
     other dicts             {"$": "dict", "v": [[key, value], ...]}   (keys that are no text, or a key "$")
+    what has a codec        {"$": tag, "v": content}                  (see `codecs`)
 
 A tag is looked up in a fixed table: no name from the wire is ever imported, called or compared with a class.
 """
@@ -24,6 +25,20 @@ _MAX_INT_BITS = 14_000  # longer ints have no decimal text in CPython unless one
 _PLAIN = frozenset((type(None), bool, str))
 
 
+class Coded:
+    """A value as the tag of its codec and content; without a tag the content stands for it alone.
+
+    Attributes:
+        tag: in the table of `codecs`, or None.
+        content: of plain values.
+    """
+
+    __slots__ = ("content", "tag")
+
+    def __init__(self, tag: str | None, content: Any) -> None:
+        self.tag, self.content = tag, content
+
+
 class TagError(ValueError):
     """What came over the wire is no value: an unknown tag, too deep, or of the wrong shape."""
 
@@ -41,6 +56,8 @@ def tagged(value: Any) -> Any:
         return _tagged_dict(value)
     if kind is bytes:
         return {TAG: "bytes", "v": b2a_base64(value, newline=False).decode()}
+    if kind is Coded:
+        return {TAG: value.tag, "v": tagged(value.content)}
     return {TAG: kind.__name__, "v": [tagged(item) for item in value]}
 
 
@@ -56,7 +73,7 @@ def untagged(value: Any, depth: int, more: dict[str, Callable[[Any], Any]] | Non
     Args:
         value: what `json.loads` gave.
         depth: levels of nesting that are still allowed.
-        more: further tags, each with what makes a value of its `v`; raises `TagError` or `ValueError`.
+        more: further tags, each with what makes a value of its content, which is a plain value by then.
 
     Raises:
         TagError: it is no value.
@@ -89,9 +106,13 @@ def _of_tag(value: dict[str, Any], depth: int, more: dict[str, Callable[[Any], A
         if tag == "float" and content in ("nan", "inf", "-inf"):
             return float(content)
         if type(tag) is str and tag in more:
-            return more[tag](content)
+            return more[tag](untagged(content, depth - 1, more))
     except (TypeError, ValueError, Base64Error) as error:
-        raise error if isinstance(error, TagError) else TagError(f"a {str(tag)[:20]} that is none") from None
+        raise (
+            error
+            if type(error) not in (TypeError, ValueError, Base64Error)
+            else TagError(f"a {str(tag)[:20]} that is none")
+        ) from None
     raise TagError(f"an unknown kind of value: {str(tag)[:20]!r}")
 
 

@@ -10,7 +10,7 @@ import struct
 HEADER = struct.Struct(">IB")
 
 # From the host.
-EXECUTE, ANSWER, END, INTERRUPT, KILL, FILE = b"xaeikf"
+EXECUTE, ANSWER, END, INTERRUPT, KILL, FILE, SEEN = b"xaeikfs"
 # From the worker, passed on by the supervisor.
 CALL, DONE = b"cd"
 # From the supervisor itself.
