@@ -186,8 +186,6 @@ class DockerSandbox(Sandbox):
         if self._own_boxes:
             self._boxes.close()
 
-    # Before a step
-
     def _prepared(self, printed: Printed) -> Box:
         """Have a box whose worker waits for code."""
         self._settle(self._watch)
@@ -207,9 +205,7 @@ class DockerSandbox(Sandbox):
         if self._loss is not None:
             self._loss = None
             printed.write(f"(note: {STATE_LOST}.)\n")
-        if self._box is None:
-            raise SandboxClosed("this sandbox was closed while its code ran")
-        return self._box
+        return self._box or self._never()
 
     def _settle(self, watch: Callable[[], None]) -> None:
         """Wait until the code of the step before has let go of its final answer; a box that goes on is dropped.
@@ -264,8 +260,6 @@ class DockerSandbox(Sandbox):
         """The worker is a fresh one: what the host sent must be sent again."""
         self._unsent = dict(self._variables)
         self._tool_names_sent = None
-
-    # During a step
 
     def _follow(self, box: Box, step: str, printed: Printed) -> Outcome:
         clock, calls = StepClock(self.limits.step_timeout), 0
@@ -395,6 +389,9 @@ class DockerSandbox(Sandbox):
         self._unwinding = self._loss = None
         if box is not None:
             self._boxes.give_back(box)
+
+    def _never(self) -> Box:
+        raise SandboxClosed("this sandbox was closed while its code ran")
 
     def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
         return LimitExceeded.of_time(self.limits.step_timeout, state_lost=state_lost)
