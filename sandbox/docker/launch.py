@@ -23,6 +23,7 @@ _IMAGE: Final = 64 * _MiB
 _CPU_PERIOD: Final = 100_000  # µs
 _INODES: Final = 4096
 _OPEN_FILES: Final = 256
+_SILENCE: Final = 10.0  # seconds after the end of a step's time in which its host must have done something about it
 _GUEST: Final = (
     "wire",
     "tags",
@@ -95,6 +96,7 @@ def boot(settings: SandboxSettings) -> bytes:
         "host_frame_limit": 8 * frame_limit(settings),
         "loopback": bool(settings.network),  # the way to the proxy
         "network": bool(settings.network),
+        "silence": settings.step_timeout + _SILENCE,
     }
     octets = json.dumps({"modules": modules, "settings": guest}).encode()
     return len(octets).to_bytes(4, "big") + octets

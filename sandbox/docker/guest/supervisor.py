@@ -72,7 +72,8 @@ class Supervisor:
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _nothing)  # only for the byte that it makes Python write
-        self._room, self._dropped, self._hasty_until = settings["output_limit"], 0, 0.0
+        self._room, self._dropped = settings["output_limit"], 0
+        self._hasty_until = self._given_up = 0.0
         self._unseen = 0  # LOSTs that the host has not read yet
         self._tunnel = Tunnel(lambda part: self._queue(NETWORK, part)) if settings["network"] else None
         self._start_worker()
@@ -85,6 +86,8 @@ class Supervisor:
                 self._handle(descriptor)
             if self._unwinding is not None and time.monotonic() >= self._unwinding:
                 self._replace("unwinding")
+            if self._running and time.monotonic() >= self._given_up:
+                self._end()  # the host is gone, and an engine that crashed keeps our stdin open
 
     def _ready(self) -> list[int]:
         """Wait for the next event. Whoever would overfill a buffer is not read for now."""
@@ -107,7 +110,7 @@ class Supervisor:
 
     def _patience(self) -> float | None:
         """Milliseconds until something is to be done without an event."""
-        moments = [self._hasty_until] if self._in_haste() else []
+        moments = [self._hasty_until if self._in_haste() else self._given_up] if self._running else []
         if self._unwinding is not None:
             moments.append(self._unwinding)
         return max(0.0, min(moments) - time.monotonic()) * 1000 + 1 if moments else None
@@ -167,6 +170,7 @@ class Supervisor:
         self._inward += frame(kind, payload)
         self._push()
         self._running, self._hasty_until = True, time.monotonic() + _HASTE
+        self._given_up = time.monotonic() + self._settings["silence"]
         _signal_all(signal.SIGCONT)
 
     # From the worker. Every byte may be forged by the code that runs in it.
