@@ -178,8 +178,10 @@ class Supervisor:
         elif kind in (ANSWER, END) and self._asked:
             self._unwinding = time.monotonic() + _UNWIND_TIME if kind == END else None
             self._to_worker(kind, payload)
-        elif kind == INTERRUPT and self._running:
-            os.kill(self._pid, signal.SIGINT)
+        elif kind == INTERRUPT and self._asked:
+            # While it is stopped in a call this waits for the answer. It may also have died a moment ago.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGINT)
         elif kind == KILL and self._asked:
             self._replace("killed")
 
