@@ -7,7 +7,6 @@ leaves the opening to the next one.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from copy import copy
@@ -18,9 +17,10 @@ from cognition.parts import open_parts, open_telemetry
 from cognition.thought import Cancelled
 from layers.run import Lifeline, RunStopped, StopReason
 from layers.run.events import AWAKE_EVERY
+from observability import Secrets
 
 if TYPE_CHECKING:
-    from cognition.parts import Parts
+    from cognition.parts import OwnParts, Parts
     from cognition.settings import Settings
     from layers.run import Run
 
@@ -33,14 +33,15 @@ class Holding:
 
     Args:
         settings: composed settings.
-        tools: the user's own functions and smolagents tools.
+        own: the user's own tools, hook and questions.
     """
 
-    def __init__(self, settings: Settings, tools: Iterable[Any]) -> None:
+    def __init__(self, settings: Settings, own: OwnParts) -> None:
         with interrupts_held():
             self.telemetry = open_telemetry(settings)  # first and here: a run is traced while it waits for the rest
+        self.secrets = Secrets(settings.secrets())
         self._settings = settings
-        self._tools = tuple(tools)
+        self._own = own
         self._life = Lifeline()
         self._opened: Future[Parts] = Future()
         self._opened.set_running_or_notify_cancel()  # a run that ends while it waits can't cancel it for the others
@@ -84,7 +85,7 @@ class Holding:
         """Open the parts, keep them until the mind is closed, and close them: the thread's whole life."""
         try:
             with ExitStack() as stack:
-                parts = open_parts(self._settings, self._tools, self.telemetry, stack, self._life)
+                parts = open_parts(self._settings, self._own, self.telemetry, stack, self._life)
                 self._opened.set_result(parts)
                 self._closing.wait()
         except RunStopped as closed:
@@ -92,6 +93,7 @@ class Holding:
         except BaseException as error:
             if self._opened.done():
                 raise
+            self.secrets.scrub(error)
             self._opened.set_exception(error)
         finally:
             self._closing.wait()  # the runs that waited have spans to end

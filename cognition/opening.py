@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from cognition.holding import Holding
 
 if TYPE_CHECKING:
-    from cognition.parts import Parts
+    from cognition.parts import OwnParts, Parts
     from cognition.settings import Settings
     from cognition.thinking import Thinking
 
@@ -21,12 +21,12 @@ class Opening:
 
     Args:
         settings: composed settings.
-        tools: the user's own functions and smolagents tools.
+        own: the user's own tools, hook and questions.
     """
 
-    def __init__(self, settings: Settings, tools: Iterable[Any]) -> None:
+    def __init__(self, settings: Settings, own: OwnParts) -> None:
         self._settings = settings
-        self._tools = tuple(tools)
+        self._own = own
         self._lock = threading.Lock()
         self._thinking: set[Thinking] = set()
         self._held: Holding | None = None
@@ -73,7 +73,7 @@ class Opening:
     def _open(self) -> Holding:
         """Return the parts on their way, or on a new one if they failed; the caller holds the lock."""
         if self._held is None or self._held.failed:
-            failed, self._held = self._held, Holding(self._settings, self._tools)
+            failed, self._held = self._held, Holding(self._settings, self._own)
             if failed is not None:
                 failed.close()
         return self._held

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from cognition.thought import ConfigurationError, MemoryUnavailable, SandboxUnavailable
 from dionysus_mcp.client import MEMORY_TOOLS, DionysusMcpError, McpClient, McpUnavailable, MemoryClient, memory_server
 from layers.errors import LayerError
+from layers.guards import Guard
 from layers.run import LoopThread, RunStopped, StopReason
 from layers.spec import resolve_layers
 from observability import Telemetry
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from cognition.settings import Settings
     from dionysus_mcp.records import MemoryHealth
+    from layers.guards import Approve, BeforeTool
     from layers.run import Lifeline, Run
     from layers.tiers.registry import Tiers
     from layers.toolbox import Toolbox
@@ -66,19 +68,26 @@ class Parts:
             raise RunStopped(StopReason.MEMORY, str(error)) from error
 
 
+@dataclass(frozen=True, slots=True)
+class OwnParts:
+    """What a user gives a mind beside settings: see `Mind`."""
+
+    tools: tuple[Any, ...] = ()
+    before_tool: BeforeTool | None = None
+    approve: Approve | None = None
+
+
 def open_telemetry(settings: Settings) -> Telemetry:
     """Open the trace; takes a fifth of a second at most."""
     return Telemetry(settings.trace, service="dionysus", secrets=settings.secrets())
 
 
-def open_parts(
-    settings: Settings, tools: Iterable[Any], telemetry: Telemetry, stack: ExitStack, life: Lifeline
-) -> Parts:
+def open_parts(settings: Settings, own: OwnParts, telemetry: Telemetry, stack: ExitStack, life: Lifeline) -> Parts:
     """Open every other part; `stack` closes them in reverse, also when a later one fails to open.
 
     Args:
         settings: composed settings.
-        tools: the user's own functions and smolagents tools.
+        own: the user's own tools, hook and questions.
         telemetry: where spans go; not closed here.
         stack: takes the clean-up.
         life: stopped once nobody needs the parts any more.
@@ -95,7 +104,8 @@ def open_parts(
         # These start while this process imports agents and models.
         servers = _Servers(settings, telemetry, loop, stack, life)
         tiers, backend = _engines(settings, loop, stack, life)
-    bench = _bench(settings, servers.toolbox(tools), tiers, backend)
+    guard = Guard(settings.guards, loop, own.before_tool, own.approve)
+    bench = _bench(settings, servers.toolbox(own.tools), tiers, backend, guard)
     health = servers.memory_health()
     embedder = f"Recall works by keywords alone: the embedder is {health.embedder} ({health.detail or 'no detail'})."
     quiet = health.embedder in ("ready", "off")
@@ -122,11 +132,11 @@ def _engines(settings: Settings, loop: LoopThread, stack: ExitStack, life: Lifel
     return tiers, backend
 
 
-def _bench(settings: Settings, toolbox: Toolbox, tiers: Tiers, backend: Backend) -> Workbench:
+def _bench(settings: Settings, toolbox: Toolbox, tiers: Tiers, backend: Backend, guard: Guard) -> Workbench:
     from layers.workbench import Workbench
 
     with _as_thinking_errors():
-        bench = Workbench(resolve_layers(settings.layers), tiers, toolbox, backend)
+        bench = Workbench(resolve_layers(settings.layers), tiers, toolbox, backend, guard)
         bench.check()
     return bench
 

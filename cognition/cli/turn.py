@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from cognition.cli.questions import Questions
     from cognition.mind import Mind, Thinking
     from cognition.thought import Thought
+    from layers.run.events import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,30 @@ class Asking:
     images: tuple[Path, ...] = ()
 
 
-def one_turn(mind: Mind, asking: Asking, *, quiet: bool, as_json: bool, first: bool = True) -> ExitCode:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a run's events said that is told after it.
+
+    Attributes:
+        limits: steps that each layer might have made in all its calls together.
+        denials: what was denied, and why.
+    """
+
+    limits: Counter[str] = field(default_factory=Counter[str])
+    denials: list[str] = field(default_factory=list[str])
+
+    def note(self, event: Event) -> None:
+        """Take in one event."""
+        self.limits[event.layer] += event.detail.get("max_steps", 0)
+        if event.detail.get("verdict") == "deny":
+            self.denials.append(
+                f"denied in {event.layer}: {event.detail['tool']} ({event.detail['by']}) {event.detail['reason']}"
+            )
+
+
+def one_turn(
+    mind: Mind, asking: Asking, *, quiet: bool, as_json: bool, first: bool = True, questions: Questions | None = None
+) -> ExitCode:
     """Think about a task under a view, show the outcome, and return its exit code.
 
     What a stopped run had found until then is shown too.
@@ -49,6 +75,7 @@ def one_turn(mind: Mind, asking: Asking, *, quiet: bool, as_json: bool, first: b
         quiet: show neither view nor notices.
         as_json: the same, and write a JSON document; one for an error is left to the caller.
         first: whether to tell the notices of the mind's parts.
+        questions: what the mind asks about tool calls; the view steps aside for them.
 
     Raises:
         ThinkingError: the run ended without an answer.
@@ -58,17 +85,19 @@ def one_turn(mind: Mind, asking: Asking, *, quiet: bool, as_json: bool, first: b
     from cognition.thought import ThinkingError
 
     thinking = _begin(mind, asking)
-    limits: Counter[str] = Counter()
+    seen = Seen()
     try:
-        thought = _watch(thinking, limits, silent=quiet or as_json, untold=first and not quiet)
+        thought = _watch(thinking, seen, silent=quiet or as_json, untold=first and not quiet, questions=questions)
     except ThinkingError as error:
         if error.partial is not None and not as_json:
-            _show_partial(error.partial, limits, quiet=quiet)
+            _show_partial(error.partial, seen.limits, quiet=quiet)
         raise
+    finally:
+        notices(seen.denials, quiet=quiet)
     if as_json:
         emit(as_document(thought))
     else:
-        show(thought, limits, quiet=quiet)
+        show(thought, seen.limits, quiet=quiet)
     return of_reason(thought.stop_reason)
 
 
@@ -96,11 +125,10 @@ def _begin(mind: Mind, asking: Asking) -> Thinking:
         raise typer.BadParameter(str(error)) from error
 
 
-def _watch(thinking: Thinking, limits: Counter[str], *, silent: bool, untold: bool) -> Thought:
+def _watch(thinking: Thinking, seen: Seen, *, silent: bool, untold: bool, questions: Questions | None) -> Thought:
     """Show a run's events until it has ended, and return its outcome.
 
-    `limits` is filled with the steps that each layer might have made in all its calls together. The parts' notices are
-    told where they are `untold`.
+    What is worth telling afterwards is noted in `seen`. The parts' notices are told where they are `untold`.
 
     Ctrl-C cancels the run, and what was found until then comes with the `Cancelled` that is raised. A second one leaves
     at once: the run's processes see that we are gone and end too.
@@ -109,7 +137,7 @@ def _watch(thinking: Thinking, limits: Counter[str], *, silent: bool, untold: bo
         ThinkingError: the run ended without an answer.
     """
     try:
-        _show(thinking, limits, silent=silent, untold=untold)
+        _show(thinking, seen, silent=silent, untold=untold, questions=questions)
     except KeyboardInterrupt:
         thinking.cancel()
         notice("Cancelling; once more to leave at once.")
@@ -120,7 +148,7 @@ def _watch(thinking: Thinking, limits: Counter[str], *, silent: bool, untold: bo
     return thinking.result()
 
 
-def _show(thinking: Thinking, limits: Counter[str], *, silent: bool, untold: bool) -> None:
+def _show(thinking: Thinking, seen: Seen, *, silent: bool, untold: bool, questions: Questions | None) -> None:
     from cognition.cli.live import starting, view
 
     events = thinking.events()
@@ -129,10 +157,10 @@ def _show(thinking: Thinking, limits: Counter[str], *, silent: bool, untold: boo
     if opened is None:
         return  # it ended before
     notices(opened.detail["notices"], quiet=not untold)
-    with view(silent=silent) as shown:
+    with view(silent=silent) as shown, questions.over(shown) if questions else nullcontext():
         for event in events:
             shown.show(event)
-            limits[event.layer] += event.detail.get("max_steps", 0)
+            seen.note(event)
 
 
 def leave() -> NoReturn:

@@ -79,6 +79,7 @@ class Writer:
             return
         from dionysus_mcp.embedding import DIMENSION, MODEL_ID, MiniLm
         from dionysus_mcp.recall.embedder import embed_missing
+        from dionysus_mcp.recall.terms import Stemmer
         from dionysus_mcp.store.vectors import Vectors
 
         vectors = Vectors(self._store, MODEL_ID, DIMENSION)
@@ -91,7 +92,8 @@ class Writer:
             self._notice = f"Stored, but without vectors, so only words will find it: {error}"
             return
         total = self._embedded + waiting
-        while count := embed_missing(vectors, self._model, _BATCH):
+        stemmer = Stemmer()
+        while count := embed_missing(vectors, self._model, _BATCH, stemmer):
             self._embedded += count
             self.report(Progress("embedding", self._embedded, max(total, self._embedded)))
 

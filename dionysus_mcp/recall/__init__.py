@@ -1,1 +1,1 @@
-"""How memories are found: `keywords` by words, `vectors` by meaning, `fusion` of both, `search` the whole of it."""
+"""How memories are found: `keywords` by words, `index` by meaning; `features` and `weights` rank, `search` joins."""

@@ -5,20 +5,29 @@ Keyword recall serves from the first moment; `Recall.notice` says what it misses
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 from dionysus_mcp.errors import EmbedderError, MemoryStoreError
 from dionysus_mcp.recall.passages import spans
+from dionysus_mcp.recall.terms import Stemmer
+from dionysus_mcp.recall.views import Told, name_words, views
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.sqlite import Store
-from dionysus_mcp.store.vectors import PassageVectors, Vectors
+from dionysus_mcp.store.vectors import Indexed, PassageVectors, Vectors, headings
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dionysus_mcp.embedding import MiniLm
 
 _AT_A_TIME = 32
 _AT_ONCE = 4
 """Memories that one store call embeds itself; a longer backlog is left to the thread."""
+_AT_ONE_STOP = 64
+"""Texts that are embedded between two looks at whether to stop."""
+_LAST_BATCH = 30.0
+"""Seconds that closing waits for the model to load or for the texts at hand; on an idle machine they take tenths."""
 _LOOK_AGAIN = 15.0
 """Seconds until the store is searched again for memories that other processes stored without a vector."""
 
@@ -33,9 +42,11 @@ class BackgroundEmbedder:
         detail: Why it failed.
     """
 
-    def __init__(self, store: Store, settings: MemorySettings) -> None:
+    def __init__(self, store: Store, settings: MemorySettings, load: "Callable[[int], MiniLm] | None" = None) -> None:
         self._store = store
         self._settings = settings
+        self._stemmer = Stemmer()
+        self._load = load
         self._model: MiniLm | None = None
         self._settled = threading.Event()
         self._wake = threading.Event()
@@ -80,7 +91,9 @@ class BackgroundEmbedder:
     def follow(self) -> None:
         """Something was stored: give it its vector now where the model is there, so that the next recall finds it."""
         if self._model is not None:
-            embed_missing(Vectors(self._store, self._model.model_id, self._model.dimension), self._model, _AT_ONCE)
+            embed_missing(
+                Vectors(self._store, self._model.model_id, self._model.dimension), self._model, _AT_ONCE, self._stemmer
+            )
         self._wake.set()
 
     def close(self) -> None:
@@ -88,13 +101,14 @@ class BackgroundEmbedder:
         self._stop.set()
         self._wake.set()
         if self._thread.is_alive():
-            self._thread.join(timeout=2.0)
+            # A daemon thread that comes back from onnxruntime while Python ends takes the whole process down (SIGABRT).
+            self._thread.join(timeout=_LAST_BATCH)
 
     def _run(self) -> None:
         from dionysus_mcp.embedding import MiniLm
 
         try:
-            self._model = MiniLm.load(self._settings.embedder_threads)
+            self._model = (self._load or MiniLm.load)(self._settings.embedder_threads)
             self.status = "ready"
         except EmbedderError as error:
             self.status, self.detail = "failed", str(error)
@@ -109,7 +123,7 @@ class BackgroundEmbedder:
         while not self._stop.is_set():
             self._wake.clear()
             try:
-                busy = embed_missing(vectors, model, _AT_A_TIME) > 0
+                busy = embed_missing(vectors, model, _AT_A_TIME, self._stemmer, self._stop) > 0
             except MemoryStoreError as error:
                 # A full disk or a locked file may pass; the memories themselves are safe, so try again later.
                 _log.warning("Vectors could not be stored: %s", error)
@@ -118,23 +132,40 @@ class BackgroundEmbedder:
                 self._wake.wait(_LOOK_AGAIN)
 
 
-def embed_missing(vectors: Vectors, model: "MiniLm", count: int) -> int:
-    """Embed up to `count` memories that lack a vector; returns how many."""
+def embed_missing(
+    vectors: Vectors, model: "MiniLm", count: int, stemmer: Stemmer, stop: threading.Event | None = None
+) -> int:
+    """Index up to `count` memories that lack a vector; returns how many, none if `stop` was set meanwhile."""
     missing = vectors.missing(count)
     if not missing:
         return 0
-    places = [spans(one.content) for one in missing]
-    pieces = [
-        one.content[first:last]
-        for one, found in zip(missing, places, strict=True)
-        if len(found) > 1
-        for first, last in found
-    ]
-    embedded = model.embed([*(one.text for one in missing), *pieces])
-    passages, start = [], len(missing)
-    for found in places:
-        several = len(found) > 1
-        passages.append(PassageVectors(found, embedded[start : start + len(found)]) if several else None)
-        start += len(found) if several else 0
-    vectors.put([one.seq for one in missing], embedded[: len(missing)], passages)
+    told = [Told(one.content, headings(one), name_words({one.speaker, *one.speakers})) for one in missing]
+    seen = views(told, stemmer)
+    places = [found if len(found := spans(one.content)) > 1 else [] for one in missing]
+    pieces = [one.content[first:last] for one, found in zip(missing, places, strict=True) for first, last in found]
+    embedded = _embedded(model, [*(view.plain for view in seen), *pieces], stop)
+    if embedded is None:
+        return 0
+    indexed: list[Indexed] = []
+    start = len(missing)
+    for number, (one, view, found) in enumerate(zip(missing, seen, places, strict=True)):
+        passages = PassageVectors(found, embedded[start : start + len(found)]) if found else None
+        indexed.append(Indexed(one.seq, embedded[number], view.terms, view.traits, passages))
+        start += len(found)
+    vectors.put(indexed)
     return len(missing)
+
+
+def _embedded(model: "MiniLm", texts: list[str], stop: threading.Event | None) -> "np.ndarray[Any, Any] | None":
+    """Vectors of some texts; None if it was stopped on the way."""
+    import numpy as np
+
+    # Texts of like length together, as the model pads a batch to its longest.
+    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+    found = np.zeros((len(texts), model.dimension), dtype=np.float32)
+    for start in range(0, len(order), _AT_ONE_STOP):
+        if stop is not None and stop.is_set():
+            return None
+        part = order[start : start + _AT_ONE_STOP]
+        found[part] = model.embed([texts[index] for index in part])
+    return found

@@ -5,7 +5,6 @@ Vectors of passages are float16 and stay in the store: only those of a query's c
 """
 
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dionysus_mcp.records import Passage
@@ -18,8 +17,6 @@ MOST = 24
 """Passages of one memory; a longer one has its last passages joined."""
 SHOWN = 3
 """Passages that one hit names."""
-WEIGHT = 2 / 3
-"""Share of the best passage in a memory's closeness; the rest is the memory's own vector."""
 
 _END = re.compile(r"(?<=[.!?])[\"”’)]*\s+(?=[\"“(\[A-Z0-9À-Þ*`])|\n\s*(?:[-*+•>]\s+|\d+[.)]\s+|#+\s+|\|)|\n{2,}")
 _ABBREVIATION = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof|St|No|vs|etc|approx|e\.g|i\.e|[A-Z])\.[\"”’)]*$")
@@ -42,27 +39,9 @@ def spans(text: str) -> list[tuple[int, int]]:
     return found if len(found) <= MOST else [*found[: MOST - 1], (found[MOST - 1][0], found[-1][1])]
 
 
-def closeness(
-    query: "np.ndarray[Any, Any]", whole: Mapping[int, float], passages: Mapping[int, PassageVectors]
-) -> dict[int, float]:
-    """Return how close memories are to a query: their own cosine mixed with that of their best passage.
-
-    Args:
-        query: Shape `(dimension,)`, of length 1.
-        whole: Cosines of the memories' own vectors.
-        passages: Their passages, where they have several.
-    """
-    return {
-        seq: (1 - WEIGHT) * cosine + WEIGHT * float((passages[seq].vectors @ query).max())
-        if seq in passages
-        else cosine
-        for seq, cosine in whole.items()
-    }
-
-
 def best(query: "np.ndarray[Any, Any]", content: str, passages: PassageVectors) -> list[Passage]:
     """Return the passages of a memory that are nearest to a query, the nearest first."""
-    cosines = passages.vectors @ query
+    cosines = passages.vectors.astype(query.dtype) @ query
     order = sorted(range(len(passages.spans)), key=lambda place: -cosines[place])[:SHOWN]
     return [
         Passage(text=content[slice(*passages.spans[place])], similarity=round(float(cosines[place]), 4))

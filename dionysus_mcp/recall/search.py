@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,10 +11,16 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, func, select
 
 from dionysus_mcp.errors import MemoryStoreError
-from dionysus_mcp.recall import keywords, passages, terms
+from dionysus_mcp.recall import keywords, passages, terms, weights
+from dionysus_mcp.recall.asked import Asked
+from dionysus_mcp.recall.candidates import CANDIDATES, candidates
+from dionysus_mcp.recall.features import features
 from dionysus_mcp.recall.fusion import fuse
+from dionysus_mcp.recall.index import NOBODY, MemoryIndex
 from dionysus_mcp.recall.keywords import Filter
-from dionysus_mcp.recall.vectors import VectorCache
+from dionysus_mcp.recall.moments import moments
+from dionysus_mcp.recall.persons import Persons, persons
+from dionysus_mcp.recall.views import number_of
 from dionysus_mcp.records import Hit, Recall
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.memories import cited, in_scope
@@ -23,8 +31,6 @@ if TYPE_CHECKING:
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
     from dionysus_mcp.store.sqlite import Store
 
-CANDIDATES = 100
-"""From each of words and meaning."""
 MAX_QUERY = 10_000
 CHARACTERS_PER_TOKEN = 4
 _TOKENS_AROUND_A_HIT = 40
@@ -51,7 +57,8 @@ class Search:
         self._store = store
         self._embedder = embedder
         self._stemmer = terms.Stemmer()
-        self._cache: VectorCache | None = None
+        self._index: MemoryIndex | None = None
+        self._weights = weights.load()
 
     def recall(self, query: Query) -> Recall:
         """Find memories.
@@ -64,15 +71,19 @@ class Search:
                 f"A query has 1 to {MAX_QUERY:,} characters that are not all blank; this one has {len(query.text):,}."
             )
         model = self._embedder.model
-        embedded = None if model is None else model.embed([query.text])[0]
+        index = None if model is None else self._caught_up(model)
         with self._store.read() as connection:
             total = connection.execute(select(func.max(memory.c.seq))).scalar() or 0
             weighed = terms.weigh(connection, self._stemmer, terms.words(query.text))
-            searched = terms.worth_matching(_with_content(weighed, query.text), total)
+            wanted = _with_content(weighed, query.text)
+            searched = terms.worth_matching(wanted, total)
             by_words = keywords.matches(connection, self._store.scope, searched, query.admitted, CANDIDATES)
-            by_meaning = self._nearest(model, embedded, query.admitted, by_words)
-            near = self._passages(connection, embedded, by_meaning)
-            hits, left_out = self._hits(connection, query, by_words, near)
+            if model is None or index is None:
+                scores, near = fuse(by_words, None), None
+            else:
+                seqs, found, near = self._described(connection, model, index, query, wanted, by_words, total)
+                scores = self._scored(index, seqs, found, by_words)
+            hits, left_out = self._hits(connection, query, scores, near)
             missing = _missing(connection, weighed, query.text, total, [seq for seq, _ in hits])
         return Recall(
             hits=[hit for _, hit in hits],
@@ -85,24 +96,54 @@ class Search:
         """Free what isn't the store's."""
         self._stemmer.close()
 
-    def _nearest(
-        self, model: MiniLm | None, embedded: Any, admitted: Filter, also: dict[int, float]
-    ) -> dict[int, float] | None:
-        if model is None:
-            return None
-        if self._cache is None:
-            self._cache = VectorCache(Vectors(self._store, model.model_id, model.dimension))
-        return self._cache.nearest(embedded, admitted, CANDIDATES, also)
+    def _caught_up(self, model: MiniLm) -> MemoryIndex:
+        if self._index is None:
+            self._index = MemoryIndex(Vectors(self._store, model.model_id, model.dimension))
+        self._index.catch_up()
+        return self._index
 
-    def _passages(self, connection: Connection, embedded: Any, by_meaning: dict[int, float] | None) -> _Near | None:
-        if by_meaning is None or self._cache is None:
-            return None
-        return _Near(embedded, by_meaning, self._cache.vectors.passages(connection, by_meaning))
+    def _described(
+        self,
+        connection: Connection,
+        model: MiniLm,
+        index: MemoryIndex,
+        query: Query,
+        wanted: Sequence[terms.Term],
+        by_words: dict[int, float],
+        total: int,
+    ) -> tuple[list[int], dict[str, Any], _Near]:
+        """The candidates' numbers, their features, and what the hits show of their vectors."""
+        import numpy as np
+
+        with index.lock:
+            # A few messages among documents make no conversation: then a name is a word like others.
+            said = persons(query.text, index.names if index.is_told else {})
+            embedded = dict(zip(said.texts, model.embed(said.texts), strict=True))
+            both = np.stack([embedded[said.as_i], embedded[said.as_you]])
+            asked = _asked(said, both, wanted, total, self._stemmer)
+            places = candidates(index, asked, query.admitted, list(by_words))
+            seqs = index.column("seqs", places)
+            pieces = index.vectors.passages(connection, seqs.tolist())
+            place_of = dict(zip(seqs.tolist(), places.tolist(), strict=True))
+            closest = {place_of[seq]: (one.vectors @ both.T).max(axis=0) for seq, one in pieces.items()}
+            found = features(index, asked, places, closest) if len(places) else {}
+            shown = index.matrix.rows(places) @ both[0]
+        near = _Near(both[0], dict(zip(seqs.tolist(), map(float, shown), strict=True)), pieces)
+        return seqs.tolist(), found, near
+
+    def _scored(
+        self, index: MemoryIndex, seqs: list[int], found: dict[str, Any], by_words: dict[int, float]
+    ) -> dict[int, float]:
+        kind = "told" if index.is_told else "written"
+        scores = dict(zip(seqs, map(float, weights.score(found, self._weights[kind])), strict=True)) if seqs else {}
+        # What has no vector yet is known by its words alone; among those it stands where it stands.
+        places = index.places(list(by_words)).tolist()
+        late = {seq for seq, place in zip(by_words, places, strict=True) if place == NOBODY}
+        return scores | {seq: value for seq, value in fuse(by_words, None).items() if seq in late}
 
     def _hits(
-        self, connection: Connection, query: Query, by_words: dict[int, float], near: _Near | None
+        self, connection: Connection, query: Query, scores: dict[int, float], near: _Near | None
     ) -> tuple[list[tuple[int, Hit]], str | None]:
-        scores = fuse(by_words, near and passages.closeness(near.query, near.cosines, near.passages))
         wanted = [seq for seq, score in scores.items() if query.threshold is None or score >= query.threshold]
         # Of equals, the newer one: it has the higher number.
         wanted.sort(key=lambda seq: (scores[seq], seq), reverse=True)
@@ -120,6 +161,8 @@ class _Near:
     passages: dict[int, PassageVectors]
 
 
+_WHEN = re.compile(r"\b(when|date|day|month|year|how long|since)\b", re.IGNORECASE)
+_HOW_MANY = re.compile(r"\bhow (many|much|often)\b", re.IGNORECASE)
 _SPARE = 20
 """More rows than asked for are read, as another process may close some between two reads."""
 
@@ -128,6 +171,21 @@ def _with_content(weighed: Sequence[terms.Term], query: str) -> list[terms.Term]
     """Terms with content; a query of nothing but function words is taken as it is."""
     content = set(terms.content_words(query))
     return [term for term in weighed if term.word in content] or list(weighed)
+
+
+def _asked(said: Persons, both: Any, wanted: Sequence[terms.Term], total: int, stemmer: terms.Stemmer) -> Asked:
+    names = {word.casefold() for word in terms.words(said.asked)} - {w.casefold() for w in terms.words(said.nameless)}
+    kept = [term for term in wanted if term.word.casefold() not in names]
+    stems = stemmer.stems([form for term in kept for form in term.forms])
+    weighed = [
+        (
+            [number_of(stems[form]) for form in term.forms if form in stems],
+            math.log(1 + (max(0, total - term.frequency) + 0.5) / (term.frequency + 0.5)),
+        )
+        for term in kept
+    ]
+    times, numbers = (pattern.search(said.asked) is not None for pattern in (_WHEN, _HOW_MANY))
+    return Asked(both, weighed, said.speakers, moments(said.asked), times, numbers)
 
 
 def _missing(

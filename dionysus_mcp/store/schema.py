@@ -93,11 +93,22 @@ vector = Table(
     Column("dimension", Integer, nullable=False),
     Column("format", String, nullable=False),
     Column("vector", LargeBinary, nullable=False),
-    # Where its passages stand in the content, [[start, end], …], and their vectors one after the other, in float16.
-    Column("spans", JSON),
-    Column("passages", LargeBinary),
+    # Its stems as numbers and what can be seen in it, so that a query need not read the text again.
+    Column("terms", LargeBinary, nullable=False),
+    Column("traits", Integer, nullable=False),
     UniqueConstraint("memory_seq", "model"),
     sqlite_autoincrement=True,
+)
+
+# Apart from `vector`, which is read as a whole when a server starts; of these, only those of a query's candidates.
+passage = Table(
+    "passage",
+    metadata,
+    Column("memory_seq", Integer, ForeignKey("memory.seq", ondelete="CASCADE"), primary_key=True),
+    Column("model", String, primary_key=True),
+    # Where they stand in the content, start and end in turn, and their vectors one after the other.
+    Column("spans", LargeBinary, nullable=False),
+    Column("vectors", LargeBinary, nullable=False),
 )
 
 closure = Table(

@@ -121,9 +121,9 @@ class Store:
         if version == SCHEMA_VERSION:
             return
         if application == APPLICATION_ID:
-            # From 1 to 2: vectors have passages. They are worked out anew in the background, as for any memory.
+            # From 1 or 2 to 3: what recall knows of a memory. It is worked out anew in the background.
             schema.vector.drop(connection)
-            schema.vector.create(connection)
+            schema.metadata.create_all(connection, tables=[schema.vector, schema.passage])
         else:
             schema.metadata.create_all(connection)
             for statement in schema.TEXT_INDEX:

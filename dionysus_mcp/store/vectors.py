@@ -1,10 +1,12 @@
-"""The vectors of memories as rows: which are missing, which are new, which memories were closed since.
+"""What recall knows of memories, as rows: which lack it, which are new, which memories were closed since.
 
-A vector carries the name of the model that made it; vectors of other models are as good as missing.
+A vector carries the name of the model that made it; vectors of other models are as good as missing. Vectors are
+float16: next to float32 that moves a cosine by less than .001.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, and_, func, select
@@ -17,29 +19,42 @@ from dionysus_mcp.store.sqlite import Store
 if TYPE_CHECKING:
     import numpy as np
 
-FLOAT32 = "f4"
+FLOAT16 = "f2"
+_AT_A_TIME = 20_000
+"""Rows of one read while a cache catches up."""
 
-memory, vector, closure = schema.memory, schema.vector, schema.closure
+memory, vector, closure, passage = schema.memory, schema.vector, schema.closure, schema.passage
 
 
 @dataclass(frozen=True, slots=True)
-class Unembedded:
-    """A memory without a vector, the text to embed, and its content, whose passages get vectors of their own."""
+class Unindexed:
+    """A memory without a vector, and what its view is made of; `speakers` are all of its session."""
 
     seq: int
-    text: str
     content: str
+    context: str
+    speaker: str | None
+    speakers: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
 class VectorRow:
-    """A stored vector, little-endian float32, with what recall filters by."""
+    """One indexed memory: little-endian float16 and uint32, with what recall filters and orders by.
+
+    Attributes:
+        thread: What it is a part of, whose parts follow each other: its session, or the document it comes from.
+    """
 
     seq: int
     memory_seq: int
     memory_type: str
     session_id: str | None
+    thread: str | None
+    speaker: str | None
+    occurred_at: datetime | None
     vector: bytes
+    terms: bytes
+    traits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +65,17 @@ class PassageVectors:
     vectors: "np.ndarray[Any, Any]"
 
 
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What is to be stored of one memory; `vector` has shape `(dimension,)`, `passages` only where it has several."""
+
+    seq: int
+    vector: "np.ndarray[Any, Any]"
+    terms: "np.ndarray[Any, Any]"
+    traits: int
+    passages: PassageVectors | None = None
+
+
 class Vectors:
     """The vectors of one scope of a store, for one model."""
 
@@ -58,12 +84,22 @@ class Vectors:
         self.model = model
         self.dimension = dimension
 
-    def missing(self, count: int) -> list[Unembedded]:
+    def missing(self, count: int) -> list[Unindexed]:
         """Up to `count` current memories without a vector of this model, the oldest first."""
-        query = select(memory.c.seq, memory.c.content, memory.c.context).select_from(self._joined())
-        query = query.where(self._lacking()).order_by(memory.c.seq).limit(count)
+        query = (
+            select(memory.c.seq, memory.c.content, memory.c.context, memory.c.speaker, memory.c.session_id)
+            .select_from(self._joined())
+            .where(self._lacking())
+            .order_by(memory.c.seq)
+            .limit(count)
+        )
         with self._store.read() as connection:
-            return [_unembedded(row) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+            speakers = self._speakers(connection, {row.session_id for row in rows if row.session_id is not None})
+        return [
+            Unindexed(row.seq, row.content, row.context, row.speaker, speakers.get(row.session_id, frozenset()))
+            for row in rows
+        ]
 
     def count_missing(self) -> int:
         """How many current memories have no vector of this model."""
@@ -71,37 +107,67 @@ class Vectors:
         with self._store.read() as connection:
             return connection.execute(query).scalar_one()
 
-    def put(
-        self, seqs: Sequence[int], vectors: "np.ndarray[Any, Any]", passages: Sequence[PassageVectors | None]
-    ) -> None:
-        """Store the vectors, shape `(len(seqs), dimension)`, and those of passages where a memory has several.
+    def put(self, indexed: Sequence[Indexed]) -> None:
+        """Store what is known of some memories.
 
         Another process may have stored the same meanwhile: then nothing is changed.
         """
-        little = vectors.astype("<f4", copy=False)
-        rows = [
-            {
-                "memory_seq": seq,
-                "model": self.model,
-                "dimension": self.dimension,
-                "format": FLOAT32,
-                "vector": one.tobytes(),
-                "spans": None if pieces is None else [list(span) for span in pieces.spans],
-                "passages": None if pieces is None else pieces.vectors.astype("<f2").tobytes(),
-            }
-            for seq, one, pieces in zip(seqs, little, passages, strict=True)
-        ]
+        rows = [self._row(one) for one in indexed]
+        pieces = [self._pieces(one.seq, one.passages) for one in indexed if one.passages is not None]
 
         def work(connection: Connection) -> None:
             connection.execute(insert(vector).on_conflict_do_nothing(), rows)
+            if pieces:
+                connection.execute(insert(passage).on_conflict_do_nothing(), pieces)
 
         if rows:
             self._store.write(work)
 
-    def since(self, seq: int) -> Iterable[VectorRow]:
+    def since(self, seq: int) -> Iterator[VectorRow]:
         """Vectors of current memories stored after vector `seq`, in order."""
-        query = (
-            select(vector.c.seq, vector.c.memory_seq, memory.c.memory_type, memory.c.session_id, vector.c.vector)
+        with self._store.read() as connection:
+            while rows := connection.execute(self._after(seq)).all():
+                for row in rows:
+                    yield VectorRow(*row)
+                seq = rows[-1].seq
+
+    def passages(self, connection: Connection, seqs: Iterable[int]) -> dict[int, PassageVectors]:
+        """Return the passages of those memories that have several."""
+        import numpy as np
+
+        # A query of our own words: building one of SQLAlchemy's for some hundred numbers takes longer than running it.
+        wanted = ",".join(str(int(seq)) for seq in seqs)
+        rows = connection.exec_driver_sql(
+            f"SELECT memory_seq, spans, vectors FROM passage WHERE model = ? AND memory_seq IN ({wanted})",  # noqa: S608 -- whole numbers
+            (self.model,),
+        )
+        found: dict[int, PassageVectors] = {}
+        for seq, spans, vectors in rows:
+            places = np.frombuffer(spans, dtype="<u4").tolist()
+            pairs = list(zip(places[::2], places[1::2], strict=True))
+            found[seq] = PassageVectors(pairs, np.frombuffer(vectors, dtype="<f2").reshape(-1, self.dimension))
+        return found
+
+    def closed_since(self, seq: int) -> list[tuple[int, int]]:
+        """`(closure, memory)` numbers of memories closed after closure `seq`, in order."""
+        query = select(closure.c.seq, closure.c.memory_seq).where(closure.c.seq > seq).order_by(closure.c.seq)
+        with self._store.read() as connection:
+            return [(row.seq, row.memory_seq) for row in connection.execute(query)]
+
+    def _after(self, seq: int) -> Any:
+        return (
+            select(
+                vector.c.seq,
+                vector.c.memory_seq,
+                memory.c.memory_type,
+                memory.c.session_id,
+                func.coalesce(memory.c.session_id, memory.c.origin),
+                memory.c.speaker,
+                memory.c.occurred_at,
+                vector.c.vector,
+                vector.c.terms,
+                vector.c.traits,
+            )
             .join_from(vector, memory, memory.c.seq == vector.c.memory_seq)
             .where(
                 vector.c.seq > seq,
@@ -111,31 +177,40 @@ class Vectors:
                 in_scope(self._store.scope),
             )
             .order_by(vector.c.seq)
+            .limit(_AT_A_TIME)
         )
-        with self._store.read() as connection:
-            for row in connection.execute(query):
-                yield VectorRow(row.seq, row.memory_seq, row.memory_type, row.session_id, row.vector)
 
-    def passages(self, connection: Connection, seqs: Iterable[int]) -> dict[int, PassageVectors]:
-        """Return the passages of those memories that have several."""
-        import numpy as np
-
-        query = select(vector.c.memory_seq, vector.c.spans, vector.c.passages).where(
-            vector.c.memory_seq.in_(list(seqs)), vector.c.model == self.model, vector.c.passages.is_not(None)
+    def _speakers(self, connection: Connection, sessions: set[str]) -> dict[str, frozenset[str]]:
+        query = (
+            select(memory.c.session_id, memory.c.speaker)
+            .where(in_scope(self._store.scope), memory.c.session_id.in_(sessions), memory.c.speaker.is_not(None))
+            .distinct()
         )
+        found: dict[str, set[str]] = {}
+        for row in connection.execute(query) if sessions else ():
+            found.setdefault(row.session_id, set()).add(row.speaker)
+        return {session: frozenset(speakers) for session, speakers in found.items()}
+
+    def _row(self, one: Indexed) -> dict[str, Any]:
         return {
-            row.memory_seq: PassageVectors(
-                [(first, last) for first, last in row.spans],
-                np.frombuffer(row.passages, dtype="<f2").reshape(-1, self.dimension).astype(np.float32),
-            )
-            for row in connection.execute(query)
+            "memory_seq": one.seq,
+            "model": self.model,
+            "dimension": self.dimension,
+            "format": FLOAT16,
+            "vector": one.vector.astype("<f2").tobytes(),
+            "terms": one.terms.astype("<u4").tobytes(),
+            "traits": one.traits,
         }
 
-    def closed_since(self, seq: int) -> list[tuple[int, int]]:
-        """`(closure, memory)` numbers of memories closed after closure `seq`, in order."""
-        query = select(closure.c.seq, closure.c.memory_seq).where(closure.c.seq > seq).order_by(closure.c.seq)
-        with self._store.read() as connection:
-            return [(row.seq, row.memory_seq) for row in connection.execute(query)]
+    def _pieces(self, seq: int, pieces: PassageVectors) -> dict[str, Any]:
+        import numpy as np
+
+        return {
+            "memory_seq": seq,
+            "model": self.model,
+            "spans": np.array(pieces.spans, dtype="<u4").tobytes(),
+            "vectors": pieces.vectors.astype("<f2").tobytes(),
+        }
 
     def _joined(self) -> Any:
         mine = and_(
@@ -147,10 +222,6 @@ class Vectors:
         return and_(in_scope(self._store.scope), memory.c.recorded_to.is_(None), vector.c.seq.is_(None))
 
 
-def _unembedded(row: Row[Any, Any, Any]) -> Unembedded:
-    return Unembedded(row.seq, embedded_text(row.content, row.context), row.content)
-
-
-def embedded_text(content: str, context: str) -> str:
-    """What is embedded for a memory: its content below what stands around it."""
-    return f"{context}\n{content}" if context else content
+def headings(row: "Unindexed | Row[Any]") -> str:
+    """What stands around a memory without its speaker, who is stored before it."""
+    return row.context.removeprefix(row.speaker).removeprefix(" · ") if row.speaker else row.context

@@ -10,13 +10,14 @@ import struct
 import time
 from typing import Any, Final
 
-from sandbox.docker.guest.wire import Frames, frame
+from sandbox.docker.guest.wire import LOST, SEEN, Frames, WireError, frame
 
 _ENGINE_HEADER: Final = struct.Struct(">BxxxI")  # the engine's own multiplexing of stdout and stderr
 _STDOUT: Final = 1
 _TICK: Final = 0.05  # seconds after which a reader looks up from an empty stream
 _SEND_TIMEOUT: Final = 20.0  # seconds an engine may take no byte from us
 _CHUNK: Final = 1 << 18
+_ENGINE_CHUNK: Final = 1 << 24  # bytes; engines send at most some ten thousand at a time
 _COMPLAINT: Final = 4000  # bytes of stderr that are kept, for diagnosis
 
 
@@ -79,7 +80,7 @@ class Channel:
             ChannelClosedError: there will be none any more.
             WireError: what came is no frame.
         """
-        if (held := self._frames.next()) is not None:
+        if (held := self._next()) is not None:
             return held
         self._check()
         try:
@@ -92,7 +93,7 @@ class Channel:
             raise ChannelClosedError("the stream has ended")
         self._raw += octets
         self._unwrap()
-        return self._frames.next()
+        return self._next()
 
     def peek(self) -> bool:
         """Whether the other side is there; a box that waits has nothing to say.
@@ -113,14 +114,22 @@ class Channel:
         if self._closed:
             return False
         self._closed = True
-        if os.getpid() == self._pid:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if os.getpid() == self._pid:
                 self._socket.shutdown(socket.SHUT_RDWR)
+            else:
+                os.close(self._socket.detach())  # this copy alone; libraries hold references that would keep it open
         for owner in (getattr(self._stream, "_response", None), self._stream, self._socket):
             if owner is not None:
                 with contextlib.suppress(OSError):
                     owner.close()
         return True
+
+    def _next(self) -> tuple[int, bytes] | None:
+        received = self._frames.next()
+        if received is not None and received[0] == LOST:
+            self.send(SEEN, b"")  # until then whatever we sent was for the worker that is gone, and is dropped there
+        return received
 
     def _check(self) -> None:
         if self._closed or os.getpid() != self._pid:
@@ -132,6 +141,8 @@ class Channel:
         start = 0
         while len(raw) - start >= _ENGINE_HEADER.size:
             source, size = _ENGINE_HEADER.unpack_from(raw, start)
+            if size > _ENGINE_CHUNK:
+                raise WireError(f"the engine announced {size:,} bytes at once")
             end = start + _ENGINE_HEADER.size + size
             if len(raw) < end:
                 break

@@ -10,17 +10,22 @@ import secrets
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
+from sandbox.docker.codecs import here
+from sandbox.docker.guest.codecs import MODULES
+
 if TYPE_CHECKING:
     from sandbox.settings import SandboxSettings
 
 HOME: Final = "/tmp/work"  # noqa: S108 - in the container, on its own tmpfs
 _MiB: Final = 1024 * 1024
+_IMAGE: Final = 64 * _MiB
 _CPU_PERIOD: Final = 100_000  # µs
 _INODES: Final = 4096
 _OPEN_FILES: Final = 256
 _GUEST: Final = (
     "wire",
     "tags",
+    "codecs",
     "seccomp",
     "isolation",
     "folder",
@@ -60,6 +65,11 @@ def frame_limit(settings: SandboxSettings) -> int:
     return 2 * settings.value_limit + 64 * 1024
 
 
+def unpacked_limit(settings: SandboxSettings) -> int:
+    """Bytes that arrays, tables and images of one message may take, once they are unpacked: one large image."""
+    return 4 * settings.value_limit + _IMAGE
+
+
 def boot(settings: SandboxSettings) -> bytes:
     """What is written to a new box's stdin.
 
@@ -68,7 +78,11 @@ def boot(settings: SandboxSettings) -> bytes:
     """
     folder = files("sandbox.docker.guest")
     modules = [(name, (folder / f"{name}.py").read_text("utf-8")) for name in _GUEST]
+    late = {name: (folder / f"{name}.py").read_text("utf-8") for name in MODULES}
     guest = {
+        "late": late,
+        "packages": here(),
+        "unpacked_limit": unpacked_limit(settings),
         "home": HOME,
         "heap": settings.memory - max(24 * _MiB, settings.memory // 8),
         "output_limit": settings.output_limit,

@@ -10,13 +10,13 @@ from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.recall import terms
 from dionysus_mcp.recall.embedder import BackgroundEmbedder, embed_missing
 from dionysus_mcp.recall.fusion import fuse, z_scores
+from dionysus_mcp.recall.index import MemoryIndex
 from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.search import Query, Search
-from dionysus_mcp.recall.vectors import VectorCache
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.memories import Memories, NewMemory, add_in, supersede_in
 from dionysus_mcp.store.sqlite import Store
-from dionysus_mcp.store.vectors import Vectors
+from dionysus_mcp.store.vectors import Indexed, Vectors
 
 CORPUS = {
     "queue": "We chose RabbitMQ as our message queue because the operators know how to run it.",
@@ -124,7 +124,7 @@ def test_a_word_is_missing_where_only_memories_beyond_the_hits_hold_it(words, re
 
 def test_types_can_be_wanted_and_unwanted(store, hybrid):
     answer, _ = Memories(store).add(NewMemory("The message queue is RabbitMQ.", memory_type="answer"), limit=1000)
-    embed_missing(_vectors(store), hybrid._embedder.model, 10)
+    embed_missing(_vectors(store), hybrid._embedder.model, 10, terms.Stemmer())
     everything = hybrid.recall(ask("message queue", top_k=20))
     without = hybrid.recall(ask("message queue", top_k=20, admitted=Filter(exclude_types=frozenset({"answer"}))))
     only = hybrid.recall(ask("message queue", top_k=20, admitted=Filter(memory_types=frozenset({"answer"}))))
@@ -142,7 +142,7 @@ def test_a_session_is_recalled_alone_when_asked_for(store, hybrid):
 def test_a_superseded_memory_is_found_no_more(store, hybrid, remembered):
     memories = Memories(store)
     old, _ = memories.add(NewMemory("The queue runs on port 5672.", origin="/f"), limit=1000)
-    embed_missing(_vectors(store), hybrid._embedder.model, 10)
+    embed_missing(_vectors(store), hybrid._embedder.model, 10, terms.Stemmer())
     assert old.id in [hit.id for hit in hybrid.recall(ask("queue port", top_k=20)).hits]
     store.write(lambda connection: supersede_in(connection, store.scope, "/f", set()))
     assert old.id not in [hit.id for hit in hybrid.recall(ask("queue port", top_k=20)).hits]
@@ -152,7 +152,7 @@ def test_what_another_process_stored_is_found_by_meaning_too(settings, hybrid, m
     other = Store(settings)
     stored, _ = Memories(other).add(NewMemory("Our canteen serves noodles on Thursdays."), limit=1000)
     hybrid.recall(ask("anything"))
-    embed_missing(_vectors(other), model, 10)
+    embed_missing(_vectors(other), model, 10, terms.Stemmer())
     other.close()
     hit = hybrid.recall(ask("When is there pasta for lunch?")).hits[0]
     assert hit.id == stored.id
@@ -268,22 +268,26 @@ def test_the_cache_grows_and_finds_the_nearest_exactly(store):
     store.write(lambda connection: add_in(connection, store.scope, new))
     rows = _vectors(store)
     waiting = rows.missing(2000)
-    rows.put([one.seq for one in waiting], vectors, [None] * len(waiting))
-    cache = VectorCache(rows)
-    found = cache.nearest(vectors[1234], Filter(), 5, ())
+    nothing = np.zeros(0, np.uint32)
+    rows.put([Indexed(one.seq, vector, nothing, 0) for one, vector in zip(waiting, vectors, strict=True)])
+    index = MemoryIndex(rows)
+    index.catch_up()
+    found = index.column("seqs", index.nearest(vectors[1234], Filter(), 5))
     expected = np.argsort(-(vectors @ vectors[1234]))[:5]
-    assert sorted(found, key=found.get, reverse=True) == [waiting[place].seq for place in expected]
+    assert sorted(found.tolist()) == sorted(waiting[place].seq for place in expected)
     assert rows.count_missing() == 0
 
 
 def test_vectors_of_another_model_count_as_missing(store, model):
     Memories(store).add(NewMemory("embedded by another model"), limit=100)
     other = Vectors(store, "another-model", 3)
-    other.put([one.seq for one in other.missing(5)], np.ones((1, 3)), [None])
+    other.put([Indexed(one.seq, np.ones(3), np.zeros(0, np.uint32), 0) for one in other.missing(5)])
     mine = _vectors(store)
     assert (other.count_missing(), mine.count_missing()) == (0, 1)
-    assert embed_missing(mine, model, 5) == 1
-    assert len(VectorCache(mine).nearest(np.zeros(384, np.float32), Filter(), 5, ())) == 1
+    assert embed_missing(mine, model, 5, terms.Stemmer()) == 1
+    index = MemoryIndex(mine)
+    index.catch_up()
+    assert len(index.nearest(np.zeros(384, np.float32), Filter(), 5)) == 1
 
 
 def _vectors(store):

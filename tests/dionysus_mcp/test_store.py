@@ -265,5 +265,5 @@ def test_a_store_of_the_first_version_keeps_its_memories_and_gets_vectors_anew(s
         assert [one.content for one in Memories(store).get([kept.id])] == ["Tea is served at four."]
         store.close()
     with contextlib.closing(sqlite3.connect(database_path(settings.url))) as new:
-        assert new.execute("PRAGMA user_version").fetchone() == (2,)
-        assert "spans" in {column[1] for column in new.execute("PRAGMA table_info(vector)")}
+        assert new.execute("PRAGMA user_version").fetchone() == (3,)
+        assert "traits" in {column[1] for column in new.execute("PRAGMA table_info(vector)")}

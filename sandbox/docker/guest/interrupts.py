@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 
 TYPE_CHECKING = False
@@ -16,6 +17,7 @@ class Interrupts:
         self._open = False
         self._came = False
         self._signal, self._number = signal.signal, signal.SIGINT
+        self._ident, self._main = _thread.get_ident, _thread.get_ident()
 
     def install(self) -> None:
         """Take the signal over; code of an earlier step may have put its own handler there."""
@@ -39,12 +41,16 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def pause(self) -> bool:
-        """Hold interrupts back; returns whether they were let through until now."""
+        """Hold interrupts back; returns whether they were let through until now. Other threads never meet one."""
+        if self._ident() != self._main:
+            return False
         was, self._open = self._open, False
         return was
 
     def resume(self, was: bool) -> None:
         """Go on as before `pause`; one that came meanwhile is raised now."""
+        if self._ident() != self._main:
+            return
         self._open = was
         if was and self._came:
             raise KeyboardInterrupt

@@ -1,19 +1,30 @@
-"""All outcomes on the corpus of a test module, asked once."""
+"""All outcomes on a corpus, asked once for all test modules."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.layers.offline.scoring import Outcome, ask_all
 
+Asked = Callable[[str], list[Outcome]]
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("corpus")
+    """Where the memories of the corpora are kept between two minds."""
+    return tmp_path_factory.mktemp("corpora")
 
 
-@pytest.fixture(scope="module")
-def outcomes(request: pytest.FixtureRequest, folder: Path) -> list[Outcome]:
-    return ask_all(request.module.CORPUS, folder)
+@pytest.fixture(scope="session")
+def asked(folder: Path) -> Asked:
+    """The outcomes of all questions of a corpus, with all layers."""
+    return cache(lambda corpus: ask_all(corpus, folder))
+
+
+@pytest.fixture
+def outcomes(request: pytest.FixtureRequest, asked: Asked) -> list[Outcome]:
+    return asked(request.module.CORPUS)

@@ -1,7 +1,8 @@
 """How the offline tier is scored on a corpus: strictly, by what a right answer must contain.
 
 An answerable or conflicting question is right if the run answered and its answer contains every expected string; an
-unanswerable one if the run abstained. Case is ignored, nothing else.
+unanswerable one if the run abstained. A conflicting one asks which of two claims holds, so its answer must say that:
+what holds comes before what it displaced, and the two are not left side by side. Case is ignored, nothing else.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any
 from cognition import Mind, StopReason, Thought
 
 CORPORA = Path(__file__).resolve().parents[2] / "corpora"
+UNSETTLED = "memory disagrees"
+"""How an answer begins to list claims of which it can't say which holds."""
 REMOVABLE = ("perceptual", "conceptual", "abstract", "metacognitive")
 
 
@@ -35,12 +38,21 @@ class Outcome:
         if self.question["kind"] == "unanswerable":
             return self.abstained
         answer = str(self.thought.answer).lower()
-        return not self.abstained and all(text.lower() in answer for text in self.question["expected"])
+        if self.abstained or not all(text.lower() in answer for text in self.question["expected"]):
+            return False
+        return self.question["kind"] != "conflicting" or says_which_holds(self.question, answer)
 
     @property
     def way(self) -> tuple[str, ...]:
         """The layers that made steps, in the order in which they began."""
         return tuple(layer for layer, steps in self.thought.steps.items() if steps)
+
+
+def says_which_holds(question: Mapping[str, Any], answer: str) -> bool:
+    """Whether an answer in lower case presents what is expected as what holds, and not what that displaced."""
+    holds = min(answer.index(text.lower()) for text in question["expected"])
+    displaced = [answer.find(text.lower()) for text in question["superseded"]]
+    return UNSETTLED not in answer and all(place < 0 or holds < place for place in displaced)
 
 
 def questions(corpus: str) -> list[dict[str, Any]]:

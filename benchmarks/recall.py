@@ -1,0 +1,134 @@
+"""Recall quality beside BM25, the embedding alone and reciprocal rank fusion, over one run and one store a collection.
+
+    python benchmarks/recall.py --data FILE
+
+FILE is LoCoMo's JSON (github.com/snap-research/locomo, CC BY-NC 4.0): every turn becomes a memory with its speaker,
+session and date, and a question is answered by the turns named as its evidence. Or a JSON object with `documents`
+(id, text) and `queries` (query, relevant ids). The installed weights were fitted on five of LoCoMo's conversations and
+half of Cranfield's queries, so figures on these flatter them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from dionysus_mcp.recall import keywords, terms
+from dionysus_mcp.recall.embedder import BackgroundEmbedder
+from dionysus_mcp.recall.index import MemoryIndex
+from dionysus_mcp.recall.keywords import Filter
+from dionysus_mcp.recall.search import Query, Search
+from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.memories import NewMemory, add_in, memory
+from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.vectors import Vectors
+
+Question = tuple[str, int, set[str]]
+
+
+def conversation(sample: dict[str, Any]) -> tuple[list[NewMemory], list[Question]]:
+    """Turns of a LoCoMo conversation as memories, and its questions (text, category, evidence) but the adversarial."""
+    told = sample["conversation"]
+    turns = []
+    for number in sorted(int(key.split("_")[1]) for key in told if re.fullmatch(r"session_\d+", key)):
+        when = datetime.strptime(told[f"session_{number}_date_time"] + " +0000", "%I:%M %p on %d %B, %Y %z")
+        for turn in told[f"session_{number}"]:
+            shown = f" [shares {turn['blip_caption']}]" if turn.get("blip_caption") else ""
+            text, origin = turn["text"].strip() + shown, {"id": turn["dia_id"]}
+            said = {"speaker": turn["speaker"], "session_id": f"session_{number}", "occurred_at": when}
+            turns.append(NewMemory(text, metadata=origin, **said))
+    known = {turn.metadata["id"] for turn in turns}
+    questions = []
+    for asked in sample["qa"]:
+        named = re.findall(r"D:?(\d+):(\d+)", " ".join(asked.get("evidence", [])))
+        evidence = {f"D{int(session)}:{int(turn)}" for session, turn in named} & known
+        if asked["category"] != 5 and evidence:
+            questions.append((asked["question"], asked["category"], evidence))
+    return turns, questions
+
+
+def collections(path: Path) -> list[tuple[list[NewMemory], list[Question]]]:
+    """Memories and questions of a file."""
+    held = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(held, list):
+        return [conversation(sample) for sample in held]
+    texts = [(one["id"], one["text"] or one.get("title") or "-") for one in held["documents"]]
+    documents = [NewMemory(text, memory_type="document", metadata={"id": key}) for key, text in texts]
+    return [(documents, [(one["query"], 0, set(one["relevant"])) for one in held["queries"]])]
+
+
+def ranked(memories: list[NewMemory], questions: list[Question], folder: Path) -> list[tuple[int, set[str], dict]]:
+    """Ids in the order of each method, by question."""
+    settings = MemorySettings(url=f"sqlite:///{folder / 'memory.db'}", embedder_threads=1)
+    store = Store(settings)
+    store.write(lambda connection: add_in(connection, store.scope, memories))
+    embedder = BackgroundEmbedder(store, settings)
+    embedder.start()
+    embedder.wait(60)
+    while embedder.pending():
+        time.sleep(0.2)
+    model, stemmer, search = embedder.model, terms.Stemmer(), Search(store, embedder)
+    assert model is not None, embedder.detail
+    index = MemoryIndex(Vectors(store, model.model_id, model.dimension))
+    index.catch_up()
+    found = []
+    with store.read() as connection:
+        ids = {row.seq: row.metadata["id"] for row in connection.execute(select(memory.c.seq, memory.c.metadata))}
+        for text, category, evidence in questions:
+            weighed = terms.weigh(connection, stemmer, terms.words(text))
+            words = list(keywords.matches(connection, store.scope, weighed, Filter(), 100))
+            query = model.embed([text])[0]
+            near = index.nearest(query, Filter(), 100)
+            near = near[(-(index.matrix.rows(near) @ query)).argsort()]
+            meaning = index.column("seqs", near).tolist()
+            orders = {"BM25": words, "embedding": meaning, "rank fusion": fused(words, meaning)}
+            by_id = {name: [ids[seq] for seq in order[:10]] for name, order in orders.items()}
+            by_id["recall"] = [hit.metadata["id"] for hit in search.recall(Query(text, 10, 10**6)).hits]
+            found.append((category, evidence, by_id))
+    search.close()
+    embedder.close()
+    store.close()
+    return found
+
+
+def fused(*orders: list[int]) -> list[int]:
+    """Reciprocal rank fusion with k = 60 (Cormack et al. 2009)."""
+    scores: dict[int, float] = {}
+    for order in orders:
+        for rank, seq in enumerate(order):
+            scores[seq] = scores.get(seq, 0.0) + 1 / (61 + rank)
+    return sorted(scores, key=lambda seq: -scores[seq])
+
+
+def main() -> None:
+    """Print R@5, R@10 and MRR (of the first ten) by category and method."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    rows = []
+    for memories, questions in collections(parser.parse_args().data):
+        with tempfile.TemporaryDirectory() as folder:
+            rows += ranked(memories, questions, Path(folder))
+    for category in [None, *sorted({row[0] for row in rows})]:
+        chosen = [row for row in rows if category in (None, row[0])]
+        print(f"{'all' if category is None else f'category {category}'}: {len(chosen)} questions")
+        for method in ("BM25", "embedding", "rank fusion", "recall"):
+            places = [[key in row[1] for key in row[2][method]] for row in chosen]
+            five, ten = (
+                statistics.mean(sum(hits[:cut]) / len(row[1]) for hits, row in zip(places, chosen, strict=True))
+                for cut in (5, 10)
+            )
+            first = statistics.mean(1 / (hits.index(True) + 1) if True in hits else 0.0 for hits in places)
+            print(f"  {method:12s} R@5 {five:.3f}  R@10 {ten:.3f}  MRR {first:.3f}")
+
+
+if __name__ == "__main__":
+    main()
