@@ -35,6 +35,7 @@ class EventKind(StrEnum):
     TOOL_DECISION = "tool_decision"
     TOOL_RESULT = "tool_result"
     MEMORY_HITS = "memory_hits"
+    PREDICTION = "prediction"
     FALLBACK = "fallback"
     RETRY = "retry"
     SHARE_SPENT = "share_spent"

@@ -33,7 +33,7 @@ def until(look, seconds=30.0):
 def speaking(make_mind, home):
     """A run whose manager speaks for seconds, and the store of its trace."""
     layers = {"perceptual": {"enabled": False}}
-    with OpenAIServer(lambda _: Say(ANSWER, chunk_pause=0.5)) as server:
+    with OpenAIServer(lambda _: Say(ANSWER, chunk_pause=1.2)) as server:
         with make_mind(layers=layers, **served_by(server.url)) as mind:
             _ = mind.layers
             yield mind.start("Speak", budget={"steps": 40, "tokens": 1_000_000}, deadline=100), home / "trace.db"
@@ -100,7 +100,8 @@ def test_the_dashboard_shows_a_running_task_as_it_goes(speaking, chromium_path, 
         expect(page.locator("#doing")).to_contain_text("slowly", timeout=20_000)
         expect(page.locator("dt", has_text="Steps left")).to_be_visible()
         first = page.locator("#doing").inner_text()
-        page.wait_for_function("(before) => document.querySelector('#doing')?.innerText !== before", arg=first)
+        changed = "(before) => ![before, undefined].includes(document.querySelector('#doing')?.innerText)"
+        page.wait_for_function(changed, arg=first)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         if shots := os.environ.get("SCREENSHOTS"):
             page.screenshot(path=f"{shots}/live-{width}.png", full_page=True)
