@@ -22,11 +22,12 @@ from typing import Any
 # Python puts a script's own folder first, where this file would be taken for the package that it measures.
 sys.path = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
 
-from sandbox import DockerBackend, SandboxSettings  # noqa: E402
+from sandbox import DockerBackend, JavaScriptSandbox, SandboxSettings  # noqa: E402
 from sandbox.docker.detect import connect  # noqa: E402
 from sandbox.docker.launch import host_config  # noqa: E402
 
 CODE = "print(1 + 1)"
+JAVASCRIPT = "console.log(1 + 1)"
 _WARM_TIME = 2.0  # seconds in which a box that was taken from the pool is surely replaced
 
 
@@ -42,12 +43,17 @@ def main() -> None:
         backend = DockerBackend(settings)
         pool = DockerBackend(SandboxSettings(warm=1))
         try:
-            found = steps(backend, api, options.steps) | starts(backend, pool, api, options.starts)
+            found = (
+                steps(backend, api, options.steps)
+                | javascript(backend, api, options.steps)
+                | starts(backend, pool, api, options.starts)
+            )
         finally:
             backend.close()
             pool.close()
     figures = found | {
         "docker_exec_per_step": found["docker_exec"] / found["step"],
+        "docker_exec_node_per_step": found["docker_exec_node"] / found["javascript_step"],
         "call_per_step": found["step_with_a_host_call"] / found["step"],
         "docker_run_per_cold_start": found["docker_run"] / found["cold_start"],
     }
@@ -70,7 +76,24 @@ def steps(backend: DockerBackend, api: Any, count: int) -> dict[str, float]:
             return {
                 "step": _median(lambda: box(CODE), count),
                 "step_with_a_host_call": _median(lambda: box("answer()"), count),
-                "docker_exec": _median(lambda: _exec(api, other), max(5, count // 20)),
+                "docker_exec": _median(lambda: _exec(api, other, ["python3", "-c", CODE]), max(5, count // 20)),
+            }
+    finally:
+        api.remove_container(other, force=True)
+
+
+def javascript(backend: DockerBackend, api: Any, count: int) -> dict[str, float]:
+    """Medians of the same in JavaScript, and of the start of a Node in a new container."""
+    other = _container(backend, api, ["sleep", "600"])
+    api.start(other)
+    try:
+        with JavaScriptSandbox(backend=backend) as box:
+            box.send_tools({"answer": lambda: 42})
+            return {
+                "javascript_start": _timed(lambda: box(JAVASCRIPT)),
+                "javascript_step": _median(lambda: box(JAVASCRIPT), count),
+                "javascript_step_with_a_call": _median(lambda: box("await tools.answer()"), count),
+                "docker_exec_node": _median(lambda: _exec(api, other, ["node", "-e", JAVASCRIPT]), max(5, count // 20)),
             }
     finally:
         api.remove_container(other, force=True)
@@ -113,8 +136,8 @@ def _container(backend: DockerBackend, api: Any, command: list[str]) -> str:
     return str(created["Id"])
 
 
-def _exec(api: Any, container: str) -> None:
-    asked = api.exec_create(container, ["python3", "-c", CODE])
+def _exec(api: Any, container: str, command: list[str]) -> None:
+    asked = api.exec_create(container, command)
     if api.exec_start(asked["Id"]).strip() != b"2":
         raise SystemExit("the other side did not run")
 
