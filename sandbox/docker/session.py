@@ -403,9 +403,3 @@ class DockerSandbox(Sandbox):
 
     def _never(self) -> Box:
         raise SandboxClosed("this sandbox was closed while its code ran")
-
-    def _never(self) -> Box:
-        raise SandboxClosed("this sandbox was closed while its code ran")
-
-    def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
-        return LimitExceeded.of_time(self.limits.step_timeout, state_lost=state_lost)

@@ -81,7 +81,7 @@ class Supervisor:
         self._program: dict[str, Any] | None = None
         self._unsaid: tuple[int, bytes] | None = None  # what the host hears once the worker has greeted
         self._hasty_until = self._given_up = 0.0
-        self._patience = float(settings["patience"])  # seconds that a step may take
+        self._step_time = float(settings["patience"])  # seconds that a step may take
         self._unseen = 0  # LOSTs that the host has not read yet
         self._tunnel = Tunnel(lambda part: self._queue(NETWORK, part)) if settings["network"] else None
         self._start_worker()
@@ -162,7 +162,7 @@ class Supervisor:
             self._tunnel.from_host(payload)
             self._flush()
         elif kind == PATIENCE:
-            self._patience = float(payload)
+            self._step_time = float(payload)
         elif kind == SEEN:
             self._unseen -= 1
         else:
@@ -189,7 +189,7 @@ class Supervisor:
         self._inward += frame(kind, payload)
         self._push()
         self._running, self._hasty_until = True, time.monotonic() + _HASTE
-        self._given_up = time.monotonic() + self._patience + _SILENCE
+        self._given_up = time.monotonic() + self._step_time + _SILENCE
         _signal_all(signal.SIGCONT)
 
     # From the worker. Every byte may be forged by the code that runs in it.
