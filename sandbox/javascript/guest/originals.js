@@ -15,6 +15,18 @@ const NAMES = [
   'Uint8Array', 'Buffer', 'JSON', 'Math', 'Reflect', 'Atomics', 'console',
 ];
 
+// What values and errors are put into words with.
+const OURS = [
+  Object.prototype,
+  Array.prototype,
+  String.prototype,
+  RegExp.prototype,
+  Map.prototype,
+  Buffer,
+  Buffer.prototype,
+  getPrototypeOf([][Symbol.iterator]()),
+];
+
 function hidden() {
   const step = async () => {};
   const generator = function* () {};
@@ -60,6 +72,7 @@ class Originals {
       if (typeof found === 'function' && found.prototype) this.objects.push(photographed(found.prototype));
     }
     for (const found of hidden()) this.objects.push(photographed(found));
+    this.ours = this.objects.filter(({ object }) => OURS.includes(object));
     this.objects.push({ __proto__: null, object: globalThis, properties: [], prototype: getPrototypeOf(globalThis) });
     this.globals = photographed(globalThis).properties;
     this.kept = [Object.prototype, process].map((object) => ({ __proto__: null, object, keys: new Set(ownKeys(object)) }));
@@ -82,19 +95,35 @@ class Originals {
 
   // Put back what was changed. Returns whether all of it could be.
   restore(declared) {
-    let whole = isExtensible(globalThis);
-    for (let place = 0; place < this.objects.length; place++) {
-      const { object, properties, prototype } = this.objects[place];
-      for (let at = 0; at < properties.length; at++) whole = restored(object, properties[at]) && whole;
-      if (getPrototypeOf(object) !== prototype) whole = setPrototypeOf(object, prototype) && whole;
-    }
+    let whole = isExtensible(globalThis) && allRestored(this.objects);
     for (let at = 0; at < this.globals.length; at++) {
       const property = this.globals[at];
       if (!apply(has, declared, [property.key])) whole = restored(globalThis, property) && whole;
     }
+    return this.withoutAdditions() && whole;
+  }
+
+  // The same within a step, for what our own code needs to tell how it ended.
+  restoreOurs() {
+    const whole = allRestored(this.ours);
+    return this.withoutAdditions() && whole;
+  }
+
+  withoutAdditions() {
+    let whole = true;
     for (let at = 0; at < this.kept.length; at++) whole = withoutAdditions(this.kept[at]) && whole;
     return whole;
   }
+}
+
+function allRestored(objects) {
+  let whole = true;
+  for (let place = 0; place < objects.length; place++) {
+    const { object, properties, prototype } = objects[place];
+    for (let at = 0; at < properties.length; at++) whole = restored(object, properties[at]) && whole;
+    if (getPrototypeOf(object) !== prototype) whole = setPrototypeOf(object, prototype) && whole;
+  }
+  return whole;
 }
 
 // Take off what was added to all objects, and what hides methods of `process`.

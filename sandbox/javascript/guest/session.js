@@ -159,7 +159,7 @@ class Session {
   }
 
   restoreForOurselves() {
-    if (!this.originals.restore(this.declared)) channel.giveUp();
+    if (!this.originals.restoreOurs()) channel.giveUp();
   }
 
   // The ends of a step
