@@ -22,12 +22,13 @@ from typing import Any
 # Python puts a script's own folder first, where this file would be taken for the package that it measures.
 sys.path = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
 
-from sandbox import DockerBackend, SandboxSettings  # noqa: E402
+from sandbox import DockerBackend, JavaScriptSandbox, SandboxSettings  # noqa: E402
 from sandbox.docker.detect import connect  # noqa: E402
 from sandbox.docker.launch import host_config  # noqa: E402
 
 CODE = "print(1 + 1)"
 _ROUND = 20  # steps of ours for one `docker exec`
+JAVASCRIPT = "console.log(1 + 1)"
 _WARM_TIME = 2.0  # seconds in which a box that was taken from the pool is surely replaced
 
 
@@ -43,12 +44,17 @@ def main() -> None:
         backend = DockerBackend(settings)
         pool = DockerBackend(SandboxSettings(warm=1))
         try:
-            found = steps(backend, api, options.steps) | starts(backend, pool, api, options.starts)
+            found = (
+                steps(backend, api, options.steps)
+                | javascript(backend, api, options.steps)
+                | starts(backend, pool, api, options.starts)
+            )
         finally:
             backend.close()
             pool.close()
     figures = found | {
         "docker_exec_per_step": found["docker_exec"] / found["step"],
+        "docker_exec_node_per_step": found["docker_exec_node"] / found["javascript_step"],
         "call_per_step": found["step_with_a_host_call"] / found["step"],
         "docker_run_per_cold_start": found["docker_run"] / found["cold_start"],
     }
@@ -74,11 +80,28 @@ def steps(backend: DockerBackend, api: Any, count: int) -> dict[str, float]:
             for _ in range(max(5, count // _ROUND)):  # by turns, as other work on the machine comes and goes
                 step += [_timed(lambda: box(CODE)) for _ in range(_ROUND)]
                 call += [_timed(lambda: box("answer()")) for _ in range(_ROUND)]
-                theirs.append(_timed(lambda: _exec(api, other)))
+                theirs.append(_timed(lambda: _exec(api, other, ["python3", "-c", CODE])))
             return {
                 "step": statistics.median(step),
                 "step_with_a_host_call": statistics.median(call),
                 "docker_exec": statistics.median(theirs),
+            }
+    finally:
+        api.remove_container(other, force=True)
+
+
+def javascript(backend: DockerBackend, api: Any, count: int) -> dict[str, float]:
+    """Medians of the same in JavaScript, and of the start of a Node in a new container."""
+    other = _container(backend, api, ["sleep", "600"])
+    api.start(other)
+    try:
+        with JavaScriptSandbox(backend=backend) as box:
+            box.send_tools({"answer": lambda: 42})
+            return {
+                "javascript_start": _timed(lambda: box(JAVASCRIPT)),
+                "javascript_step": _median(lambda: box(JAVASCRIPT), count),
+                "javascript_step_with_a_call": _median(lambda: box("await tools.answer()"), count),
+                "docker_exec_node": _median(lambda: _exec(api, other, ["node", "-e", JAVASCRIPT]), max(5, count // 20)),
             }
     finally:
         api.remove_container(other, force=True)
@@ -121,10 +144,14 @@ def _container(backend: DockerBackend, api: Any, command: list[str]) -> str:
     return str(created["Id"])
 
 
-def _exec(api: Any, container: str) -> None:
-    asked = api.exec_create(container, ["python3", "-c", CODE])
+def _exec(api: Any, container: str, command: list[str]) -> None:
+    asked = api.exec_create(container, command)
     if api.exec_start(asked["Id"]).strip() != b"2":
         raise SystemExit("the other side did not run")
+
+
+def _median(action: Callable[[], Any], count: int) -> float:
+    return statistics.median(_timed(action) for _ in range(count))
 
 
 def _timed(action: Callable[[], Any]) -> float:

@@ -14,6 +14,7 @@ class Kind(StrEnum):
     """What a span of ours stands for."""
 
     RUN = "run"
+    ATTEMPT = "attempt"
     LAYER = "layer"
     PLAN = "plan"
     STEP = "step"
@@ -31,6 +32,8 @@ RUN_ID: Final = "dionysus.run.id"
 LAYER: Final = "dionysus.layer"
 LAYER_PATH: Final = "dionysus.layer.path"
 TIER: Final = "dionysus.tier"
+ATTEMPT: Final = "dionysus.attempt.number"
+ATTEMPTS: Final = "dionysus.attempt.max"
 STEP_NUMBER: Final = "dionysus.step.number"
 STEP_MAX: Final = "dionysus.step.max"
 STEP_CLOSING: Final = "dionysus.step.closing"
@@ -126,6 +129,7 @@ CONTENT_PREFIXES: Final = (
 
 _OPENINFERENCE: Final[Mapping[Kind, str]] = {
     Kind.RUN: "CHAIN",
+    Kind.ATTEMPT: "CHAIN",
     Kind.LAYER: "AGENT",
     Kind.PLAN: "CHAIN",
     Kind.STEP: "CHAIN",

@@ -96,7 +96,13 @@ class PlainView:
         """Write the event's line."""
         if event.kind not in self._SHOWN:
             return
-        what = {"layer_started": "begins", "layer_ended": "ends", "fallback": "falls back", "plan": "plans"}
+        what = {
+            "layer_started": "begins",
+            "layer_ended": "ends",
+            "fallback": "falls back",
+            "plan": "plans",
+            "retry": "retries",
+        }
         step = f"{event.detail.get('step', 'closing')}/{event.detail.get('of', '')}".rstrip("/")
         place = f"{'/'.join(event.path)} {what.get(event.kind, step)}"
         notice(f"[{event.at - self._began:6.1f} s] {place}: {one_line(event.summary, 120)}")

@@ -12,10 +12,13 @@ from sqlalchemy import Connection, Row, func, select
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.recall import keywords, passages, terms, weights
-from dionysus_mcp.recall.features import Asked, features
+from dionysus_mcp.recall.asked import Asked
+from dionysus_mcp.recall.candidates import CANDIDATES, candidates
+from dionysus_mcp.recall.features import features
 from dionysus_mcp.recall.fusion import fuse
 from dionysus_mcp.recall.index import NOBODY, MemoryIndex
 from dionysus_mcp.recall.keywords import Filter
+from dionysus_mcp.recall.moments import moments
 from dionysus_mcp.recall.persons import Persons, persons
 from dionysus_mcp.recall.views import number_of
 from dionysus_mcp.records import Hit, Recall
@@ -28,8 +31,6 @@ if TYPE_CHECKING:
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
     from dionysus_mcp.store.sqlite import Store
 
-CANDIDATES = 100
-"""From each of words and meaning."""
 MAX_QUERY = 10_000
 CHARACTERS_PER_TOKEN = 4
 _TOKENS_AROUND_A_HIT = 40
@@ -81,7 +82,7 @@ class Search:
                 scores, near = fuse(by_words, None), None
             else:
                 seqs, found, near = self._described(connection, model, index, query, wanted, by_words, total)
-                scores = self._scored(seqs, found, by_words)
+                scores = self._scored(index, seqs, found, by_words)
             hits, left_out = self._hits(connection, query, scores, near)
             missing = _missing(connection, weighed, query.text, total, [seq for seq, _ in hits])
         return Recall(
@@ -119,25 +120,26 @@ class Search:
             said = persons(query.text, index.names if index.is_told else {})
             embedded = dict(zip(said.texts, model.embed(said.texts), strict=True))
             both = np.stack([embedded[said.as_i], embedded[said.as_you]])
-            nearest = index.nearest(both.sum(axis=0), query.admitted, CANDIDATES)
-            worded = index.places(list(by_words))
-            places = np.unique(np.concatenate([nearest, worded[worded != NOBODY]]).astype(np.int64))
+            asked = _asked(said, both, wanted, total, self._stemmer)
+            places = candidates(index, asked, query.admitted, list(by_words))
             seqs = index.column("seqs", places)
             pieces = index.vectors.passages(connection, seqs.tolist())
             place_of = dict(zip(seqs.tolist(), places.tolist(), strict=True))
             closest = {place_of[seq]: (one.vectors @ both.T).max(axis=0) for seq, one in pieces.items()}
-            asked = _asked(said, both, wanted, total, self._stemmer)
             found = features(index, asked, places, closest) if len(places) else {}
             shown = index.matrix.rows(places) @ both[0]
         near = _Near(both[0], dict(zip(seqs.tolist(), map(float, shown), strict=True)), pieces)
         return seqs.tolist(), found, near
 
-    def _scored(self, seqs: list[int], found: dict[str, Any], by_words: dict[int, float]) -> dict[int, float]:
-        kind = "told" if self._index is not None and self._index.is_told else "written"
+    def _scored(
+        self, index: MemoryIndex, seqs: list[int], found: dict[str, Any], by_words: dict[int, float]
+    ) -> dict[int, float]:
+        kind = "told" if index.is_told else "written"
         scores = dict(zip(seqs, map(float, weights.score(found, self._weights[kind])), strict=True)) if seqs else {}
         # What has no vector yet is known by its words alone; among those it stands where it stands.
-        late = {seq: value for seq, value in fuse(by_words, None).items() if seq not in scores}
-        return scores | late
+        places = index.places(list(by_words)).tolist()
+        late = {seq for seq, place in zip(by_words, places, strict=True) if place == NOBODY}
+        return scores | {seq: value for seq, value in fuse(by_words, None).items() if seq in late}
 
     def _hits(
         self, connection: Connection, query: Query, scores: dict[int, float], near: _Near | None
@@ -183,7 +185,7 @@ def _asked(said: Persons, both: Any, wanted: Sequence[terms.Term], total: int, s
         for term in kept
     ]
     times, numbers = (pattern.search(said.asked) is not None for pattern in (_WHEN, _HOW_MANY))
-    return Asked(both, weighed, said.speakers, times, numbers)
+    return Asked(both, weighed, said.speakers, moments(said.asked), times, numbers)
 
 
 def _missing(

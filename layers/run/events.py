@@ -36,6 +36,7 @@ class EventKind(StrEnum):
     TOOL_RESULT = "tool_result"
     MEMORY_HITS = "memory_hits"
     FALLBACK = "fallback"
+    RETRY = "retry"
     SHARE_SPENT = "share_spent"
     LAYER_ENDED = "layer_ended"
     ANSWER = "answer"
@@ -82,12 +83,20 @@ class Events:
         run_id: the run's id.
         keep: most events that are kept.
         left: tells what may still be spent.
+        hide: takes secrets out of what an event says.
     """
 
-    def __init__(self, run_id: str, keep: int = 10_000, left: Callable[[], Budget | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        keep: int = 10_000,
+        left: Callable[[], Budget | None] = lambda: None,
+        hide: Callable[[Any], Any] = lambda said: said,
+    ) -> None:
         self.run_id = run_id
         self._keep = keep
         self._left = left
+        self._hide = hide
         self._condition = threading.Condition()
         self._events: list[Event] = []
         self._published = 0
@@ -96,6 +105,7 @@ class Events:
 
     def publish(self, kind: EventKind, path: tuple[str, ...], summary: str, **detail: Any) -> None:
         """Append an event; never blocks on a consumer."""
+        summary, detail = self._hide(summary), self._hide(detail)
         left = None if kind is EventKind.TOKEN else self._left()
         with self._condition:
             if self._closed:

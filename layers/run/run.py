@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from layers.run.events import EventKind, Events
 from layers.run.ledger import Budget, Ledger
-from observability import Kind, conventions, inherited, span
+from observability import Kind, Secrets, conventions, inherited, span
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
@@ -45,14 +45,24 @@ class Run:
         budget: what it may spend.
         lifeline: its deadline and stop event.
         tracer: where its spans go.
+        secrets: what no prompt, tool, event or error may tell.
     """
 
-    def __init__(self, run_id: str, session_id: str, budget: Budget, lifeline: Lifeline, tracer: Tracer) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        session_id: str,
+        budget: Budget,
+        lifeline: Lifeline,
+        tracer: Tracer,
+        secrets: Secrets | None = None,
+    ) -> None:
         self.id = run_id
         self.session_id = session_id
         self.ledger = Ledger(budget)
         self.lifeline = lifeline
-        self.events = Events(run_id, left=self.left)
+        self.secrets = secrets or Secrets()
+        self.events = Events(run_id, left=self.left, hide=self.secrets.hide_in)
         self.tracer = tracer
         self.trail = Trail()
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from layers.run.run import Node
     from layers.tiers.base import ChatModel, ChatReply
     from layers.tiers.meter import Meter
+    from observability import Secrets
 
 
 class TierModel(Model):
@@ -56,6 +57,7 @@ class TierModel(Model):
         """
         node = self._node
         node.run.lifeline.check()
+        messages = [_without_secrets(message, node.run.secrets) for message in messages]
         request = ChatRequest(
             messages, tuple(stop_sequences or ()), tuple(tools_to_call_from or ()), response_format, self._on_token
         )
@@ -120,6 +122,12 @@ def _describe_broken_off(opened: Span, meter: Meter) -> None:
         opened.set_attributes(_counts(used.input_tokens, used.output_tokens))
         if used.usd is not None:
             opened.set_attribute(conventions.COST, used.usd)
+
+
+def _without_secrets(message: ChatMessage, secrets: Secrets) -> ChatMessage:
+    """Return a message as it may leave this machine; smolagents keeps the one it made."""
+    content = secrets.hide_in(message.content)
+    return message if content == message.content else replace(message, content=content)
 
 
 def _describe(opened: Span, reply: ChatReply) -> None:

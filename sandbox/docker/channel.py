@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.docker.guest.wire import LOST, NETWORK, SEEN, Frames, frame
+from sandbox.docker.guest.wire import LOST, NETWORK, SEEN, Frames, WireError, frame
 
 if TYPE_CHECKING:
     from sandbox.docker.tunnel import Tunnel
@@ -21,6 +21,7 @@ _STDOUT: Final = 1
 _TICK: Final = 0.05  # seconds after which a reader looks up from an empty stream
 _SEND_TIMEOUT: Final = 20.0  # seconds an engine may take no byte from us
 _CHUNK: Final = 1 << 18
+_ENGINE_CHUNK: Final = 1 << 24  # bytes; engines send at most some ten thousand at a time
 _COMPLAINT: Final = 4000  # bytes of stderr that are kept, for diagnosis
 
 
@@ -160,6 +161,8 @@ class Channel:
         start = 0
         while len(raw) - start >= _ENGINE_HEADER.size:
             source, size = _ENGINE_HEADER.unpack_from(raw, start)
+            if size > _ENGINE_CHUNK:
+                raise WireError(f"the engine announced {size:,} bytes at once")
             end = start + _ENGINE_HEADER.size + size
             if len(raw) < end:
                 break

@@ -23,7 +23,7 @@ _IMAGE: Final = 64 * _MiB
 _CPU_PERIOD: Final = 100_000  # µs
 _INODES: Final = 4096
 _OPEN_FILES: Final = 256
-_SILENCE: Final = 10.0  # seconds after the end of a step's time in which its host must have done something about it
+_SILENCE: Final = 3600.0  # seconds after a step's usual time in which its host must have said something
 _GUEST: Final = (
     "wire",
     "tags",

@@ -33,7 +33,7 @@ from sandbox.docker.guest.wire import (
     WireError,
 )
 from sandbox.docker.launch import unpacked_limit
-from sandbox.docker.messages import code_error, keep, read, written
+from sandbox.docker.messages import NOTHING_SAID, REASONS, code_error, keep, read, text_of, written
 from sandbox.docker.shelf import Shelf
 from sandbox.docker.tunnel import Tunnel
 from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost, ValueRefused
@@ -51,16 +51,7 @@ if TYPE_CHECKING:
     from sandbox.docker.box import Box
     from sandbox.printed import Printed
 
-_REASONS: Final = {
-    "memory": "MemoryError: the code used more memory than its sandbox has",
-    "ended": "the process that ran the code ended",
-    "broken": "the process that ran the code was broken by it",
-    "forged": "the code interfered with the sandbox's own channel",
-    "unwinding": "the code went on after its final answer",
-    "killed": "the process that ran the code was ended",
-}
 _UNWOUND: Final = 3.0  # seconds to hear that a step has left its loops after a final answer; the guest gives it one
-_NOTHING_SAID: Final = b"{}"  # of why a worker is gone
 
 
 class DockerSandbox(Sandbox):
@@ -112,6 +103,7 @@ class DockerSandbox(Sandbox):
         self._shelf = Shelf(self._files, self.limits, self._aside)
         self._tool_names_sent: list[str] | None = None
         self._unwinding: str | None = None
+        self._step_timeout = settings.step_timeout  # seconds
         self._printed: Printed | None = None
         self._loss: bytes | None = None
         self._proxy = Proxy(AllowList(settings.network), NetworkLimits(total=settings.network_total))
@@ -156,13 +148,13 @@ class DockerSandbox(Sandbox):
                 yield self._box
             except WireError as error:
                 self._drop_box()
-                self._loss = _NOTHING_SAID
+                self._loss = NOTHING_SAID
                 raise SandboxError(f"the sandbox's files can't be reached: {error}") from None
             except ChannelClosedError as closed:
                 self._check_open()
                 if self._printed is None:  # a step that runs finds out by itself, and why
                     self._drop_box()
-                    self._loss = _NOTHING_SAID
+                    self._loss = NOTHING_SAID
                 raise SandboxError(f"the sandbox's files can't be reached: {closed}") from None
 
     def _execute(self, code: str, printed: Printed) -> Outcome:
@@ -173,7 +165,7 @@ class DockerSandbox(Sandbox):
             return self._follow(box, step, printed)
         except WireError as error:
             self._drop_box()
-            raise SessionLost(f"{_REASONS['forged']} ({error})") from None
+            raise SessionLost(f"{REASONS['forged']} ({error})") from None
         except ChannelClosedError as closed:
             raise self._gone(closed) from None
         finally:
@@ -202,10 +194,14 @@ class DockerSandbox(Sandbox):
                 self._check_open()
             self._forget()
             self._shelf.fill(box)
+            self._adopt(box)
         if self._loss is not None:
             self._loss = None
             printed.write(f"(note: {STATE_LOST}.)\n")
         return self._box or self._never()
+
+    def _adopt(self, box: Box) -> None:
+        """Make a fresh box ready for the first step; its worker is a Python already."""
 
     def _settle(self, watch: Callable[[], None]) -> None:
         """Wait until the code of the step before has let go of its final answer; a box that goes on is dropped.
@@ -220,14 +216,14 @@ class DockerSandbox(Sandbox):
                 watch()
         except WireError:
             self._drop_box()
-            self._loss = _NOTHING_SAID
+            self._loss = NOTHING_SAID
 
     def _has_ended(self, box: Box, step: str, until: float) -> bool:
         """Whether the next frame is the end of a step whose final answer is known; what it printed since is dropped."""
         received = box.channel.receive()
         if received is None or received[0] in (PRINTED, DROPPED):
             if time.monotonic() >= until:
-                raise WireError(_REASONS["unwinding"])
+                raise WireError(REASONS["unwinding"])
             return False
         kind, payload = received
         if kind == LOST:
@@ -248,7 +244,7 @@ class DockerSandbox(Sandbox):
         step = secrets.token_hex(8)
         message: dict[str, Any] = {"id": step, "code": code.encode("utf-8", "replace").decode()}
         if self._unsent:
-            message["variables"] = {name: tagged(value) for name, value in self._unsent.items()}
+            message["variables"] = {name: self._tagged(value) for name, value in self._unsent.items()}
         names = list(self._tools)
         if names != self._tool_names_sent:
             message["tools"] = names
@@ -262,7 +258,7 @@ class DockerSandbox(Sandbox):
         self._tool_names_sent = None
 
     def _follow(self, box: Box, step: str, printed: Printed) -> Outcome:
-        clock, calls = StepClock(self.limits.step_timeout), 0
+        clock, calls = StepClock(self._step_timeout), 0
         while True:
             received = box.channel.receive()
             if received is None:
@@ -317,7 +313,7 @@ class DockerSandbox(Sandbox):
             if name == FINAL_ANSWER:
                 self._end_step(box, step)
                 return Outcome(result, is_final=True)
-            answer: dict[str, Any] = {"value": tagged(plain(result, self.limits, reduce=self._reduce))}
+            answer: dict[str, Any] = {"value": self._tagged(plain(result, self.limits, reduce=self._reduce))}
         except TagError as error:
             raise WireError(str(error)) from None
         except (ChannelClosedError, WireError):
@@ -325,15 +321,23 @@ class DockerSandbox(Sandbox):
         except Exception as error:  # noqa: BLE001 - whatever a tool raises becomes an error in the code that called it
             kind, text = raised_in_code(error)
             answer = {"error": {"type": kind, "message": text}}
-        box.channel.send(ANSWER, written({"call": call["call"], **answer}))
+        self._reply(box, ANSWER, {"call": call["call"], **answer})
         return None
+
+    def _tagged(self, value: Any) -> Any:
+        return tagged(value)
 
     def _received(self, value: Any) -> Any:
         return codecs.received(value, self.limits.value_depth, self._unpacked_limit)
 
-    def _end_step(self, box: Box, step: str) -> None:
+    def _reply(self, box: Box, kind: int, message: dict[str, Any]) -> bool:
+        """Answer the worker's call, unless that worker is known to be gone: a fresh one asked for nothing."""
         if self._loss is None:
-            box.channel.send(END, b"{}")
+            box.channel.send(kind, written(message))
+        return self._loss is None
+
+    def _end_step(self, box: Box, step: str) -> None:
+        if self._reply(box, END, {}):
             self._unwinding = step
 
     def _check_worker(self, clock: StepClock) -> None:
@@ -341,8 +345,6 @@ class DockerSandbox(Sandbox):
         if self._loss is not None:
             loss, self._loss = self._loss, None
             raise self._lost(loss, clock)
-
-    # The ends of a step
 
     def _ended(self, kind: int, payload: bytes, step: str, clock: StepClock) -> Outcome:
         if kind == LOST:
@@ -369,10 +371,10 @@ class DockerSandbox(Sandbox):
 
     def _lost(self, payload: bytes, clock: StepClock) -> LimitExceeded:
         self._forget()
-        reason = str(read(payload).get("reason"))
+        reason = text_of(read(payload), "reason")
         if clock.rung is not Rung.RUNNING and reason != "memory":
             return self._out_of_time(state_lost=True)
-        return SessionLost(_REASONS.get(reason, _REASONS["ended"]))
+        return SessionLost(REASONS.get(reason, REASONS["ended"]))
 
     def _gone(self, closed: ChannelClosedError) -> Exception:
         """The stream is closed: by us, by the end of the container, or by the end of the engine."""
@@ -390,8 +392,8 @@ class DockerSandbox(Sandbox):
         if box is not None:
             self._boxes.give_back(box)
 
+    def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
+        return LimitExceeded.of_time(self._step_timeout, state_lost=state_lost)
+
     def _never(self) -> Box:
         raise SandboxClosed("this sandbox was closed while its code ran")
-
-    def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
-        return LimitExceeded.of_time(self.limits.step_timeout, state_lost=state_lost)

@@ -353,11 +353,11 @@ async def _say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reque
     if not request.body.get("stream") or not say.streams:
         return await _send(writer, 200, json.dumps(_completion(request, say)))
     writer.write(_head(200, None))
-    for event in _events(request, say):
+    for number, event in enumerate(_events(request, say)):
         line = f"data: {event}\n\n".encode()
         writer.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
         await writer.drain()
-        await _silence(reader, say.chunk_pause)
+        await _silence(reader, say.chunk_pause if number else 0)  # the first piece only says whose turn it is
     writer.write(b"0\r\n\r\n")
     await writer.drain()
     return True

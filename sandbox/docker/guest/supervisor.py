@@ -30,12 +30,15 @@ from sandbox.docker.guest.wire import (
     FILE,
     FILED,
     HARNESS_FAILED,
+    HELLO,
     INTERRUPT,
     KILL,
     LOST,
     NETWORK,
+    NO_PROGRAM,
     OUT_OF_MEMORY,
     PRINTED,
+    PROGRAM,
     READY,
     SEEN,
     Frames,
@@ -74,6 +77,8 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, _nothing)  # only for the byte that it makes Python write
         self._room, self._dropped = settings["output_limit"], 0
         self._hasty_until = self._given_up = 0.0
+        self._program: dict[str, Any] | None = None
+        self._unsaid: tuple[int, bytes] | None = None  # what the host hears once the worker has greeted
         self._unseen = 0  # LOSTs that the host has not read yet
         self._tunnel = Tunnel(lambda part: self._queue(NETWORK, part)) if settings["network"] else None
         self._start_worker()
@@ -144,6 +149,8 @@ class Supervisor:
             kind, payload = received
             if kind == FILE:
                 self._send(FILED, self._folder.answer(payload))
+            elif kind == PROGRAM:
+                self._change_program(json.loads(payload))
             elif kind == NETWORK and self._tunnel is not None:
                 self._tunnel.from_host(payload)
                 self._flush()
@@ -158,7 +165,7 @@ class Supervisor:
             self._room, self._dropped, self._unwinding = self._settings["output_limit"], 0, None
             self._asked = True
             self._to_worker(kind, payload)
-        elif kind in (ANSWER, END):
+        elif kind in (ANSWER, END) and self._asked:
             self._unwinding = time.monotonic() + _UNWIND_TIME if kind == END else None
             self._to_worker(kind, payload)
         elif kind == INTERRUPT and self._running:
@@ -184,6 +191,9 @@ class Supervisor:
                 return self._replace("ended")
             self._worker_frames.feed(octets)
             while (received := self._worker_frames.next()) is not None:
+                if received[0] == HELLO and not self._greeted:
+                    self._greet(received[1])
+                    continue
                 if not self._running or received[0] not in (CALL, DONE):
                     return self._replace("forged")
                 self._pause(*received)
@@ -201,6 +211,13 @@ class Supervisor:
                 self._queue(DROPPED, str(self._dropped).encode())
         self._send(kind, payload)
 
+    def _greet(self, payload: bytes) -> None:
+        """Another program has become the worker, and waits; no code of the user has run in it yet."""
+        self._greeted = True
+        _signal_all(signal.SIGSTOP)
+        self._send(*(self._unsaid or (READY, payload)))
+        self._unsaid = None
+
     def _read_printed(self) -> None:
         while octets := _read(self._printed):
             kept = octets[: self._room]
@@ -214,18 +231,41 @@ class Supervisor:
     # Life and death of the worker.
 
     def _start_worker(self) -> None:
-        self._pid, self._channel = worker.spawn(self._settings, self._print_end)
+        program = self._program
+        command = program["command"] if program else None
+        self._pid, self._channel = worker.spawn(self._settings, self._print_end, command)
         self._channel.setblocking(False)
         self._worker_frames = Frames(self._settings["frame_limit"])
         self._inward = bytearray()
+        self._greeted = program is None
+        if program:
+            boot = program["boot"].encode()
+            self._inward += len(boot).to_bytes(4, "big") + boot
+            self._push()
         self._running, self._asked, self._unwinding, self._status = False, False, None, None
         self._oom_kills = oom_kills()
 
-    def _replace(self, reason: str) -> None:
-        """End everything in the box and start afresh; the host is told why."""
+    def _change_program(self, program: dict[str, Any]) -> None:
+        """Have another program as the worker from now on: `command`, and `boot`, the text it finds on its channel.
+
+        The host hears READY with its first frame. A worker that ends before that is LOST and followed by a Python.
+        """
+        self._program = program
+        self._end_worker()
+        self._channel.close()
+        self._start_worker()
+
+    def _end_worker(self) -> None:
         _signal_all(signal.SIGKILL)
         self._reap_all()
-        if oom_kills() > self._oom_kills or self._status == OUT_OF_MEMORY:
+
+    def _replace(self, reason: str) -> None:
+        """End everything in the box and start afresh; the host is told why."""
+        self._end_worker()
+        if not self._greeted:
+            self._program, self._unsaid = None, None
+            reason = "absent" if self._status == NO_PROGRAM else "stillborn"
+        elif oom_kills() > self._oom_kills or self._status == OUT_OF_MEMORY:
             reason = "memory"
         elif self._status == HARNESS_FAILED:
             reason = "broken"
@@ -237,7 +277,11 @@ class Supervisor:
         told = {"reason": reason, "status": self._status}
         self._start_worker()
         self._unseen += 1
-        self._send(LOST, json.dumps(told).encode())
+        lost = LOST, json.dumps(told).encode()
+        if self._greeted:
+            self._send(*lost)
+        else:
+            self._unsaid = lost  # or the next step would be charged for the start of this worker
 
     def _reap(self) -> None:
         _read(self._wake.fileno())

@@ -25,7 +25,7 @@ def pack(value: Any, room: int) -> tuple[str, Any]:
     import pandas as pd
 
     kind = type(value)
-    if issubclass(kind, pd.DataFrame | pd.Series):
+    if issubclass(kind, (pd.DataFrame, pd.Series)):
         if len(value) * _ROW > room:
             raise ValueError(f"it has {len(value):,} rows, which are more than {max(room, 0):,} bytes")
         return "table", _series(pd, value) if issubclass(kind, pd.Series) else _frame(pd, value)
@@ -75,7 +75,8 @@ def _column(pd: Any, series: Any) -> dict[str, Any]:
         instants = series.dt.tz_convert("UTC").dt.tz_localize(None)
         return {"is": "zoned", "array": instants.to_numpy(), "zone": _zone(dtype.tz)}
     if isinstance(dtype, pd.StringDtype):
-        text = [None if missing else str(item) for item, missing in zip(series, series.isna(), strict=True)]
+        missing = series.isna().tolist()
+        text = [None if missing[row] else str(item) for row, item in enumerate(series)]
         return {"is": "text", "list": text, "type": str(dtype)}
     if str(dtype) in _NULLABLE:
         plain = series.array.to_numpy(str(dtype).lower().replace("boolean", "bool"), na_value=0)

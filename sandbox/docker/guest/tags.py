@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 TAG = "$"
 _MAX_INT_BITS = 14_000  # longer ints have no decimal text in CPython unless one asks for it
 _PLAIN = frozenset((type(None), bool, str))
+_MANY = 1_000  # keys from which on their hashes are looked at
 
 
 class Coded:
@@ -79,6 +80,8 @@ def untagged(value: Any, depth: int, more: dict[str, Callable[[Any], Any]] | Non
         TagError: it is no value.
     """
     kind = type(value)
+    if kind is str:
+        return readable(value)
     if kind in _PLAIN or kind is float:
         return value
     if kind is int:
@@ -90,17 +93,32 @@ def untagged(value: Any, depth: int, more: dict[str, Callable[[Any], Any]] | Non
     if kind is list:
         return [untagged(item, depth - 1, more) for item in value]
     if TAG not in value:
-        return {key: untagged(item, depth - 1, more) for key, item in value.items()}
+        return {readable(key): untagged(item, depth - 1, more) for key, item in value.items()}
     return _of_tag(value, depth, more or {})
+
+
+def readable(text: str) -> str:
+    """Text without lone surrogates, which no log, no file and no model's request could carry."""
+    return text if text.isascii() else text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def _scattered(keys: list[Any]) -> list[Any]:
+    """The keys, unless many share a hash: numbers are easily made so, and their set would take hours to build."""
+    if len(keys) > _MANY and 2 * len({hash(key) for key in keys}) < len(keys):
+        raise TagError("keys that all collide")
+    return keys
 
 
 def _of_tag(value: dict[str, Any], depth: int, more: dict[str, Callable[[Any], Any]]) -> Any:
     tag, content = value[TAG], value.get("v")
     try:
         if type(tag) is str and tag in _SEQUENCES and type(content) is list:
-            return _SEQUENCES[tag](untagged(item, depth - 1, more) for item in content)
+            items = [untagged(item, depth - 1, more) for item in content]
+            return _SEQUENCES[tag](items if tag == "tuple" else _scattered(items))
         if tag == "dict" and type(content) is list:
-            return {untagged(key, depth - 1, more): untagged(item, depth - 1, more) for key, item in content}
+            pairs = [(untagged(key, depth - 1, more), untagged(item, depth - 1, more)) for key, item in content]
+            _scattered([key for key, _ in pairs])
+            return dict(pairs)
         if tag == "bytes" and type(content) is str:
             return a2b_base64(content)
         if tag == "float" and content in ("nan", "inf", "-inf"):

@@ -1,5 +1,6 @@
 """Arrays, tables and images on the wire: they come back as they were, and what only claims to be one is refused."""
 
+import copy
 import datetime
 import io
 import json
@@ -404,6 +405,55 @@ def test_a_hostile_table_is_refused_before_anything_is_allocated(content):
 
     refuse()
     assert traced(refuse) < 1_000_000
+
+
+def places(content, path=()):
+    """The path of every part of parsed JSON."""
+    yield path
+    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, part in inner:
+        yield from places(part, (*path, key))
+
+
+JUNK = [
+    None,
+    True,
+    -1,
+    0,
+    1,
+    2**31,
+    10**12,
+    2**63,
+    10**40,
+    -0.5,
+    "",
+    "x",
+    "UTC",
+    "frame",
+    "range",
+    "array",
+    [],
+    {},
+    [0],
+    {"is": "range"},
+]
+
+
+@given(st.sampled_from(list(FRAMES.values())), st.data())
+def test_a_table_with_any_part_exchanged_is_a_table_or_refused(frame, data):
+    content = wired(frame)["v"]
+    for _ in range(data.draw(st.integers(1, 3))):
+        path = data.draw(st.sampled_from(list(places(content))[1:]))
+        parent = content
+        for key in path[:-1]:
+            parent = parent[key]
+        parent[path[-1]] = copy.deepcopy(data.draw(st.sampled_from(JUNK)))
+    try:
+        came = forged("table", content)
+    except (ValueRefused, TagError) as refused:
+        assert len(str(refused)) < 1000
+    else:
+        assert len(str(came)) < 100_000
 
 
 def test_the_parts_of_hostile_tables_make_a_table_when_they_fit():
