@@ -20,9 +20,26 @@ with atheris.instrument_imports(include=["sandbox.docker", "sandbox.host_tools",
 _WORDS = (
     *(
         f'"{word}":'
-        for word in "id step call name args kwargs value error text line reason data total names $ v".split()
+        for word in "id step call name args kwargs value error text line reason data total names type shape octets is $ v".split()
     ),
-    *(f'"{word}"' for word in (ID, "echo", "final_answer", "set", "dict", "bytes", "float", "tuple", "nan", "memory")),
+    *(
+        f'"{word}"'
+        for word in (
+            ID,
+            "echo",
+            "final_answer",
+            "set",
+            "dict",
+            "array",
+            "table",
+            "image",
+            "bytes",
+            "float",
+            "tuple",
+            "nan",
+            "memory",
+        )
+    ),
     "[[",
     "{}",
     "NaN",
