@@ -5,7 +5,7 @@
 Up to 10,000 memories are indexed by the server's own embedder in the background, on one core, and timed. Larger stores
 get seeded random vectors, as recall's time doesn't depend on what they mean. Texts are seeded too: words of a made-up
 vocabulary by Zipf's law, as common and as rare as in English, in sessions of two speakers. A query holds common words
-and rare ones of one memory. Each store is measured in a process of its own, so that the memory told is that of a server.
+and rare ones of one memory. Each store is measured in a process of its own, so that the memory told is a server's.
 Beside the time of a call its processor time is told: on a busy machine that is the sounder figure.
 """
 
@@ -201,7 +201,8 @@ def measured(count: int, queries: int, folder: Path) -> str:
     size = (folder / "memory.db").stat().st_size / count
     return (
         f"{count:>9,} memories: recall p50 {1e3 * found['p50']:.1f} ms, p95 {1e3 * found['p95']:.1f} ms, "
-        f"of the processor {1e3 * found['busy']:.1f} ms; first recall (reads all vectors) {found['load']:.1f} s; memory {found['held']:.2f} GB, at most {found['peak']:.2f} GB; "
+        f"of the processor {1e3 * found['busy']:.1f} ms; first recall (reads all vectors) "
+        f"{found['load']:.1f} s; memory {found['held']:.2f} GB, at most {found['peak']:.2f} GB; "
         f"{size:,.0f} bytes a memory on disk; stored {stored:,.0f}/s"
         + (f"; indexed {indexed:.0f}/s on one core" if indexed else "")
     )

@@ -133,14 +133,14 @@ def _restore_once(self):
 Session.__init__, Session._restore = _make, _restore_once
 """
 _BELIEVING = """\
-def packed(value, settings):
+def packed(value, settings, codecs):
     if isinstance(value, dict):
-        return {str(key): packed(item, settings) for key, item in value.items()}
+        return {str(key): packed(item, settings, codecs) for key, item in value.items()}
     if isinstance(value, (list, tuple, set)):
-        return [packed(item, settings) for item in value]
+        return [packed(item, settings, codecs) for item in value]
     return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)
-def shown(value, settings):
-    return packed(value, settings)
+def shown(value, settings, codecs):
+    return packed(value, settings, codecs)
 """
 _FOLLOWING = """\
 import types
