@@ -5,7 +5,7 @@
 Up to 10,000 memories are indexed by the server's own embedder in the background, on one core, and timed. Larger stores
 get seeded random vectors, as recall's time doesn't depend on what they mean. Texts are seeded too: words of a made-up
 vocabulary by Zipf's law, as common and as rare as in English, in sessions of two speakers. A query holds common words
-and rare ones of one memory. Each store is measured in a process of its own, so that the memory told is a server's.
+and rare ones of one memory. Each store is measured in a process of its own, so that its memory is a server's.
 Beside the time of a call its processor time is told: on a busy machine that is the sounder figure.
 """
 

@@ -28,6 +28,7 @@ from sandbox.docker.launch import host_config  # noqa: E402
 
 CODE = "print(1 + 1)"
 JAVASCRIPT = "console.log(1 + 1)"
+_ROUND = 20  # steps of ours for one `docker exec`
 _WARM_TIME = 2.0  # seconds in which a box that was taken from the pool is surely replaced
 
 
@@ -67,36 +68,45 @@ def main() -> None:
 
 def steps(backend: DockerBackend, api: Any, count: int) -> dict[str, float]:
     """Medians of a step, a step with one host call, and `docker exec` of a Python in a container of the same limits."""
-    other = _container(backend, api, ["sleep", "600"])
-    api.start(other)
-    try:
-        with backend.open() as box:
-            box.send_tools({"answer": lambda: 42})
-            box(CODE)
-            return {
-                "step": _median(lambda: box(CODE), count),
-                "step_with_a_host_call": _median(lambda: box("answer()"), count),
-                "docker_exec": _median(lambda: _exec(api, other, ["python3", "-c", CODE]), max(5, count // 20)),
-            }
-    finally:
-        api.remove_container(other, force=True)
+    with backend.open() as box:
+        step, call, theirs = _by_turns(box, ("answer()", CODE), ["python3", "-c", CODE], backend, api, count)
+    return {"step": step, "step_with_a_host_call": call, "docker_exec": theirs}
 
 
 def javascript(backend: DockerBackend, api: Any, count: int) -> dict[str, float]:
-    """Medians of the same in JavaScript, and of the start of a Node in a new container."""
+    """Medians of the same in JavaScript, beside a Node; and the time until a new container has run its first step."""
+    with JavaScriptSandbox(backend=backend) as box:
+        start = _timed(lambda: box(JAVASCRIPT))
+        codes = ("await tools.answer()", JAVASCRIPT)
+        step, call, theirs = _by_turns(box, codes, ["node", "-e", JAVASCRIPT], backend, api, count)
+    return {
+        "javascript_start": start,
+        "javascript_step": step,
+        "javascript_step_with_a_call": call,
+        "docker_exec_node": theirs,
+    }
+
+
+def _by_turns(
+    box: Any, codes: tuple[str, str], command: list[str], backend: DockerBackend, api: Any, count: int
+) -> tuple[float, float, float]:
+    """Medians of a step, a step with a call, and theirs; by turns, as other work on the machine comes and goes."""
+    with_a_call, code = codes
+    step: list[float] = []
+    call: list[float] = []
+    theirs: list[float] = []
     other = _container(backend, api, ["sleep", "600"])
     api.start(other)
     try:
-        with JavaScriptSandbox(backend=backend) as box:
-            box.send_tools({"answer": lambda: 42})
-            return {
-                "javascript_start": _timed(lambda: box(JAVASCRIPT)),
-                "javascript_step": _median(lambda: box(JAVASCRIPT), count),
-                "javascript_step_with_a_call": _median(lambda: box("await tools.answer()"), count),
-                "docker_exec_node": _median(lambda: _exec(api, other, ["node", "-e", JAVASCRIPT]), max(5, count // 20)),
-            }
+        box.send_tools({"answer": lambda: 42})
+        box(code)
+        for _ in range(max(5, count // _ROUND)):
+            step += [_timed(lambda: box(code)) for _ in range(_ROUND)]
+            call += [_timed(lambda: box(with_a_call)) for _ in range(_ROUND)]
+            theirs.append(_timed(lambda: _exec(api, other, command)))
     finally:
         api.remove_container(other, force=True)
+    return statistics.median(step), statistics.median(call), statistics.median(theirs)
 
 
 def starts(backend: DockerBackend, pool: DockerBackend, api: Any, count: int) -> dict[str, float]:
@@ -140,10 +150,6 @@ def _exec(api: Any, container: str, command: list[str]) -> None:
     asked = api.exec_create(container, command)
     if api.exec_start(asked["Id"]).strip() != b"2":
         raise SystemExit("the other side did not run")
-
-
-def _median(action: Callable[[], Any], count: int) -> float:
-    return statistics.median(_timed(action) for _ in range(count))
 
 
 def _timed(action: Callable[[], Any]) -> float:

@@ -41,6 +41,8 @@ OODA_OBSERVE: Final = "dionysus.ooda.observe"
 OODA_ORIENT: Final = "dionysus.ooda.orient"
 OODA_DECIDE: Final = "dionysus.ooda.decide"
 OODA_ACT: Final = "dionysus.ooda.act"
+LIVE_NOW: Final = "dionysus.live.now."  # and a layer's path
+LIVE_LEFT: Final = "dionysus.live.left"
 FALLBACK: Final = "dionysus.fallback"
 GUARD_VERDICT: Final = "dionysus.guard.verdict"
 GUARD_BY: Final = "dionysus.guard.by"
@@ -116,6 +118,7 @@ CONTENT_PREFIXES: Final = (
     "dionysus.ooda.",
     MEMORY_MISSING,
     GUARD_REASON,
+    LIVE_NOW,
     "gen_ai.input.messages",
     "gen_ai.output.messages",
     "gen_ai.system_instructions",

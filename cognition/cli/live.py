@@ -81,7 +81,7 @@ class SilentView:
 class PlainView:
     """A line on stderr for each step and each layer that begins or ends: for logs, and terminals that can't redraw."""
 
-    _SHOWN = frozenset({"layer_started", "step_ended", "fallback", "plan", "layer_ended"})
+    _SHOWN = frozenset({"layer_started", "step_ended", "fallback", "plan", "layer_ended", "retry"})
 
     def __init__(self) -> None:
         self._began = time.time()

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from dionysus_mcp.embedding import DIMENSION, MODEL_ID
 from dionysus_mcp.errors import EmbedderError, MemoryStoreError
 from dionysus_mcp.recall.passages import spans
 from dionysus_mcp.recall.terms import Stemmer
@@ -47,6 +48,7 @@ class BackgroundEmbedder:
         self._settings = settings
         self._stemmer = Stemmer()
         self._load = load
+        self._vectors = Vectors(store, MODEL_ID, DIMENSION)
         self._model: MiniLm | None = None
         self._settled = threading.Event()
         self._wake = threading.Event()
@@ -76,9 +78,7 @@ class BackgroundEmbedder:
         """Memories that wait for a vector."""
         if self.status == "off":
             return 0
-        from dionysus_mcp.embedding import DIMENSION, MODEL_ID
-
-        return Vectors(self._store, MODEL_ID, DIMENSION).count_missing()
+        return self._vectors.count_missing()
 
     def notice(self) -> str | None:
         """What a reader of hits should know about it; None when it is ready."""
@@ -91,9 +91,7 @@ class BackgroundEmbedder:
     def follow(self) -> None:
         """Something was stored: give it its vector now where the model is there, so that the next recall finds it."""
         if self._model is not None:
-            embed_missing(
-                Vectors(self._store, self._model.model_id, self._model.dimension), self._model, _AT_ONCE, self._stemmer
-            )
+            embed_missing(self._vectors, self._model, _AT_ONCE, self._stemmer)
         self._wake.set()
 
     def close(self) -> None:
@@ -119,11 +117,10 @@ class BackgroundEmbedder:
             self._catch_up(self._model)
 
     def _catch_up(self, model: "MiniLm") -> None:
-        vectors = Vectors(self._store, model.model_id, model.dimension)
         while not self._stop.is_set():
             self._wake.clear()
             try:
-                busy = embed_missing(vectors, model, _AT_A_TIME, self._stemmer, self._stop) > 0
+                busy = embed_missing(self._vectors, model, _AT_A_TIME, self._stemmer, self._stop) > 0
             except MemoryStoreError as error:
                 # A full disk or a locked file may pass; the memories themselves are safe, so try again later.
                 _log.warning("Vectors could not be stored: %s", error)

@@ -23,7 +23,7 @@ from dionysus_mcp.recall.persons import Persons, persons
 from dionysus_mcp.recall.views import number_of
 from dionysus_mcp.records import Hit, Recall
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import cited, in_scope
+from dionysus_mcp.store.memories import cited, picked_in_scope
 from dionysus_mcp.store.vectors import PassageVectors, Vectors
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Search:
         self._store = store
         self._embedder = embedder
         self._stemmer = terms.Stemmer()
+        self._frequencies = terms.Frequencies()
         self._index: MemoryIndex | None = None
         self._weights = weights.load()
 
@@ -74,7 +75,7 @@ class Search:
         index = None if model is None else self._caught_up(model)
         with self._store.read() as connection:
             total = connection.execute(select(func.max(memory.c.seq))).scalar() or 0
-            weighed = terms.weigh(connection, self._stemmer, terms.words(query.text))
+            weighed = terms.weigh(connection, self._stemmer, self._frequencies, terms.words(query.text), total)
             wanted = _with_content(weighed, query.text)
             searched = terms.worth_matching(wanted, total)
             by_words = keywords.matches(connection, self._store.scope, searched, query.admitted, CANDIDATES)
@@ -197,7 +198,7 @@ def _missing(
 
 
 def _rows(connection: Connection, store: Store, seqs: list[int]) -> dict[int, Row[Any]]:
-    query = select(memory).where(in_scope(store.scope), memory.c.recorded_to.is_(None), memory.c.seq.in_(seqs))
+    query = select(memory).where(picked_in_scope(store.scope), memory.c.recorded_to.is_(None), memory.c.seq.in_(seqs))
     return {row.seq: row for row in connection.execute(query)}
 
 

@@ -6,8 +6,8 @@ import asyncio
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ class EventKind(StrEnum):
     TOOL_DECISION = "tool_decision"
     TOOL_RESULT = "tool_result"
     MEMORY_HITS = "memory_hits"
+    PREDICTION = "prediction"
     FALLBACK = "fallback"
     RETRY = "retry"
     SHARE_SPENT = "share_spent"
@@ -102,6 +103,7 @@ class Events:
         self._published = 0
         self._closed = False
         self._listeners: set[Callable[[], object]] = set()
+        self._watchers: list[Callable[[Event], object]] = []
 
     def publish(self, kind: EventKind, path: tuple[str, ...], summary: str, **detail: Any) -> None:
         """Append an event; never blocks on a consumer."""
@@ -111,10 +113,25 @@ class Events:
             if self._closed:
                 return
             self._published += 1
-            self._events.append(Event(self.run_id, self._published, time.time(), kind, path, summary, detail, left))
+            event = Event(self.run_id, self._published, time.time(), kind, path, summary, detail, left)
+            self._events.append(event)
             if len(self._events) > self._keep:
                 self._events = _thinned(self._events, self._keep)
             self._wake()
+            watchers = tuple(self._watchers)
+        for watcher in watchers:
+            watcher(event)
+
+    @contextmanager
+    def watched(self, watcher: Callable[[Event], object]) -> Generator[None]:
+        """Have each event of the block told on the thread that publishes it; a watcher never waits and never raises."""
+        with self._condition:
+            self._watchers.append(watcher)
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._watchers.remove(watcher)
 
     def close(self) -> None:
         """The run is over: consumers end after the last event."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -113,6 +113,7 @@ class Node:
         path: layer names from the manager down to this one.
         span: the layer's span.
         waited: seconds in which at least one layer that this one called was at work.
+        files: the task's files that this agent may read, by name.
     """
 
     span: Span
@@ -122,6 +123,7 @@ class Node:
         self.spec = spec
         self.path = path
         self.waited = 0.0
+        self.files: Mapping[str, bytes] = {}
         self._lock = threading.Lock()
         self._at_work = 0
         self._waits_since = 0.0

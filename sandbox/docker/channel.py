@@ -7,10 +7,14 @@ import os
 import select
 import socket
 import struct
+import threading
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.docker.guest.wire import LOST, SEEN, Frames, WireError, frame
+from sandbox.docker.guest.wire import LOST, NETWORK, SEEN, Frames, WireError, frame
+
+if TYPE_CHECKING:
+    from sandbox.docker.tunnel import Tunnel
 
 _ENGINE_HEADER: Final = struct.Struct(">BxxxI")  # the engine's own multiplexing of stdout and stderr
 _STDOUT: Final = 1
@@ -26,11 +30,14 @@ class ChannelClosedError(ConnectionError):
 
 
 class Channel:
-    """Frames to and from the supervisor. One thread at a time reads; `close` may come from any.
+    """Frames to and from the supervisor. One thread at a time reads; `send` and `close` may come from any.
 
     Args:
         stream: what the Docker SDK gave for the attached stdio.
         limit: bytes of the largest frame that is taken.
+
+    Attributes:
+        tunnel: gets the frames of the box's network, where it has one; ends with the channel.
     """
 
     def __init__(self, stream: Any, limit: int) -> None:
@@ -42,6 +49,8 @@ class Channel:
         self._complaint = bytearray()
         self._pid = os.getpid()
         self._closed = False
+        self._sending = threading.Lock()
+        self.tunnel: Tunnel | None = None
 
     @property
     def complaint(self) -> str:
@@ -58,7 +67,10 @@ class Channel:
 
     def send_raw(self, octets: bytes) -> None:
         """Send bytes that are no frame: what a box boots from."""
-        left = memoryview(octets)
+        with self._sending:
+            self._send_all(memoryview(octets))
+
+    def _send_all(self, left: memoryview) -> None:
         until = time.monotonic() + _SEND_TIMEOUT
         while left:
             self._check()
@@ -114,6 +126,8 @@ class Channel:
         if self._closed:
             return False
         self._closed = True
+        if self.tunnel is not None:
+            self.tunnel.close()
         with contextlib.suppress(OSError):
             if os.getpid() == self._pid:
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -126,10 +140,16 @@ class Channel:
         return True
 
     def _next(self) -> tuple[int, bytes] | None:
-        received = self._frames.next()
-        if received is not None and received[0] == LOST:
-            self.send(SEEN, b"")  # until then whatever we sent was for the worker that is gone, and is dropped there
-        return received
+        while (received := self._frames.next()) is not None:
+            if received[0] == NETWORK and self.tunnel is not None:
+                self.tunnel.received(received[1])
+                continue
+            if received[0] == LOST:
+                self.send(
+                    SEEN, b""
+                )  # until then whatever we sent was for the worker that is gone, and is dropped there
+            return received
+        return None
 
     def _check(self) -> None:
         if self._closed or os.getpid() != self._pid:

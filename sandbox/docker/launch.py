@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.docker.codecs import here
 from sandbox.docker.guest.codecs import MODULES
+from sandbox.docker.guest.tunnel import PORT
 
 if TYPE_CHECKING:
     from sandbox.settings import SandboxSettings
@@ -35,6 +36,7 @@ _GUEST: Final = (
     "failures",
     "evaluation",
     "worker",
+    "tunnel",
     "supervisor",
 )
 _BOOT: Final = """\
@@ -91,7 +93,9 @@ def boot(settings: SandboxSettings) -> bytes:
         "recursion_limit": settings.recursion_limit,
         "frame_limit": frame_limit(settings),
         "host_frame_limit": 8 * frame_limit(settings),
-        "loopback": False,
+        "loopback": bool(settings.network),  # the way to the proxy
+        "network": bool(settings.network),
+        "patience": settings.step_timeout,
     }
     octets = json.dumps({"modules": modules, "settings": guest}).encode()
     return len(octets).to_bytes(4, "big") + octets
@@ -131,7 +135,15 @@ def host_config(settings: SandboxSettings, user: int, runtime: str | None) -> di
     return config | ({"Runtime": runtime} if runtime else {})
 
 
-ENVIRONMENT: Final = {
+def environment(settings: SandboxSettings) -> dict[str, str]:
+    """Variables of a box's processes."""
+    if not settings.network:
+        return dict(_ENVIRONMENT)
+    names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+    return _ENVIRONMENT | dict.fromkeys(names, f"http://127.0.0.1:{PORT}")
+
+
+_ENVIRONMENT: Final = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "HOME": HOME,
     "LANG": "C.UTF-8",

@@ -24,12 +24,13 @@ REASONS: Final = {
 NOTHING_SAID: Final = b"{}"
 
 _TEXT_LIMIT: Final = 8_000
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # `dumps` would make one a frame
 _DIGITS: Final = 20  # of a count of bytes
 
 
 def written(message: dict[str, Any]) -> bytes:
     """A message as the payload of a frame."""
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _encode(message).encode("utf-8", "replace")
 
 
 def read(payload: bytes) -> dict[str, Any]:

@@ -12,7 +12,10 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.trace import get_current_span
+
 from sandbox.docker import codecs
+from sandbox.docker.backend import DockerBackend
 from sandbox.docker.channel import ChannelClosedError
 from sandbox.docker.clock import Rung, StepClock
 from sandbox.docker.guest.tags import TagError, tagged
@@ -26,24 +29,26 @@ from sandbox.docker.guest.wire import (
     INTERRUPT,
     KILL,
     LOST,
+    PATIENCE,
     PRINTED,
     WireError,
 )
 from sandbox.docker.launch import unpacked_limit
 from sandbox.docker.messages import NOTHING_SAID, REASONS, code_error, keep, read, text_of, written
 from sandbox.docker.shelf import Shelf
+from sandbox.docker.tunnel import Tunnel
 from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost, ValueRefused
 from sandbox.executor import Outcome, Sandbox
 from sandbox.host_tools import FINAL_ANSWER, raised_in_code
+from sandbox.network import AllowList, Connection, NetworkLimits, Proxy
 from sandbox.settings import SandboxSettings
 from sandbox.values import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from opentelemetry.trace import Tracer
 
-    from sandbox.docker.backend import DockerBackend
     from sandbox.docker.box import Box
     from sandbox.printed import Printed
 
@@ -60,6 +65,7 @@ class DockerSandbox(Sandbox):
         step_timeout: seconds one step may execute; short for `limits`.
         image: name or id of the image; short for `limits`.
         runtime: container runtime, `auto` for gVisor where it is there; short for `limits`.
+        network: names and ports that code may reach, such as `pypi.org:443`; short for `limits`.
         tracer: records every execution as a span.
         stop: when set, running code ends with `ExecutionStopped`.
         deadline: the same at this moment of `time.monotonic()`, in seconds.
@@ -80,17 +86,17 @@ class DockerSandbox(Sandbox):
         step_timeout: float | None = None,
         image: str | None = None,
         runtime: str | None = None,
+        network: Sequence[str] | None = None,
         tracer: Tracer | None = None,
         stop: threading.Event | None = None,
         deadline: float | None = None,
         files: Mapping[str, bytes] | None = None,
         backend: DockerBackend | None = None,
     ) -> None:
-        asked = {"step_timeout": step_timeout, "image": image, "runtime": runtime}
-        given = {name: value for name, value in asked.items() if value is not None}
-        settings = _changed(limits or SandboxSettings(), given)
+        asked = {"step_timeout": step_timeout, "image": image, "runtime": runtime, "network": network}
+        settings = (limits or SandboxSettings()).changed(**asked)
         super().__init__(limits=settings, tracer=tracer, stop=stop, deadline=deadline, files=files)
-        self._boxes = backend or _own_backend(settings)
+        self._boxes = backend or DockerBackend(settings.model_copy(update={"warm": 0}))
         self._own_boxes = backend is None
         self._unpacked_limit = unpacked_limit(settings)
         self._life = threading.Lock()
@@ -98,9 +104,15 @@ class DockerSandbox(Sandbox):
         self._shelf = Shelf(self._files, self.limits, self._aside)
         self._tool_names_sent: list[str] | None = None
         self._unwinding: str | None = None
-        self._step_timeout = settings.step_timeout  # seconds
+        self._step_timeout = self._patience = settings.step_timeout  # seconds; what the box was told of it
         self._printed: Printed | None = None
         self._loss: bytes | None = None
+        self._proxy = Proxy(AllowList(settings.network), NetworkLimits(total=settings.network_total))
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Every connection that code asked for, the oldest first, also those that were refused."""
+        return self._proxy.connections
 
     @property
     def container(self) -> str | None:
@@ -159,13 +171,13 @@ class DockerSandbox(Sandbox):
             raise self._gone(closed) from None
         finally:
             self._printed = None
+            self._proxy.tell(get_current_span())
 
     def _close(self) -> None:
         self._drop_box()
+        self._proxy.close()
         if self._own_boxes:
             self._boxes.close()
-
-    # Before a step
 
     def _prepared(self, printed: Printed) -> Box:
         """Have a box whose worker waits for code."""
@@ -173,8 +185,10 @@ class DockerSandbox(Sandbox):
         self._cold = self._box is None
         if self._box is None:
             box = self._boxes.take(self, self._watch)
+            if self._boxes.settings.network:
+                box.channel.tunnel = Tunnel(box.channel.send, self._proxy.serve)
             with self._life:
-                self._box = box
+                self._box, self._patience = box, self.limits.step_timeout
                 closed = self._closed
             if closed:
                 self._drop_box()
@@ -235,6 +249,9 @@ class DockerSandbox(Sandbox):
         names = list(self._tools)
         if names != self._tool_names_sent:
             message["tools"] = names
+        if self._patience != self._step_timeout:
+            box.channel.send(PATIENCE, repr(self._step_timeout).encode())
+            self._patience = self._step_timeout
         box.channel.send(EXECUTE, written(message))
         self._unsent, self._tool_names_sent = {}, names
         return step
@@ -243,8 +260,6 @@ class DockerSandbox(Sandbox):
         """The worker is a fresh one: what the host sent must be sent again."""
         self._unsent = dict(self._variables)
         self._tool_names_sent = None
-
-    # During a step
 
     def _follow(self, box: Box, step: str, printed: Printed) -> Outcome:
         clock, calls = StepClock(self._step_timeout), 0
@@ -388,13 +403,3 @@ class DockerSandbox(Sandbox):
 
     def _never(self) -> Box:
         raise SandboxClosed("this sandbox was closed while its code ran")
-
-
-def _own_backend(settings: SandboxSettings) -> DockerBackend:
-    from sandbox.docker.backend import DockerBackend
-
-    return DockerBackend(settings.model_copy(update={"warm": 0}))
-
-
-def _changed(settings: SandboxSettings, changes: dict[str, Any]) -> SandboxSettings:
-    return SandboxSettings.model_validate({**settings.model_dump(), **changes}) if changes else settings

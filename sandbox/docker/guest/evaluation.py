@@ -129,7 +129,8 @@ class Session:
         body, last = self._parsed(code, filename)
         names = vars(self._main)
         try:
-            self._exec(body, names)
+            if body is not None:
+                self._exec(body, names)
             return self._eval(last, names) if last is not None else None
         except BaseException as error:
             if not from_the_step(error, filename):
@@ -145,7 +146,9 @@ class Session:
             if tree.body and type(tree.body[-1]) is _ast.Expr:
                 expression = _ast.Expression(tree.body.pop().value)
                 last = self._compile(expression, filename, "eval", dont_inherit=True)
-            return self._compile(tree, filename, "exec", dont_inherit=True), last
+            # One expression and nothing else is the commonest step.
+            whole = tree.body or last is None
+            return self._compile(tree, filename, "exec", dont_inherit=True) if whole else None, last
         except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError, KeyboardInterrupt):
             raise
         except BaseException:  # noqa: BLE001 - see below

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+# What `signal` wraps: its enumerations would cost more than all else at the start of a step.
+import _signal  # pyright: ignore[reportMissingImports]
 import _thread
-import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ class Interrupts:
     def __init__(self) -> None:
         self._open = False
         self._came = False
-        self._signal, self._number = signal.signal, signal.SIGINT
+        self._signal, self._number = _signal.signal, _signal.SIGINT
         self._ident, self._main = _thread.get_ident, _thread.get_ident()
 
     def install(self) -> None:
