@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ThinkingError,
         Thought,
     )
+    from layers.guards import Decision, ToolCall, Verdict
     from layers.run import Budget, Event, StopReason, Usage
 
 _FROM = {
@@ -38,6 +39,7 @@ _FROM = {
         "ThinkingError",
         "Thought",
     ),
+    "layers.guards": ("Decision", "ToolCall", "Verdict"),
     "layers.run": ("Budget", "Event", "StopReason", "Usage"),
 }
 
@@ -48,6 +50,7 @@ __all__ = [
     "Cancelled",
     "ConfigurationError",
     "DeadlineExceeded",
+    "Decision",
     "Event",
     "Evidence",
     "MemoryUnavailable",
@@ -59,7 +62,9 @@ __all__ = [
     "Thinking",
     "ThinkingError",
     "Thought",
+    "ToolCall",
     "Usage",
+    "Verdict",
 ]
 
 

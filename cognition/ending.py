@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def ended_early(error: BaseException, run: Run, asked: Asked) -> ThinkingError:
     """Return the error for what ended a run: a stop signal, a wrong setting, or somebody's failure."""
+    run.secrets.scrub(error)
     if isinstance(error, RunStopped):
         return ThinkingError.of(error, _partial(run, asked, error.reason, error.detail), run.ledger)
     if isinstance(error, LayerError):
@@ -23,6 +24,13 @@ def ended_early(error: BaseException, run: Run, asked: Asked) -> ThinkingError:
         return ThinkingError.of(stop, _partial(run, asked, stop.reason, stop.detail))
     message = f"The run failed: {type(error).__name__}: {error}"
     return ThinkingError(message, _partial(run, asked, StopReason.FAILED, message))
+
+
+def with_partial(error: ThinkingError, run: Run, asked: Asked) -> ThinkingError:
+    """Return an error with this run's partial thought, if it has none: a part that doesn't open knows of no run."""
+    if error.partial is None:
+        error.partial = _partial(run, asked, error.stop_reason, str(error))
+    return error
 
 
 def _partial(run: Run, asked: Asked, reason: StopReason, detail: str) -> Thought:

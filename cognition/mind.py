@@ -13,16 +13,18 @@ from cognition import way
 from cognition.asked import Asked, read_options
 from cognition.interrupts import interrupts_held
 from cognition.opening import Opening
+from cognition.parts import OwnParts
 from cognition.thinking import Thinking, begun_apart
 from layers.run import Budget, Event, Lifeline, Run
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from cognition.parts import Parts
+    from cognition.holding import Holding
     from cognition.settings import Settings
     from cognition.thought import Thought
     from dionysus_mcp.admin import IngestSummary, Progress
+    from layers.guards import Approve, BeforeTool
     from layers.spec import LayerSpec
     from observability import RunTrace
 
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 class Mind:
     """Five layers that think about tasks over one memory.
 
-    Its parts (memory server, sandbox, models) start with the first use or on entering the context, and end with
-    `close()` or on leaving it. One mind may think about several tasks at once, from several threads.
+    Its parts (memory server, sandbox, models) start with the first use or on entering the context, on a thread of their
+    own, and end with `close()` or on leaving it. One mind may think about several tasks at once, from several threads.
 
     Args:
         config: a `dionysus.toml`; by default the nearest one in the working directory or above it.
@@ -43,6 +45,12 @@ class Mind:
         sandbox: the backend that runs code: `auto`, `docker`, `monty`.
         tools: plain functions with type hints and docstrings, or smolagents `Tool`s, for the layers that name them;
             those that no layer names go to the manager.
+        before_tool: sees every tool call that models and their code make, before it happens, and says `"allow"`,
+            `"ask"` or `"deny"`, a `Decision` with a reason, or `None` for no opinion. The stricter of it and of the
+            `[guards]` rules holds. May be a coroutine function, which runs on the mind's own event loop. One that
+            raises, or takes longer than the layer's `tool_timeout`, denies the call.
+        approve: asks a person about a call, `True` lets it happen; called for one at a time. Without it nobody is
+            there to be asked, and what would be asked is denied.
         keywords: further settings by table, `trace={"enabled": False}`.
 
     Raises:
@@ -65,6 +73,8 @@ class Mind:
         memory: str | None = None,
         sandbox: str | None = None,
         tools: Iterable[Any] = (),
+        before_tool: BeforeTool | None = None,
+        approve: Approve | None = None,
         **keywords: Any,
     ) -> None:
         given = {"layers": layers, "tiers": tiers, "tier": tier, "memory": memory, "sandbox": sandbox, **keywords}
@@ -72,7 +82,7 @@ class Mind:
             from cognition.settings import load_settings
 
             self.settings = settings or load_settings(config, **{k: v for k, v in given.items() if v is not None})
-        self._opening = Opening(self.settings, tools)
+        self._opening = Opening(self.settings, OwnParts(tuple(tools), before_tool, approve))
 
     def start(
         self,
@@ -85,8 +95,12 @@ class Mind:
         files: Iterable[str | Path] = (),
         images: Sequence[Any] = (),
         final_answer_checks: Iterable[Callable[[Thought], object]] = (),
+        retries: int = 0,
     ) -> Thinking:
         """Begin to think about a task and return at once.
+
+        The run opens the mind's parts if they aren't open, which takes a few seconds; the `parts_opened` event tells
+        when they are, with what to know about them. A part that doesn't open is an error of the run.
 
         Args:
             task: a question or an order, in words.
@@ -98,10 +112,12 @@ class Mind:
             images: PIL images or paths that go with the task.
             final_answer_checks: each gets the thought before it is remembered or returned, however its answer came
                 about; one that returns `False` or raises rejects it. An abstention is no answer and passes.
+            retries: how often a task that failed is tried anew, from its beginning, within the same budget and
+                deadline; a rejected answer and one that doesn't fit `output` are failures. `Thought.usage` has what all
+                attempts spent. A run that was stopped is not tried again.
 
         Raises:
             ValueError: an argument is wrong; nothing was started.
-            ThinkingError: a part that thinking needs doesn't start.
         """
         asked = read_options(
             task,
@@ -112,8 +128,9 @@ class Mind:
             files=files,
             images=images,
             checks=final_answer_checks,
+            retries=retries,
         )
-        return self._opening.begin(lambda parts: _thinking_of(parts, asked))
+        return self._opening.begin(lambda held: _thinking_of(held, asked))
 
     def think(self, task: str, **options: Any) -> Thought:
         """Think about a task and wait for the outcome; takes what `start` takes.
@@ -185,8 +202,7 @@ class Mind:
         """Return the trace of a run, by its id or the beginning of it; of the newest run by default."""
         from observability import TraceStore
 
-        if self._opening.opened is not None:
-            self._opening.opened.telemetry.flush()
+        self._opening.flush()
         with TraceStore(self.settings.trace.path) as store:
             newest = [] if run_id else store.runs(limit=1)
             if not run_id and not newest:
@@ -208,14 +224,19 @@ class Mind:
         self._opening.close()
 
     def __enter__(self) -> Self:
-        self._opening.parts()
+        try:
+            self._opening.parts()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def _thinking_of(parts: Parts, asked: Asked) -> Thinking:
+def _thinking_of(held: Holding, asked: Asked) -> Thinking:
     """Open a run for a task; what it does on its thread is `way.think`."""
-    run = Run(uuid.uuid4().hex, asked.session, asked.budget, Lifeline(*asked.expiry()), parts.telemetry.tracer)
-    return Thinking(run, lambda: way.think(parts, run, asked))
+    lifeline, tracer = Lifeline(*asked.expiry()), held.telemetry.tracer
+    run = Run(uuid.uuid4().hex, asked.session, asked.budget, lifeline, tracer, held.secrets)
+    return Thinking(run, lambda: way.think(held, run, asked))

@@ -1,16 +1,15 @@
-"""A mind's parts while it is open: made with the first use, shared by its runs, and ended after the last of them."""
+"""A mind's parts and the runs that use them: opened with the first use, and ended after the last of them."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from cognition.parts import open_parts
+from cognition.holding import Holding
 
 if TYPE_CHECKING:
-    from cognition.parts import Parts
+    from cognition.parts import OwnParts, Parts
     from cognition.settings import Settings
     from cognition.thinking import Thinking
 
@@ -22,55 +21,72 @@ class Opening:
 
     Args:
         settings: composed settings.
-        tools: the user's own functions and smolagents tools.
+        own: the user's own tools, hook and questions.
     """
 
-    def __init__(self, settings: Settings, tools: Iterable[Any]) -> None:
+    def __init__(self, settings: Settings, own: OwnParts) -> None:
         self._settings = settings
-        self._tools = tuple(tools)
+        self._own = own
         self._lock = threading.Lock()
-        self._stack = ExitStack()
         self._thinking: set[Thinking] = set()
-        self.opened: Parts | None = None
+        self._held: Holding | None = None
 
     def parts(self) -> Parts:
-        """Return the parts, opened if they aren't.
+        """Wait for the parts, opened if they aren't; Ctrl-C leaves the wait.
 
         Raises:
             ThinkingError: one doesn't start.
         """
         with self._lock:
-            return self._open()
+            held = self._open()
+        try:
+            return held.parts()
+        finally:
+            self._let_go_if_failed()
 
-    def begin(self, make: Callable[[Parts], Thinking]) -> Thinking:
-        """Start the run that `make` returns; `close` ends it.
-
-        Raises:
-            ThinkingError: a part doesn't start.
-        """
+    def begin(self, make: Callable[[Holding], Thinking]) -> Thinking:
+        """Start the run that `make` returns, and open the parts beside it if they aren't open; `close` ends it."""
         with self._lock:  # in one go: `close` ends every run that has these parts
             thinking = make(self._open())
             self._thinking.add(thinking)
-        thinking.begin(self._thinking.discard)
+        thinking.begin(self._ended)
         return thinking
+
+    def flush(self) -> None:
+        """Have what was traced so far written, if anything is open."""
+        if (held := self._held) is not None:
+            held.telemetry.flush()
 
     def close(self) -> None:
         """Cancel what still thinks and end every part. Idempotent; the next use opens them anew."""
         with self._lock:
-            thinking, parts = tuple(self._thinking), self._stack
-            self.opened, self._stack = None, ExitStack()
+            thinking, held, self._held = tuple(self._thinking), self._held, None
         try:
             for each in thinking:
                 each.cancel()
             for each in thinking:
                 each.wait(CLOSE_WITHIN)
         finally:  # also after Ctrl-C
-            parts.close()
+            if held is not None:
+                held.close()
 
-    def _open(self) -> Parts:
-        """Return the parts; the caller holds the lock."""
-        if self.opened is None:
-            with ExitStack() as stack:
-                self.opened = open_parts(self._settings, self._tools, stack)
-                self._stack = stack.pop_all()
-        return self.opened
+    def _open(self) -> Holding:
+        """Return the parts on their way, or on a new one if they failed; the caller holds the lock."""
+        if self._held is None or self._held.failed:
+            failed, self._held = self._held, Holding(self._settings, self._own)
+            if failed is not None:
+                failed.close()
+        return self._held
+
+    def _ended(self, thinking: Thinking) -> None:
+        self._thinking.discard(thinking)
+        self._let_go_if_failed()
+
+    def _let_go_if_failed(self) -> None:
+        """Keep nothing of parts that didn't open, once nobody waits for them any more: a failed mind needs no close."""
+        with self._lock:
+            held = self._held
+            if held is None or self._thinking or not held.failed:
+                return
+            self._held = None
+        held.close()

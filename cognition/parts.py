@@ -6,18 +6,17 @@ The only module besides `mind.py` that knows how the packages fit; each part get
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cognition.interrupts import interrupts_held
 from cognition.thought import ConfigurationError, MemoryUnavailable, SandboxUnavailable
 from dionysus_mcp.client import MEMORY_TOOLS, DionysusMcpError, McpClient, McpUnavailable, MemoryClient, memory_server
 from layers.errors import LayerError
+from layers.guards import Guard
 from layers.run import LoopThread, RunStopped, StopReason
-from layers.run.events import AWAKE_EVERY
 from layers.spec import resolve_layers
 from observability import Telemetry
 from sandbox import SandboxUnavailable as NoSandbox
@@ -28,7 +27,8 @@ if TYPE_CHECKING:
 
     from cognition.settings import Settings
     from dionysus_mcp.records import MemoryHealth
-    from layers.run import Run
+    from layers.guards import Approve, BeforeTool
+    from layers.run import Lifeline, Run
     from layers.tiers.registry import Tiers
     from layers.toolbox import Toolbox
     from layers.workbench import Workbench
@@ -68,27 +68,44 @@ class Parts:
             raise RunStopped(StopReason.MEMORY, str(error)) from error
 
 
-def open_parts(settings: Settings, tools: Iterable[Any], stack: ExitStack) -> Parts:
-    """Open every part; `stack` closes them in reverse, also when a later one fails to open.
+@dataclass(frozen=True, slots=True)
+class OwnParts:
+    """What a user gives a mind beside settings: see `Mind`."""
+
+    tools: tuple[Any, ...] = ()
+    before_tool: BeforeTool | None = None
+    approve: Approve | None = None
+
+
+def open_telemetry(settings: Settings) -> Telemetry:
+    """Open the trace; takes a fifth of a second at most."""
+    return Telemetry(settings.trace, service="dionysus", secrets=settings.secrets())
+
+
+def open_parts(settings: Settings, own: OwnParts, telemetry: Telemetry, stack: ExitStack, life: Lifeline) -> Parts:
+    """Open every other part; `stack` closes them in reverse, also when a later one fails to open.
 
     Args:
         settings: composed settings.
-        tools: the user's own functions and smolagents tools.
+        own: the user's own tools, hook and questions.
+        telemetry: where spans go; not closed here.
         stack: takes the clean-up.
+        life: stopped once nobody needs the parts any more.
 
     Raises:
+        RunStopped: `life` was stopped.
         ConfigurationError: a layer, tier, tool or server can't be used as configured.
         MemoryUnavailable: the memory server does not start; the message has its last words.
         SandboxUnavailable: the sandbox that the settings name is not there.
     """
-    with interrupts_held(), _as_thinking_errors():
-        telemetry = Telemetry(settings.trace, service="dionysus", secrets=settings.secrets())
-        stack.callback(telemetry.shutdown)
+    with _as_thinking_errors():
         loop = LoopThread()
         stack.callback(loop.close)
-        servers = _Servers(settings, telemetry, loop, stack)  # these start while this process imports agents and models
-        tiers, backend = _engines(settings, loop, stack)
-    bench = _bench(settings, servers.toolbox(tools), tiers, backend)
+        # These start while this process imports agents and models.
+        servers = _Servers(settings, telemetry, loop, stack, life)
+        tiers, backend = _engines(settings, loop, stack, life)
+    guard = Guard(settings.guards, loop, own.before_tool, own.approve)
+    bench = _bench(settings, servers.toolbox(own.tools), tiers, backend, guard)
     health = servers.memory_health()
     embedder = f"Recall works by keywords alone: the embedder is {health.embedder} ({health.detail or 'no detail'})."
     quiet = health.embedder in ("ready", "off")
@@ -96,28 +113,30 @@ def open_parts(settings: Settings, tools: Iterable[Any], stack: ExitStack) -> Pa
     return Parts(telemetry, loop, servers.memory, bench, tuple(notice for notice in notices if notice))
 
 
-def _engines(settings: Settings, loop: LoopThread, stack: ExitStack) -> tuple[Tiers, Backend]:
+def _engines(settings: Settings, loop: LoopThread, stack: ExitStack, life: Lifeline) -> tuple[Tiers, Backend]:
     """Import what thinks, and make the models and the sandbox."""
     from layers.tiers.registry import Tiers
     from layers.tiers.settings import no_dotenv
 
     with no_dotenv():
-        for later in ("layers.agents", "layers.memory_tools"):  # loaded here, where Ctrl-C is held back
+        for later in ("smolagents", "layers.agents", "layers.memory_tools"):  # loaded here, where no run waits for it
             import_module(later)
+            life.check()
 
     tiers = Tiers(settings.tiers, loop)
     stack.callback(tiers.close)
     tiers.warm()
+    life.check()
     backend = select(settings.sandbox)
     stack.callback(backend.close)
     return tiers, backend
 
 
-def _bench(settings: Settings, toolbox: Toolbox, tiers: Tiers, backend: Backend) -> Workbench:
+def _bench(settings: Settings, toolbox: Toolbox, tiers: Tiers, backend: Backend, guard: Guard) -> Workbench:
     from layers.workbench import Workbench
 
     with _as_thinking_errors():
-        bench = Workbench(resolve_layers(settings.layers), tiers, toolbox, backend)
+        bench = Workbench(resolve_layers(settings.layers), tiers, toolbox, backend, guard)
         bench.check()
     return bench
 
@@ -135,8 +154,11 @@ def _as_thinking_errors() -> Generator[None]:
 class _Servers:
     """The MCP servers of a mind, connecting side by side."""
 
-    def __init__(self, settings: Settings, telemetry: Telemetry, loop: LoopThread, stack: ExitStack) -> None:
+    def __init__(
+        self, settings: Settings, telemetry: Telemetry, loop: LoopThread, stack: ExitStack, life: Lifeline
+    ) -> None:
         self.loop = loop
+        self._life = life
         self._stack = stack
         client = McpClient("memory", memory_server(settings.memory, settings.trace), tracer=telemetry.tracer)
         self.memory = MemoryClient(client)
@@ -156,8 +178,8 @@ class _Servers:
     def memory_health(self) -> MemoryHealth:
         """Wait for the memory server and its embedder, so that the first recall is as good as the later ones."""
         try:
-            _wait(self._memory_up)
-            return _wait(self.loop.submit(self.memory.ready(READY_WITHIN)))
+            self._life.wait(self._memory_up)
+            return self._life.wait(self.loop.submit(self.memory.ready(READY_WITHIN)))
         except DionysusMcpError as error:
             raise MemoryUnavailable(str(error)) from error
 
@@ -171,21 +193,17 @@ class _Servers:
             own = own_tools(tools, builtin)
         for name, up in self._others_up.items():
             try:
-                _wait(up)
+                self._life.wait(up)
             except DionysusMcpError as error:
                 raise ConfigurationError(f"[mcp.{name}] {error}") from error
         return Toolbox(builtin, self._others, own, self.loop)
 
     def _connect(self, client: McpClient, required: Iterable[str] = ()) -> Future[None]:
-        self._stack.callback(lambda: self.loop.submit(client.close()).result())
-        return self.loop.submit(client.connect(frozenset(required)))
+        up = self.loop.submit(client.connect(frozenset(required)))
 
+        def leave() -> None:
+            up.cancel()  # a server that is still silent must not be waited for
+            self.loop.submit(client.close()).result()
 
-def _wait(future: Future[T]) -> T:
-    try:
-        while not wait([future], AWAKE_EVERY).done:
-            pass  # in turns, so that Ctrl-C is seen also where the kernel gave it to another thread
-        return future.result()
-    except BaseException:
-        future.cancel()  # Ctrl-C while waiting
-        raise
+        self._stack.callback(leave)
+        return up

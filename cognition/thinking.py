@@ -126,13 +126,13 @@ class Thinking:
 
 
 async def begun_apart(start: Callable[[], Thinking]) -> Thinking:
-    """Start a run on a thread, since opening a mind's parts may take seconds; cancelled meanwhile, none is left."""
+    """Start a run on a thread, since reading files and opening the trace block; cancelled meanwhile, none is left."""
     begun: list[Thinking] = []
     abandoned = threading.Event()
 
     def begin() -> Thinking:
         begun.append(start())
-        if abandoned.is_set():  # cancelled while the mind was opening
+        if abandoned.is_set():  # cancelled while it started
             begun[0].cancel()
         return begun[0]
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cognition.attempts import tried
 from cognition.check import Unfit, check_answer, check_evidence, fit
 from cognition.conversation import history, remember_answer
-from cognition.ending import ended_early
+from cognition.ending import ended_early, with_partial
+from cognition.progress import shown_live
 from cognition.thought import OutputInvalid, ThinkingError, Thought
 from layers.delegation import delegate
 from layers.run import EventKind, Run, StopReason
@@ -19,14 +21,15 @@ from observability import conventions
 if TYPE_CHECKING:
     from cognition.asked import Asked
     from cognition.check import Checked
+    from cognition.holding import Holding
     from cognition.parts import Parts
     from layers.report import Report
 
 PERCEPTION = "perceptual"
 
 
-def think(parts: Parts, run: Run, asked: Asked) -> Thought:
-    """Think about a task inside its root span.
+def think(held: Holding, run: Run, asked: Asked) -> Thought:
+    """Think about a task inside its root span, with parts that may still open.
 
     Raises:
         ThinkingError: the run ended without an answer; `.partial` has the best so far.
@@ -34,7 +37,8 @@ def think(parts: Parts, run: Run, asked: Asked) -> Thought:
     with run.span(asked.task) as root:
         asked.trace_id = f"{root.get_span_context().trace_id:032x}"
         try:
-            thought = _thought(parts, run, asked)
+            with shown_live(run, root, held.telemetry):
+                thought = tried(run, asked.retries, lambda: _thought(held, run, asked))
         except ThinkingError as early:
             root.set_attribute(conventions.STOP_REASON, str(early.stop_reason))
             raise
@@ -45,11 +49,13 @@ def think(parts: Parts, run: Run, asked: Asked) -> Thought:
         return thought
 
 
-def _thought(parts: Parts, run: Run, asked: Asked) -> Thought:
+def _thought(held: Holding, run: Run, asked: Asked) -> Thought:
     try:
+        parts = held.of(run)
+        run.events.publish(EventKind.PARTS_OPENED, (), "memory, sandbox and models are there", notices=parts.notices)
         return _conclude(parts, run, asked, _lead(parts, run, asked))
-    except ThinkingError:
-        raise
+    except ThinkingError as error:
+        raise with_partial(error, run, asked) from error.__cause__
     except BaseException as error:  # promise: what leaves a Mind is a ThinkingError; a model may raise SystemExit
         raise ended_early(error, run, asked) from error
 
@@ -81,7 +87,7 @@ def _conclude(parts: Parts, run: Run, asked: Asked, report: Report) -> Thought:
     layers = parts.bench.layers
     thought = asked.thought(run, answer, reason, checked.evidence, checked.confidence, checked.errors, layers)
     if not abstained:
-        check_answer(thought, asked.checks)
+        check_answer(run, thought, asked.checks)
     remember_answer(parts, run, thought)
     return thought
 

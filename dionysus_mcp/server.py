@@ -1,21 +1,27 @@
-"""The memory server: `python -m dionysus_mcp.server`, over standard input and output.
+"""The memory server: `python -m dionysus_mcp.server`, over standard input and output, or `--http` for many clients.
 
-Needs no setting at all; `MemorySettings` and `observability.TraceSettings` say what can be set. Nothing but the
-protocol is written to standard output. It ends when its input ends, on SIGTERM and on Ctrl-C, with what was stored on
-disk and what was traced written.
+Needs no setting at all; `ServerSettings`, `MemorySettings` and `observability.TraceSettings` say what can be set. Over
+standard streams nothing but the protocol is written there; over HTTP the first line is the address. It ends when its
+input ends, on SIGTERM and on Ctrl-C, with what was stored on disk and what was traced written.
 """
 
 import asyncio
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from dionysus_mcp.errors import COMPLAINT, MemoryStoreError
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.preflight import database_path, is_new
 
 if TYPE_CHECKING:
+    from mcp.server import MCPServer
+
+    from dionysus_mcp.service import Opening
+    from dionysus_mcp.serving.audit import AuditLog
+    from dionysus_mcp.serving.scopes import Scopes
+    from dionysus_mcp.serving.settings import ServerSettings
     from observability import Telemetry, TraceSettings
 
 INSTRUCTIONS = (
@@ -30,9 +36,9 @@ _INTERRUPTED = 130
 def main() -> NoReturn:
     """Run the server; leaves by `SystemExit` or, stopped by a signal, at once after closing its files."""
     try:
-        memory, trace = _settings()
+        served, memory, trace = _settings()
         is_new(database_path(memory.url))
-        _run(memory, trace)
+        run(served, memory, trace)
     except MemoryStoreError as error:
         _complain(error)
         sys.exit(_FAILED)
@@ -41,38 +47,128 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def _settings() -> "tuple[MemorySettings, TraceSettings]":
+def _settings() -> "tuple[ServerSettings, MemorySettings, TraceSettings]":
     from pydantic import ValidationError
 
+    from dionysus_mcp.serving.settings import ServerSettings
     from observability import TraceSettings
 
     try:
-        return MemorySettings(), TraceSettings()
+        return ServerSettings(**_arguments(sys.argv[1:])), MemorySettings(), TraceSettings()
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)
         )
-        raise MemoryStoreError(f"The settings (DIONYSUS_MEMORY__*, DIONYSUS_TRACE__*) are wrong: {wrong}") from error
+        raise MemoryStoreError(
+            f"The settings (DIONYSUS_SERVER__*, DIONYSUS_MEMORY__*, DIONYSUS_TRACE__*) are wrong: {wrong}"
+        ) from error
 
 
-def _run(memory: MemorySettings, trace: "TraceSettings") -> None:
+def _arguments(given: list[str]) -> dict[str, Any]:
+    """What the command line says of `ServerSettings`; most clients start the server without a word."""
+    if not given:
+        return {}
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        prog="python -m dionysus_mcp.server",
+        description="Long-term memory for any MCP client: over standard input and output, or streamable HTTP.",
+        epilog="Examples: python -m dionysus_mcp.server --http --port 8765    All settings: DIONYSUS_SERVER__*, "
+        "DIONYSUS_MEMORY__*.",
+    )
+    parser.add_argument("--http", action="store_const", const="http", dest="transport", help="serve streamable HTTP")
+    parser.add_argument("--host", help="address to listen on; off the loopback every request needs a token")
+    parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one")
+    parser.add_argument("--read-only", action="store_true", default=None, help="refuse every write")
+    return {name: value for name, value in vars(parser.parse_args(given)).items() if value is not None}
+
+
+def run(served: "ServerSettings", memory: MemorySettings, trace: "TraceSettings") -> None:
+    """Serve until the end of the input (stdio) or a signal.
+
+    Raises:
+        MemoryStoreError: if the store, the tokens, the port or the certificate can't be used.
+    """
     from observability import Telemetry
 
     telemetry = Telemetry(trace, service="dionysus-memory")
     # The SDK's own spans carry on the client's trace, and they use the global provider.
     telemetry.make_global()
     try:
-        asyncio.run(_serve(memory, telemetry))
+        asyncio.run(_serve(served, memory, telemetry))
     finally:
         telemetry.shutdown()
 
 
-async def _serve(memory: MemorySettings, telemetry: "Telemetry") -> None:
+async def _serve(served: "ServerSettings", memory: MemorySettings, telemetry: "Telemetry") -> None:
+    from dionysus_mcp.service import Opening
+    from dionysus_mcp.serving.scopes import Scopes
+
+    loop = asyncio.get_running_loop()
+    failed = asyncio.Event()
+
+    def fail(error: MemoryStoreError) -> None:
+        _complain(error)
+        loop.call_soon_threadsafe(failed.set)
+
+    opening = Opening(memory, fail)
+    scopes = Scopes(opening, memory)
+    audit = _audit(served)
+    server = _server(served, scopes, audit, telemetry)
+    try:
+        if served.transport == "http":
+            await _serve_many(served, server, opening, failed)
+        else:
+            await _serve_one(server, opening, failed, telemetry)
+    finally:
+        scopes.close()
+        if audit is not None:
+            audit.close()
+    if failed.is_set():
+        sys.exit(_FAILED)
+
+
+def _audit(served: "ServerSettings") -> "AuditLog | None":
+    from dionysus_mcp.serving.settings import default_audit
+
+    path = served.audit or (default_audit() if served.transport == "http" else None)
+    if path is None:
+        return None
+    from dionysus_mcp.serving.audit import AuditLog
+
+    return AuditLog(path, served.audit_bytes)
+
+
+def _server(
+    served: "ServerSettings", scopes: "Scopes", audit: "AuditLog | None", telemetry: "Telemetry"
+) -> "MCPServer[Any]":
     from mcp.server import MCPServer
 
-    from dionysus_mcp.service import Opening
+    from dionysus_mcp.serving.policy import Policy
     from dionysus_mcp.tools import Tools
 
+    server: MCPServer[Any] = MCPServer("dionysus-memory", instructions=INSTRUCTIONS, log_level="ERROR")
+    reading = Tools(scopes.service, telemetry.tracer).register(server)
+    server.middleware.append(Policy(reading, audit, read_only=served.read_only))
+    return server
+
+
+async def _serve_many(
+    served: "ServerSettings", server: "MCPServer[Any]", opening: "Opening", failed: asyncio.Event
+) -> None:
+    from dionysus_mcp.serving import run
+
+    tokens = run.accepted_tokens(served)
+    with run.listen(served) as listening:
+        opening.start()
+        sys.stdout.write(f"{run.address(served, listening.getsockname()[1])}\n")
+        sys.stdout.flush()
+        await run.serve(server, served, tokens, opening.reason, listening, failed)
+
+
+async def _serve_one(
+    server: "MCPServer[Any]", opening: "Opening", failed: asyncio.Event, telemetry: "Telemetry"
+) -> None:
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[int] = loop.create_future()
 
@@ -80,25 +176,21 @@ async def _serve(memory: MemorySettings, telemetry: "Telemetry") -> None:
         if not stopped.done():
             stopped.set_result(code)
 
-    def failed(error: MemoryStoreError) -> None:
-        _complain(error)
-        loop.call_soon_threadsafe(stop, _FAILED)
-
-    opening = Opening(memory, failed)
-    server = MCPServer("dionysus-memory", instructions=INSTRUCTIONS, log_level="ERROR")
-    Tools(opening.service, telemetry.tracer).register(server)
     loop.add_signal_handler(signal.SIGTERM, stop, 0)
     loop.add_signal_handler(signal.SIGINT, stop, _INTERRUPTED)
+    failing = asyncio.create_task(failed.wait())
     serving = asyncio.create_task(server.run_stdio_async())
     # After the transport has started: what is imported in the background must not delay the handshake.
     loop.call_soon(opening.start)
-    await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({serving, stopped, failing}, return_when=asyncio.FIRST_COMPLETED)
+    if failing.done():
+        stop(_FAILED)
     if stopped.done():
         # The thread that reads standard input can't be interrupted, and a normal exit would wait for it.
         opening.close()
         telemetry.shutdown()
         os._exit(stopped.result())
-    opening.close()
+    failing.cancel()
     await serving
 
 

@@ -12,6 +12,7 @@ from dionysus_mcp.settings import MemorySettings
 if TYPE_CHECKING:
     from dionysus_mcp.beliefs.models import MentalModels
     from dionysus_mcp.beliefs.predictions import Predictions
+    from dionysus_mcp.embedding import MiniLm
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
     from dionysus_mcp.recall.search import Search
     from dionysus_mcp.store.memories import Memories
@@ -31,8 +32,12 @@ class Service:
     search: "Search"
 
     @classmethod
-    def open(cls, settings: MemorySettings) -> "Service":
+    def open(cls, settings: MemorySettings, load: "Callable[[int], MiniLm] | None" = None) -> "Service":
         """Open the store and begin to load the embedder.
+
+        Args:
+            settings: Of the memory; they name the scope.
+            load: Gives the model for a number of threads; None loads one of its own.
 
         Raises:
             MemoryStoreError: if the store can't be opened.
@@ -45,7 +50,7 @@ class Service:
         from dionysus_mcp.store.sqlite import Store
 
         store = Store(settings)
-        embedder = BackgroundEmbedder(store, settings)
+        embedder = BackgroundEmbedder(store, settings, load)
         embedder.start()
         search = Search(store, embedder)
         return cls(settings, store, Memories(store), MentalModels(store), Predictions(store), embedder, search)
@@ -69,6 +74,8 @@ class Opening:
         self._settings = settings
         self._failed = failed
         self._opened: Future[Service] = Future()
+        self._models: dict[int, MiniLm] = {}
+        self._loading = threading.Lock()
         self._thread = threading.Thread(target=self._open, name="opening", daemon=True)
 
     def start(self) -> None:
@@ -83,6 +90,22 @@ class Opening:
         """
         return self._opened.result()
 
+    def model(self, threads: int) -> "MiniLm":
+        """The embedding model for a number of threads, loaded once, for all services of this process."""
+        from dionysus_mcp.embedding import MiniLm
+
+        with self._loading:
+            if threads not in self._models:
+                self._models[threads] = MiniLm.load(threads)
+            return self._models[threads]
+
+    def reason(self) -> str | None:
+        """Why there is no service yet, or never will be; None when it is there."""
+        if not self._opened.done():
+            return "the store is being opened"
+        error = self._opened.exception()
+        return None if error is None else str(error)
+
     def close(self) -> None:
         """Close the service if it was opened."""
         if self._thread.ident is not None:
@@ -92,7 +115,7 @@ class Opening:
 
     def _open(self) -> None:
         try:
-            self._opened.set_result(Service.open(self._settings))
+            self._opened.set_result(Service.open(self._settings, self.model))
         except MemoryStoreError as error:
             self._opened.set_exception(error)
             self._failed(error)

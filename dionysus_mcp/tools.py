@@ -60,8 +60,8 @@ class Tools:
         self._service = service
         self._tracer = tracer
 
-    def register(self, server: "MCPServer[Any]") -> None:
-        """Offer the tools on a server, each with what a client may assume about it."""
+    def register(self, server: "MCPServer[Any]") -> list[str]:
+        """Offer the tools on a server, each with what a client may assume about it; return those that only read."""
         from mcp_types import ToolAnnotations
 
         reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
@@ -69,7 +69,8 @@ class Tools:
         adds = ToolAnnotations(
             read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
         )
-        for tool in (self.semantic_recall, self.get_memories, self.get_consciousness_state, self.memory_health):
+        reading = (self.semantic_recall, self.get_memories, self.get_consciousness_state, self.memory_health)
+        for tool in reading:
             server.add_tool(tool, annotations=reads)
         for tool in (
             self.create_memory,
@@ -79,6 +80,7 @@ class Tools:
             self.revise_mental_model,
         ):
             server.add_tool(tool, annotations=adds)
+        return [tool.__name__ for tool in reading]
 
     def semantic_recall(
         self,

@@ -8,12 +8,15 @@ from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.trace import get_current_span
+
 from layers import prompts
 from layers.errors import LayerError
 from layers.report import Report
 from layers.run.events import EventKind
 from layers.run.signals import RunStopped, ShareSpent, StopReason
 from layers.spec import MANAGER, unknown_layer
+from layers.task_files import READ_FILE, read_file_tool
 from layers.toolbox import ToolDefinition
 from observability import conventions
 from sandbox import BackendLost, ExecutionStopped, SandboxUnavailable
@@ -50,7 +53,7 @@ def delegate(
         task: what it is to do.
         context: what is known already; JSON values.
         parent: the node that delegates, `None` for the run itself.
-        files: put into the layer's sandbox session, by name.
+        files: put into the layer's sandbox session, by name; a layer that writes no code reads them by a tool.
         images: PIL images that go with the task.
 
     Raises:
@@ -61,6 +64,7 @@ def delegate(
     if parent is not None and len(parent.path) >= MAX_DEPTH:
         raise LayerError(f"Layers may be nested {MAX_DEPTH} deep at most: do this without {spec.callable_name}().")
     with run.child(spec, parent) as node, _one_stop_for_all(run):
+        node.files = files or {}
         node.publish(EventKind.LAYER_STARTED, task, tier=spec.tier, max_steps=spec.max_steps)
         message = prompts.task_message(task, context or {})
         node.span.set_attribute(conventions.INPUT, message)
@@ -165,7 +169,9 @@ def _build(node: Node, bench: Workbench, box: Sandbox | None, steps_before: int 
     spec = node.spec if box else node.spec.model_copy(update={"agent": "tool_calling"})
     tools = [bench.toolbox[name] for name in bench.tool_names(spec)]
     team = team_tools(spec, bench)
-    held = [HostTool(node, tool, as_text=box is None) for tool in (*tools, *team)]
+    if box is None and node.files and READ_FILE not in {tool.name for tool in (*tools, *team)}:
+        tools.append(read_file_tool(node.files))
+    held = [HostTool(node, tool, as_text=box is None, guard=bench.guard) for tool in (*tools, *team)]
     text = prompts.system_prompt(spec, tools, team, bench.backend.guidance if box else "")
     return build_agent(
         node, TierModel(node, bench.tiers.model(spec.tier), node.hear), list(held), text, box, steps_before
@@ -187,7 +193,7 @@ def _member_tool(member: LayerSpec, bench: Workbench) -> ToolDefinition:
         return _delegate_child(node, bench, member, arguments["task"], arguments.get("context")).as_json()
 
     inputs = {"task": {"type": "string", "description": "What it is to find out or do."}, "context": _CONTEXT}
-    return ToolDefinition(member.callable_name, member.description, inputs, call)
+    return ToolDefinition(member.callable_name, member.description, inputs, call, also_known_as=(member.name,))
 
 
 def _delegate_tool(members: Sequence[LayerSpec], bench: Workbench) -> ToolDefinition:
@@ -214,6 +220,9 @@ def _report_of_child(
     node: Node, bench: Workbench, spec: LayerSpec, task: str, context: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     try:
+        if bench.guard is not None:  # delegate([...]) must not be a way around what is said of the layers in it
+            order = {"task": task} if context is None else {"task": task, "context": dict(context)}
+            bench.guard.check(node, _member_tool(spec, bench), order, get_current_span())
         return _delegate_child(node, bench, spec, task, context).as_json()
     except Exception as error:  # noqa: BLE001 - promise: one layer's failure doesn't cost the others' reports
         message = f"The layer {spec.name!r} failed: {type(error).__name__}: {error}"

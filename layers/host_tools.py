@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
-from contextvars import copy_context
-from threading import Thread
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from smolagents.tools import Tool
 
 from layers.errors import LayerError
 from layers.json_values import json_value
+from layers.run.apart import TookTooLong, apart
 from layers.run.events import EventKind
 from layers.run.signals import RunStopped
 from observability import Kind, conventions, span
 
 if TYPE_CHECKING:
+    from layers.guards import Guard
     from layers.run.run import Node
     from layers.toolbox import ToolDefinition
 
@@ -34,12 +32,13 @@ class HostTool(Tool):
         node: the agent it is for.
         definition: what it is and does.
         as_text: whether results are JSON text (for native tool calls) rather than JSON values (for code).
+        guard: decides whether a call may happen; `None` lets every one.
     """
 
     # Signature and source belong to a class written by hand; ours come from a definition.
     skip_forward_signature_validation = True
 
-    def __init__(self, node: Node, definition: ToolDefinition, *, as_text: bool) -> None:
+    def __init__(self, node: Node, definition: ToolDefinition, *, as_text: bool, guard: Guard | None = None) -> None:
         self.name = definition.name
         self.description = definition.description
         self.inputs = {name: dict(schema) for name, schema in definition.inputs.items()}
@@ -47,6 +46,7 @@ class HostTool(Tool):
         self._node = node
         self._definition = definition
         self._as_text = as_text
+        self._guard = guard
         super().__init__()
 
     def __call__(self, *args: Any, sanitize_inputs_outputs: bool = False, **kwargs: Any) -> Any:
@@ -55,19 +55,23 @@ class HostTool(Tool):
         Raises:
             LayerError: the arguments don't fit, or the tool left in another way than by an `Exception`, or in none; the
                 layer's model sees the message.
+            ToolDenied: the call may not happen; the layer's model sees why.
             Exception: what the tool raised; the layer's model sees that too.
             RunStopped: the run has been stopped.
         """
         del sanitize_inputs_outputs  # results are JSON in both cases
         node = self._node
         node.run.lifeline.check()
-        arguments = check_arguments(self._definition, json_value(args), json_value(kwargs))
+        hide = node.run.secrets.hide_in  # code that got hold of one must not carry it out by a tool
+        arguments = check_arguments(self._definition, hide(json_value(args)), hide(json_value(kwargs)))
         shown = _shown(arguments)
         attributes = {conventions.GEN_AI_TOOL_NAME: self.name, conventions.INPUT: shown}
         node.publish(EventKind.TOOL_CALL, f"{self.name}({shown[:120]})", tool=self.name)
         with span(node.run.tracer, Kind.TOOL, f"execute_tool {self.name}", attributes) as opened:
             try:
-                result = self._called(arguments)
+                if self._guard is not None:
+                    self._guard.check(node, self._definition, arguments, opened)
+                result = hide(self._called(arguments))
             except Exception as error:
                 node.publish(EventKind.TOOL_RESULT, f"{self.name} failed: {error}"[:160], tool=self.name, failed=True)
                 raise
@@ -87,22 +91,17 @@ class HostTool(Tool):
             raise
         except BaseException as error:
             if isinstance(error, Exception) and _can_be_told(error):
-                raise
+                self._node.run.secrets.scrub(error)
+                if not self._node.run.secrets.redact(str(error))[1]:
+                    raise
             raise LayerError(f"The tool {self.name} ended with {type(error).__name__}.") from error
 
     def _called_apart(self, arguments: dict[str, Any]) -> Any:
         """Call somebody else's code on a thread of its own: a stop, or the time limit, leaves it behind there."""
-        answer: Future[Any] = Future()
-        work = copy_context()
-        Thread(
-            target=_work, args=(answer, work.run, self._call, arguments), name=f"tool-{self.name}", daemon=True
-        ).start()
         limit = self._node.spec.tool_timeout
         try:
-            return self._node.run.lifeline.wait(answer, limit)
-        except TimeoutError as error:
-            if not answer.cancelled():
-                raise  # the tool's own
+            return apart(self._node.run.lifeline, f"tool-{self.name}", self._call, arguments, limit=limit)
+        except TookTooLong as error:
             raise LayerError(
                 f"The tool {self.name} gave no result within {limit:g} s; it may still be at work."
             ) from error
@@ -154,16 +153,6 @@ def _fits(value: Any, kind: str) -> bool:
         "object": dict,
     }
     return isinstance(value, expected.get(kind, object))
-
-
-def _work(answer: Future[Any], run: Callable[..., Any], call: Callable[..., Any], arguments: dict[str, Any]) -> None:
-    with suppress(InvalidStateError):  # nobody waits any more
-        try:
-            answer.set_result(run(call, arguments))
-        except InvalidStateError:
-            raise
-        except BaseException as error:  # noqa: BLE001 - promise: whatever ends the tool reaches its caller
-            answer.set_exception(error)
 
 
 def _shown(value: Any) -> str:

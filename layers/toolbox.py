@@ -30,6 +30,7 @@ class ToolDefinition:
         inputs: per argument a JSON schema with `type`, `description` and, where it may be left out, `nullable`.
         call: the host function; gets the calling node and the checked arguments, returns a JSON value.
         foreign: whether it is somebody else's code, which may hang: it gets a thread of its own and a time limit.
+        also_known_as: what the settings call it where that is another name: `github.search_issues`.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ToolDefinition:
     inputs: Mapping[str, Mapping[str, Any]]
     call: Call
     foreign: bool = False
+    also_known_as: tuple[str, ...] = ()
 
 
 class Toolbox:
@@ -148,7 +150,10 @@ def _of_server(server: str, client: McpClient, info: ToolInfo, loop: LoopThread)
         result = _value(node.run.lifeline.wait(loop.submit(client.call(info.name, arguments))))
         return result["result"] if wrapped and isinstance(result, dict) and set(result) == {"result"} else result
 
-    return ToolDefinition(re.sub(r"\W", "_", f"{server}_{info.name}"), info.description or info.name, inputs, call)
+    setting = f"{server}.{info.name}"
+    return ToolDefinition(
+        re.sub(r"\W", "_", setting), info.description or info.name, inputs, call, also_known_as=(setting,)
+    )
 
 
 def _value(result: Any) -> Any:

@@ -13,6 +13,7 @@ from layers.spec import MANAGER, LayerSpec
 from layers.tiers.base import ChatRequest
 
 if TYPE_CHECKING:
+    from layers.guards import Guard
     from layers.tiers.registry import Tiers
     from layers.toolbox import Toolbox
     from sandbox import Backend
@@ -27,12 +28,14 @@ class Workbench:
         tiers: who answers model calls.
         toolbox: the tools that layers may name.
         backend: where code runs.
+        guard: decides whether a tool may be called; `None` lets every call happen.
     """
 
     layers: Mapping[str, LayerSpec]
     tiers: Tiers
     toolbox: Toolbox
     backend: Backend
+    guard: Guard | None = None
 
     def check(self) -> None:
         """Look every tier and tool up before anything is spent.

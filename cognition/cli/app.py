@@ -7,6 +7,7 @@ import typer
 from cognition.cli import chat, dashboard, doctor, layers, options, recall, remember, think
 from cognition.cli.examples import examples
 from cognition.cli.exits import EPILOG
+from cognition.cli.memory import memory
 from cognition.cli.sandbox import sandbox
 from cognition.cli.trace import trace
 
@@ -48,5 +49,6 @@ def dionysus(
 for module in (think, chat, remember, recall, layers, dashboard, doctor):
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=module.EXAMPLES)(getattr(module, name))
+app.add_typer(memory, name="memory")
 app.add_typer(sandbox, name="sandbox")
 app.add_typer(trace, name="trace")

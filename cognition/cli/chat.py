@@ -10,6 +10,7 @@ from cognition.cli.examples import examples
 from cognition.cli.exits import ExitCode
 
 if TYPE_CHECKING:
+    from cognition.cli.questions import Questions
     from cognition.cli.turn import Asking
     from cognition.mind import Mind
 
@@ -29,6 +30,9 @@ def chat(
     steps: options.Steps = None,
     tokens: options.Tokens = None,
     deadline: options.Deadline = None,
+    ask: options.Ask = None,
+    deny: options.Deny = None,
+    approve: options.Approve = None,
     tier: options.Tier = None,
     layer: options.Layers = None,
     memory: options.Memory = None,
@@ -44,26 +48,31 @@ def chat(
     from a pipe, the exit code is that of the last one.
     """
     from cognition.cli.output import notice
+    from cognition.cli.questions import Questions
     from cognition.cli.turn import Asking
     from cognition.mind import Mind
 
     settings = options.settings_from(config, memory=memory, sandbox=sandbox, tier=tier, layers=layer)
+    settings = options.guarded(settings, ask, deny, approve)
     budget = options.budget_from(settings, steps, tokens, budget_usd)
     conversation = session or uuid.uuid4().hex[:12]
     if not (quiet or as_json):
         notice(f"Session {conversation}. {_HELP}")
-    mind = Mind(settings=settings)
+    questions = Questions.here()
+    mind = Mind(settings=settings, approve=questions)
     code = ExitCode.DONE
     try:
         for number, line in enumerate(_lines()):
             asking = Asking(line, conversation, budget, deadline)
-            code = _turn(mind, asking, quiet=quiet, as_json=as_json, first=number == 0)
+            code = _turn(mind, asking, questions, quiet=quiet, as_json=as_json, first=number == 0)
     finally:
         mind.close()
     return ExitCode.DONE if sys.stdin.isatty() else code
 
 
-def _turn(mind: "Mind", asking: "Asking", *, quiet: bool, as_json: bool, first: bool) -> ExitCode:
+def _turn(
+    mind: "Mind", asking: "Asking", questions: "Questions | None", *, quiet: bool, as_json: bool, first: bool
+) -> ExitCode:
     """Answer one line and return its exit code; what only this turn suffered from does not end the conversation."""
     from cognition.cli.failures import explain
     from cognition.cli.output import emit, notice
@@ -71,7 +80,7 @@ def _turn(mind: "Mind", asking: "Asking", *, quiet: bool, as_json: bool, first: 
     from cognition.thought import ThinkingError
 
     try:
-        return one_turn(mind, asking, quiet=quiet, as_json=as_json, first=first)
+        return one_turn(mind, asking, quiet=quiet, as_json=as_json, first=first, questions=questions)
     except ThinkingError as error:
         failure = explain(error)
         if failure.code in (ExitCode.USAGE, ExitCode.PART):

@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -37,6 +38,10 @@ class View(Protocol):
 
     def show(self, event: Event) -> None:
         """Show one event."""
+        ...
+
+    def aside(self) -> AbstractContextManager[Any]:
+        """Leave the screen to somebody else for a block."""
         ...
 
 
@@ -68,11 +73,15 @@ class SilentView:
     def show(self, event: Event) -> None:
         """Show nothing."""
 
+    def aside(self) -> AbstractContextManager[Any]:
+        """Nothing is in the way."""
+        return nullcontext()
+
 
 class PlainView:
     """A line on stderr for each step and each layer that begins or ends: for logs, and terminals that can't redraw."""
 
-    _SHOWN = frozenset({"layer_started", "step_ended", "fallback", "plan", "layer_ended"})
+    _SHOWN = frozenset({"layer_started", "step_ended", "fallback", "plan", "layer_ended", "retry"})
 
     def __init__(self) -> None:
         self._began = time.time()
@@ -87,10 +96,20 @@ class PlainView:
         """Write the event's line."""
         if event.kind not in self._SHOWN:
             return
-        what = {"layer_started": "begins", "layer_ended": "ends", "fallback": "falls back", "plan": "plans"}
+        what = {
+            "layer_started": "begins",
+            "layer_ended": "ends",
+            "fallback": "falls back",
+            "plan": "plans",
+            "retry": "retries",
+        }
         step = f"{event.detail.get('step', 'closing')}/{event.detail.get('of', '')}".rstrip("/")
         place = f"{'/'.join(event.path)} {what.get(event.kind, step)}"
         notice(f"[{event.at - self._began:6.1f} s] {place}: {one_line(event.summary, 120)}")
+
+    def aside(self) -> AbstractContextManager[Any]:
+        """Lines are in nobody's way."""
+        return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +199,8 @@ class LiveView:
 
         self._board = Board()
         self._began = time.time()
+        self._screen = threading.Lock()
+        self._over = False
         self._live = Live(
             get_renderable=self._shown, console=Console(stderr=True), refresh_per_second=8, transient=True
         )
@@ -189,11 +210,25 @@ class LiveView:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._live.stop()
+        with self._screen:
+            self._over = True
+            self._live.stop()
 
     def show(self, event: Event) -> None:
         """Take the event in; the next redraw shows it."""
         self._board.take(event)
+
+    @contextmanager
+    def aside(self) -> Generator[None]:
+        """Take the lines off the screen; they come back after the block, unless the run has ended meanwhile."""
+        with self._screen:
+            self._live.stop()
+        try:
+            yield
+        finally:
+            with self._screen:
+                if not self._over:
+                    self._live.start()
 
     def _shown(self) -> Printable:
         return Printable(self._table())

@@ -28,6 +28,14 @@ Session = Annotated[str | None, typer.Option("--session", metavar="NAME", help="
 Steps = Annotated[int | None, typer.Option("--steps", min=1, metavar="N", help="Most steps of all layers together.")]
 Tokens = Annotated[int | None, typer.Option("--tokens", min=1, metavar="N", help="Most tokens, prompts included.")]
 Dollars = Annotated[float | None, typer.Option("--budget-usd", metavar="USD", help="Most cost in USD.")]
+Retries = Annotated[int, typer.Option("--retries", min=0, max=20, metavar="N", help="Tries after one that failed.")]
+Ask = Annotated[
+    list[str] | None, typer.Option("--ask", metavar="TOOL", help="Ask before this tool is called; * for every one.")
+]
+Deny = Annotated[list[str] | None, typer.Option("--deny", metavar="TOOL", help="Never let this tool be called.")]
+Approve = Annotated[
+    list[str] | None, typer.Option("--approve", metavar="TOOL", help="Say yes beforehand where it would be asked.")
+]
 Deadline = Annotated[float | None, typer.Option("--deadline", metavar="SECONDS", help="Most seconds.")]
 
 
@@ -50,6 +58,14 @@ def settings_from(
     return load_settings(
         config, memory=memory, sandbox=sandbox, tier=tier, layers=layer_changes(layers) if layers else None
     )
+
+
+def guarded(
+    settings: "Settings", ask: list[str] | None, deny: list[str] | None, approve: list[str] | None
+) -> "Settings":
+    """Return the settings with what `--ask`, `--deny` and `--approve` say on top; the stricter rule holds."""
+    guards = settings.guards.with_more(ask=ask or (), deny=deny or (), approve=approve or ())
+    return settings.model_copy(update={"guards": guards})
 
 
 def layer_changes(changes: list[str]) -> dict[str, dict[str, Any]]:

@@ -39,6 +39,12 @@ def printable(text: str) -> str:
     return _NO_TEXT.sub("\ufffd", _OBEYED.sub("", text))
 
 
+def visible(value: Any) -> str:
+    """Return a JSON value as one line in which every character that has no shape of its own is written as an escape."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
+
+
 class Printable:
     """Something that rich renders, without what would steer the terminal; its styles stay."""
 

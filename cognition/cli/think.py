@@ -12,7 +12,7 @@ from cognition.cli.examples import examples
 EXAMPLES = examples(
     'dionysus think "Which queue do we use, and why?"',
     'dionysus think "Who decided it?" --session queues --budget-usd 0.20 --deadline 60',
-    'dionysus think "What changed?" --tier offline --layer abstract.max_steps=3 --json',
+    'dionysus think "What changed?" --tier offline --ask remember --deny "github.*" --json',
 )
 
 
@@ -23,6 +23,10 @@ def think(
     steps: options.Steps = None,
     tokens: options.Tokens = None,
     deadline: options.Deadline = None,
+    retries: options.Retries = 0,
+    ask: options.Ask = None,
+    deny: options.Deny = None,
+    approve: options.Approve = None,
     tier: options.Tier = None,
     layer: options.Layers = None,
     file: Annotated[
@@ -39,15 +43,18 @@ def think(
     debug: options.Debug = False,
 ) -> int:
     """Think about a task and print the answer with its quotes."""
+    from cognition.cli.questions import Questions
     from cognition.cli.turn import Asking, one_turn
     from cognition.mind import Mind
 
     settings = options.settings_from(config, memory=memory, sandbox=sandbox, tier=tier, layers=layer)
+    settings = options.guarded(settings, ask, deny, approve)
     budget = options.budget_from(settings, steps, tokens, budget_usd)
-    asking = Asking(read_task(task), session, budget, deadline, tuple(file or ()), tuple(image or ()))
-    mind = Mind(settings=settings)
+    asking = Asking(read_task(task), session, budget, deadline, tuple(file or ()), tuple(image or ()), retries)
+    questions = Questions.here()
+    mind = Mind(settings=settings, approve=questions)
     try:
-        return one_turn(mind, asking, quiet=quiet, as_json=as_json)
+        return one_turn(mind, asking, quiet=quiet, as_json=as_json, questions=questions)
     finally:
         mind.close()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from cognition.cli.live import View
+    from cognition.cli.questions import Questions
     from cognition.mind import Mind, Thinking
     from cognition.thought import Thought
+    from layers.run.events import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,33 @@ class Asking:
     deadline: float | None = None
     files: tuple[Path, ...] = ()
     images: tuple[Path, ...] = ()
+    retries: int = 0
 
 
-def one_turn(mind: Mind, asking: Asking, *, quiet: bool, as_json: bool, first: bool = True) -> ExitCode:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a run's events said that is told after it.
+
+    Attributes:
+        limits: steps that each layer might have made in all its calls together.
+        denials: what was denied, and why.
+    """
+
+    limits: Counter[str] = field(default_factory=Counter[str])
+    denials: list[str] = field(default_factory=list[str])
+
+    def note(self, event: Event) -> None:
+        """Take in one event."""
+        self.limits[event.layer] += event.detail.get("max_steps", 0)
+        if event.detail.get("verdict") == "deny":
+            self.denials.append(
+                f"denied in {event.layer}: {event.detail['tool']} ({event.detail['by']}) {event.detail['reason']}"
+            )
+
+
+def one_turn(
+    mind: Mind, asking: Asking, *, quiet: bool, as_json: bool, first: bool = True, questions: Questions | None = None
+) -> ExitCode:
     """Think about a task under a view, show the outcome, and return its exit code.
 
     What a stopped run had found until then is shown too.
@@ -50,29 +76,29 @@ def one_turn(mind: Mind, asking: Asking, *, quiet: bool, as_json: bool, first: b
         quiet: show neither view nor notices.
         as_json: the same, and write a JSON document; one for an error is left to the caller.
         first: whether to tell the notices of the mind's parts.
+        questions: what the mind asks about tool calls; the view steps aside for them.
 
     Raises:
         ThinkingError: the run ended without an answer.
         typer.BadParameter: the task or an option can't be used.
     """
     from cognition.cli.answer import as_document, show
-    from cognition.cli.live import view
     from cognition.thought import ThinkingError
 
-    silent = quiet or as_json
-    thinking = _begin(mind, asking, silent=silent)
-    notices(mind.notices, quiet=quiet or not first)
-    limits: Counter[str] = Counter()
+    thinking = _begin(mind, asking)
+    seen = Seen()
     try:
-        thought = watch(thinking, view(silent=silent), limits)
+        thought = _watch(thinking, seen, silent=quiet or as_json, untold=first and not quiet, questions=questions)
     except ThinkingError as error:
         if error.partial is not None and not as_json:
-            _show_partial(error.partial, limits, quiet=quiet)
+            _show_partial(error.partial, seen.limits, quiet=quiet)
         raise
+    finally:
+        notices(seen.denials, quiet=quiet)
     if as_json:
         emit(as_document(thought))
     else:
-        show(thought, limits, quiet=quiet)
+        show(thought, seen.limits, quiet=quiet)
     return of_reason(thought.stop_reason)
 
 
@@ -82,31 +108,29 @@ def _show_partial(partial: Thought, limits: Counter[str], *, quiet: bool) -> Non
     if partial.answer:
         notice("What was found until then:")
         show(partial, limits, quiet=quiet)
-    elif not quiet:
+    elif partial.usage and not quiet:
         notice(f"Trace: dionysus trace show {partial.run_id[:12]}")
 
 
-def _begin(mind: Mind, asking: Asking, *, silent: bool) -> Thinking:
-    from cognition.cli.live import starting
-
+def _begin(mind: Mind, asking: Asking) -> Thinking:
     try:
-        with starting(silent=silent):
-            return mind.start(
-                asking.task,
-                session=asking.session,
-                budget=asking.budget or None,
-                deadline=asking.deadline,
-                files=asking.files,
-                images=asking.images,
-            )
+        return mind.start(
+            asking.task,
+            session=asking.session,
+            budget=asking.budget or None,
+            deadline=asking.deadline,
+            files=asking.files,
+            images=asking.images,
+            retries=asking.retries,
+        )
     except ValueError as error:  # what Mind.start says of a wrong argument
         raise typer.BadParameter(str(error)) from error
 
 
-def watch(thinking: Thinking, view: View, limits: Counter[str]) -> Thought:
+def _watch(thinking: Thinking, seen: Seen, *, silent: bool, untold: bool, questions: Questions | None) -> Thought:
     """Show a run's events until it has ended, and return its outcome.
 
-    `limits` is filled with the steps that each layer might have made in all its calls together.
+    What is worth telling afterwards is noted in `seen`. The parts' notices are told where they are `untold`.
 
     Ctrl-C cancels the run, and what was found until then comes with the `Cancelled` that is raised. A second one leaves
     at once: the run's processes see that we are gone and end too.
@@ -115,10 +139,7 @@ def watch(thinking: Thinking, view: View, limits: Counter[str]) -> Thought:
         ThinkingError: the run ended without an answer.
     """
     try:
-        with view:
-            for event in thinking.events():
-                view.show(event)
-                limits[event.layer] += event.detail.get("max_steps", 0)
+        _show(thinking, seen, silent=silent, untold=untold, questions=questions)
     except KeyboardInterrupt:
         thinking.cancel()
         notice("Cancelling; once more to leave at once.")
@@ -127,6 +148,21 @@ def watch(thinking: Thinking, view: View, limits: Counter[str]) -> Thought:
         except KeyboardInterrupt:
             leave()
     return thinking.result()
+
+
+def _show(thinking: Thinking, seen: Seen, *, silent: bool, untold: bool, questions: Questions | None) -> None:
+    from cognition.cli.live import starting, view
+
+    events = thinking.events()
+    with starting(silent=silent):
+        opened = next((event for event in events if event.kind == "parts_opened"), None)
+    if opened is None:
+        return  # it ended before
+    notices(opened.detail["notices"], quiet=not untold)
+    with view(silent=silent) as shown, questions.over(shown) if questions else nullcontext():
+        for event in events:
+            shown.show(event)
+            seen.note(event)
 
 
 def leave() -> NoReturn:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
-from cognition.settings.schema import secrets_in
+from cognition.settings.schema import secrets_in, secrets_in_urls
+from dionysus_mcp.serving.settings import ServerSettings
 from dionysus_mcp.settings import McpServerSettings, MemorySettings
+from layers.guards import GuardSettings
 from layers.run import Budget
 from layers.spec import DEFAULTS, LayerSpec
 from layers.tiers.settings import TierSettings
@@ -27,8 +28,10 @@ class Settings(BaseModel):
         tiers: the tiers that were changed or added; a tier given as a smolagents `Model` is among them as it is.
         mcp: other MCP servers whose tools layers may use.
         memory: where memory is kept.
+        server: how `dionysus memory serve` is reached.
         sandbox: how code runs.
         trace: where traces go.
+        guards: which tools layers may call, and which calls a person is asked about.
         budget: limits of a run that is given none of its own.
     """
 
@@ -39,8 +42,10 @@ class Settings(BaseModel):
     tiers: dict[str, TierSettings] = Field(default_factory=dict[str, TierSettings])
     mcp: dict[str, McpServerSettings] = Field(default_factory=dict[str, McpServerSettings])
     memory: MemorySettings = Field(default_factory=MemorySettings)
+    server: ServerSettings = Field(default_factory=ServerSettings)
     sandbox: SandboxSettings = Field(default_factory=lambda: SandboxSettings())
     trace: TraceSettings = Field(default_factory=TraceSettings)
+    guards: GuardSettings = GuardSettings()
     budget: Budget = Budget()
 
     _file: Path | None = PrivateAttr(default=None)
@@ -71,16 +76,14 @@ class Settings(BaseModel):
     def secrets(self) -> set[str]:
         """Return every value that must not appear in a trace or on a screen.
 
-        Those are secret settings, what is sent to other MCP servers as headers and environment, the password in the
-        memory's URL, and environment variables named like a key, token or password. Short values are left out: hiding
-        them would blot out ordinary words.
+        Those are secret settings, what is sent to other MCP servers as headers (of `Bearer KEY` the key, too) and
+        environment, the passwords and keys in URLs, and environment variables named like a key, token or password.
+        Short values are left out: hiding them would blot out ordinary words.
         """
-        found = {*environment_secrets(), *secrets_in(self)}
+        found = {*environment_secrets(), *secrets_in(self), *secrets_in_urls(self)}
         for server in self.mcp.values():
             found.update((*server.headers.values(), *server.env.values()))
-        password = urlsplit(self.memory.url).password
-        if password:
-            found.update((password, unquote(password)))
+            found.update(value.rpartition(" ")[2] for value in server.headers.values())
         return {value for value in found if len(value) >= SHORTEST_SECRET}
 
     def _all_layers(self) -> dict[str, LayerSpec]:

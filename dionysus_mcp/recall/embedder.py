@@ -5,6 +5,7 @@ Keyword recall serves from the first moment; `Recall.notice` says what it misses
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from dionysus_mcp.embedding import DIMENSION, MODEL_ID
@@ -43,10 +44,11 @@ class BackgroundEmbedder:
         detail: Why it failed.
     """
 
-    def __init__(self, store: Store, settings: MemorySettings) -> None:
+    def __init__(self, store: Store, settings: MemorySettings, load: "Callable[[int], MiniLm] | None" = None) -> None:
         self._store = store
         self._settings = settings
         self._stemmer = Stemmer()
+        self._load = load
         self._vectors = Vectors(store, MODEL_ID, DIMENSION)
         self._model: MiniLm | None = None
         self._index: MemoryIndex | None = None
@@ -111,7 +113,7 @@ class BackgroundEmbedder:
         from dionysus_mcp.embedding import MiniLm
 
         try:
-            model = MiniLm.load(self._settings.embedder_threads)
+            model = (self._load or MiniLm.load)(self._settings.embedder_threads)
             # Reading a million vectors takes long: it is done here, while keyword recall serves, not in a first recall.
             index = MemoryIndex(self._vectors)
             index.catch_up()

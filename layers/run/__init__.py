@@ -1,5 +1,6 @@
 """What one run carries through its whole tree: ledger, lifeline, events and the signal that stops it."""
 
+from layers.run.apart import TookTooLong, apart
 from layers.run.budget import Budget, Usage
 from layers.run.events import Event, EventKind, Events
 from layers.run.ledger import Committed, Ledger, Reservation
@@ -23,5 +24,7 @@ __all__ = [
     "RunStopped",
     "ShareSpent",
     "StopReason",
+    "TookTooLong",
     "Usage",
+    "apart",
 ]

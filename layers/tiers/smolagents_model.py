@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from layers.run.apart import apart
 from layers.run.signals import RunStopped, StopReason
 from layers.tiers.base import Bound, ChatReply, ChatRequest
 from layers.tiers.tokens import likely_prompt_tokens, likely_tokens, most_prompt_tokens
@@ -52,41 +51,31 @@ class SmolagentsModel:
             RunStopped: the run was stopped, or the model raised an error (MODEL).
         """
         lifeline.check()
-        answer: Future[ChatMessage] = Future()
-        threading.Thread(target=self._generate, args=(request, answer), name="smolagents-model", daemon=True).start()
         try:
-            return self._reply(lifeline.wait(answer), request)
+            with request.meter.call(lambda: _likely_prompt(request), None):
+                message = apart(lifeline, "smolagents-model", self._generate, request)
+            return self._reply(message, request)
         except Exception as error:
             lifeline.check()
             detail = f"The model of the tier {self._tier!r} ({self.model_id}) failed: {type(error).__name__}: {error}"
             raise RunStopped(StopReason.MODEL, detail) from error
 
-    def _generate(self, request: ChatRequest, answer: Future[ChatMessage]) -> None:
+    def _generate(self, request: ChatRequest) -> ChatMessage:
         options: dict[str, Any] = {"stop_sequences": list(request.stop) or None}
         if request.tools:
             options["tools_to_call_from"] = list(request.tools)
         if request.response_format is not None:
             options["response_format"] = dict(request.response_format)
-        try:
-            message = self._model.generate(list(request.messages), **options)
-        except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
-            _settle(answer, error)
-        else:
-            _settle(answer, message)
+        return self._model.generate(list(request.messages), **options)
 
     def _reply(self, message: ChatMessage, request: ChatRequest) -> ChatReply:
         usage = message.token_usage
         if usage is not None:
             read, wrote = usage.input_tokens, usage.output_tokens
         else:
-            read, wrote = likely_prompt_tokens(messages_of(request), tools_of(request)), likely_tokens(written(message))
+            read, wrote = _likely_prompt(request), likely_tokens(written(message))
         return ChatReply(message, self.model_id, read, wrote, None, estimated=usage is None)
 
 
-def _settle(answer: Future[ChatMessage], outcome: ChatMessage | BaseException) -> None:
-    if not answer.set_running_or_notify_cancel():
-        return  # the run stopped meanwhile; nobody waits any more
-    if isinstance(outcome, BaseException):
-        answer.set_exception(outcome)
-    else:
-        answer.set_result(outcome)
+def _likely_prompt(request: ChatRequest) -> int:
+    return likely_prompt_tokens(messages_of(request), tools_of(request))

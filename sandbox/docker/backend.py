@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import threading
+import time
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from sandbox.docker import box as boxes
-from sandbox.docker.channel import ChannelClosedError
 from sandbox.docker.detect import choose_runtime, connect, facts
 from sandbox.docker.image import find
+from sandbox.docker.loss import check_end, check_engine
+from sandbox.docker.pool import Pool
 from sandbox.docker.reaper import owner_labels, reap
 from sandbox.errors import SandboxUnavailable
 from sandbox.settings import SandboxSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.trace import Tracer
 
@@ -25,13 +26,20 @@ if TYPE_CHECKING:
     from sandbox.docker.session import DockerSandbox
 
 _LEAST_MEMORY: Final = 32 * 1024 * 1024
+_ANSWER: Final = 30  # seconds an engine may take for one request
+_REAP_AGAIN: Final = 600.0  # seconds
+_LOOK: Final = 0.05  # seconds
 GUIDANCE: Final = """\
 Your code runs in CPython {python} in a container of its own.
 - All of the standard library can be imported{packages}. Nothing can be installed.
-- There is no network: reach the outside only through your tools.
+- {network}
 - Files: relative names, in a folder of your own; {files} MiB together.
 - Variables, functions, imports and files are kept from one code block to the next.
 - A code block may run {timeout:g} s, with {memory} MiB of memory."""
+
+
+_NO_NETWORK: Final = "There is no network: reach the outside only through your tools."
+_NETWORK: Final = "Of the network only {names} can be reached, by HTTP(S), through the proxy that HTTPS_PROXY names."
 
 
 class DockerBackend:
@@ -54,7 +62,7 @@ class DockerBackend:
             raise SandboxUnavailable(
                 f"a container needs {_LEAST_MEMORY:,} bytes of memory and [sandbox] memory is {self.settings.memory:,}"
             )
-        self._api = connect(self.settings)
+        self._api = connect(self.settings, timeout=_ANSWER)
         try:
             self.engine = facts(self._api)
             self.image = find(self._api, self.settings.image)
@@ -62,18 +70,17 @@ class DockerBackend:
         except BaseException:
             self._api.close()
             raise
-        self._labels = owner_labels()
-        self._lock = threading.Lock()
+        # One lock for all of it. Reentrant: a finalizer may run in the thread that holds it.
+        self._lock = threading.Condition(threading.RLock())
         self._closed = False
-        self._ready: list[Box] = []
-        self._filling = 0
-        self._places = threading.BoundedSemaphore(self.settings.max_sessions)
+        self._pid = os.getpid()
+        self._taken = 0
         self._used: set[Box] = set()
         self._users: weakref.WeakSet[DockerSandbox] = weakref.WeakSet()
-        self._maker = ThreadPoolExecutor(1, thread_name_prefix="sandbox-maker")
-        self._remover = ThreadPoolExecutor(1, thread_name_prefix="sandbox-remover")
-        self._remover.submit(reap, self._api, self._labels)
-        self._fill()
+        self._pool = Pool(self._make, self._remove, self.settings.warm, self._lock)
+        self._reaped = 0.0
+        self._tidy()
+        self._pool.fill()
 
     @property
     def guidance(self) -> str:
@@ -85,6 +92,7 @@ class DockerBackend:
             files=self.settings.files_limit >> 20,
             timeout=self.settings.step_timeout,
             memory=self.settings.memory >> 20,
+            network=_NETWORK.format(names=", ".join(names)) if (names := self.settings.network) else _NO_NETWORK,
         )
 
     def open(
@@ -107,114 +115,113 @@ class DockerBackend:
 
     def close(self) -> None:
         """End every sandbox and container of this backend. May be called again."""
+        if os.getpid() != self._pid:
+            return  # all of it is our parent's
         with self._lock:
             closed, self._closed = self._closed, True
         for sandbox in list(self._users):
             sandbox.cleanup()
         if closed:
             return
-        self._maker.shutdown(cancel_futures=True)
-        for box in self._take_all():
+        with self._lock:
+            held = list(self._used)
+        for box in held:
             self.give_back(box)
-        self._remover.shutdown()
+        self._pool.close()
         self._api.close()
 
-    def take(self, user: DockerSandbox) -> Box:
+    def take(self, user: DockerSandbox, watch: Callable[[], None]) -> Box:
         """A box of its own for a session: one that is ready, or a new one.
+
+        Args:
+            user: the session; when nobody can reach it any more, its box is ended.
+            watch: is called while there is none yet; raises what ends the waiting.
 
         Raises:
             SandboxUnavailable: the engine is gone, or too many boxes are in use.
         """
         self._check_open()
-        if not self._places.acquire(timeout=self.settings.open_timeout):
-            raise SandboxUnavailable(
-                f"{self.settings.max_sessions} sandboxes are in use; raise max_sessions in [sandbox] or run fewer "
-                "agents at once"
-            )
+        self._reserve(watch)
         try:
-            box = self._from_ready() or self._make()
+            box = self._pool.take(watch)
         except BaseException:
-            self._places.release()
+            self._release()
             raise
         with self._lock:
             self._used.add(box)
         # A session that nobody closed, and nobody can reach any more, must not keep its container.
         weakref.finalize(user, self.give_back, box).atexit = False
-        self._fill()
+        self._pool.fill()
+        self._tidy()
         return box
 
     def give_back(self, box: Box) -> None:
         """End a box; it is never used by another session. May be called again."""
+        if os.getpid() != self._pid:
+            return
         with self._lock:
             held = box in self._used
             self._used.discard(box)
         if held:
-            self._places.release()
-        self._end(box)
+            self._release()
+        self._pool.end(box)
 
-    def check(self) -> None:
-        """Raise SandboxUnavailable unless the engine still answers."""
+    def check(self, box: Box | None = None) -> None:
+        """Return if the engine is there and, where a box fell silent, knows of its end.
+
+        Raises:
+            SandboxUnavailable: it doesn't answer, or was restarted meanwhile.
+        """
         self._check_open()
-        facts(self._api)
+        if box is None:
+            check_engine(self._api)
+        else:
+            check_end(self._api, box.id)
 
     def _check_open(self) -> None:
+        if os.getpid() != self._pid:
+            raise SandboxUnavailable(
+                "the sandbox backend belongs to the process that this one was forked from; make one here with select()"
+            )
         if self._closed:
             raise SandboxUnavailable("the sandbox backend is closed; make a new one with select()")
 
+    def _reserve(self, watch: Callable[[], None]) -> None:
+        """Count one more box in use, as soon as there is room for it."""
+        until = time.monotonic() + self.settings.open_timeout
+        with self._lock:
+            while self._taken >= self.settings.max_sessions:
+                watch()
+                if time.monotonic() >= until:
+                    raise SandboxUnavailable(
+                        f"{self.settings.max_sessions} sandboxes are in use; raise max_sessions in [sandbox] or run"
+                        " fewer agents at once"
+                    )
+                self._lock.wait(_LOOK)
+            self._taken += 1
+
+    def _release(self) -> None:
+        with self._lock:
+            self._taken -= 1
+            self._lock.notify()
+
     def _make(self) -> Box:
-        return boxes.start(self._api, self.settings, self.engine, self.image.id, self._runtime, self._labels)
+        try:
+            return self._started()
+        except boxes.ImageGoneError:
+            # Its name may belong to a successor, when the image was built anew.
+            self.image = find(self._api, self.settings.image)
+            return self._started()
 
-    def _end(self, box: Box) -> None:
-        if not box.channel.close():
+    def _started(self) -> Box:
+        return boxes.start(self._api, self.settings, self.engine, self.image.id, self._runtime, owner_labels())
+
+    def _remove(self, container: str) -> None:
+        boxes.remove(self._api, container)
+
+    def _tidy(self) -> None:
+        """Remove what dead owners left behind: at the start, and now and then later."""
+        if self._reaped and time.monotonic() - self._reaped < _REAP_AGAIN:
             return
-        try:
-            self._remover.submit(boxes.remove, self._api, box.id)
-        except RuntimeError:  # closed meanwhile
-            boxes.remove(self._api, box.id)
-
-    def _from_ready(self) -> Box | None:
-        while True:
-            with self._lock:
-                if not self._ready:
-                    return None
-                box = self._ready.pop(0)
-            if _lives(box):
-                return box
-            self._end(box)
-
-    def _take_all(self) -> list[Box]:
-        with self._lock:
-            held, self._ready = [*self._ready, *self._used], []
-        return held
-
-    def _fill(self) -> None:
-        """Have as many boxes made, in the background, as are to be ready."""
-        with self._lock:
-            missing = self.settings.warm - len(self._ready) - self._filling
-            if missing <= 0 or self._closed:
-                return
-            self._filling += missing
-        for _ in range(missing):
-            with contextlib.suppress(RuntimeError):
-                self._maker.submit(self._fill_one)
-
-    def _fill_one(self) -> None:
-        try:
-            box = self._make()
-        except SandboxUnavailable:
-            box = None  # whoever needs one next makes it himself, and hears why it can't be made
-        with self._lock:
-            self._filling -= 1
-            kept = box is not None and not self._closed
-            if box is not None and kept:
-                self._ready.append(box)
-        if box is not None and not kept:
-            self._end(box)
-
-
-def _lives(box: Box) -> bool:
-    """Whether a box that waited is still there; it has nothing to say until it is asked."""
-    try:
-        return box.channel.peek()
-    except ChannelClosedError:
-        return False
+        self._reaped = time.monotonic()
+        self._pool.later(lambda: reap(self._api, owner_labels()))

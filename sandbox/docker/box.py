@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sandbox.docker.channel import Channel, ChannelClosedError
+from sandbox.docker.detect import knock
+from sandbox.docker.forks import attached
 from sandbox.docker.guest.wire import READY, WireError
-from sandbox.docker.launch import COMMAND, ENVIRONMENT, boot, frame_limit, host_config, uid
+from sandbox.docker.launch import COMMAND, boot, environment, frame_limit, host_config, uid
+from sandbox.docker.loss import check_engine
 from sandbox.errors import SandboxUnavailable
 
 if TYPE_CHECKING:
@@ -20,7 +25,12 @@ if TYPE_CHECKING:
     from sandbox.settings import SandboxSettings
 
 _READY_TIMEOUT = 30.0  # seconds for a container's first frame
+_REMOVE_TIMEOUT = 10.0  # seconds an engine has to remove a container
 _ATTACH = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+
+
+class ImageGoneError(SandboxUnavailable):
+    """The engine has the image no more from which the container was to be made."""
 
 
 class Box:
@@ -30,12 +40,14 @@ class Box:
         id: of the container.
         channel: to its supervisor.
         python: version of the Python in it.
+        born: moment of `time.monotonic()` at which it was ready, in seconds.
     """
 
     def __init__(self, container: str, channel: Channel, ready: Mapping[str, Any]) -> None:
         self.id = container
         self.channel = channel
         self.python = str(ready.get("python", "3"))[:20]
+        self.born = time.monotonic()
 
 
 def start(
@@ -49,57 +61,70 @@ def start(
     """Create and start a container and wait until its worker waits for code.
 
     Raises:
+        ImageGoneError: the engine doesn't have the image.
         SandboxUnavailable: the engine didn't do it; nothing is left then.
     """
-    from docker.errors import DockerException
+    from docker.errors import DockerException, ImageNotFound
     from requests import RequestException
 
     user = uid(rootless=engine.rootless or engine.userns_remap)
     container, channel = "", None
+    knock(api)
     try:
         created = api.create_container(
             image,
             command=list(COMMAND),
             hostname="sandbox",
             user=f"{user}:{user}",
-            environment=ENVIRONMENT,
+            environment=environment(settings),
             entrypoint=[],
             stdin_open=True,
             labels=dict(labels),
             working_dir="/tmp",  # noqa: S108 - in the container
+            stop_signal="SIGKILL",  # nothing in it takes another, and an engine that stops would wait ten seconds
             host_config=host_config(settings, user, runtime),
             network_disabled=True,
             detach=False,
         )
         container = str(created["Id"])
-        channel = Channel(api.attach_socket(container, params=dict(_ATTACH)), frame_limit(settings))
+        channel = attached(
+            partial(api.attach_socket, container, params=dict(_ATTACH)), partial(Channel, limit=frame_limit(settings))
+        )
         api.start(container)
         channel.send_raw(boot(settings))
         return Box(container, channel, _ready(channel))
-    except (DockerException, RequestException, ChannelClosedError, WireError) as error:
+    except BaseException as error:
         complaint = channel.complaint if channel is not None else ""
         if channel is not None:
             channel.close()
         if container:
             remove(api, container)
-        raise SandboxUnavailable(f"the Docker engine can't start a sandbox: {complaint or error}") from error
-    except BaseException:
-        if channel is not None:
-            channel.close()
-        if container:
-            remove(api, container)
+        if isinstance(error, ImageNotFound):
+            raise ImageGoneError(f"the Docker engine has no image {image} any more") from error
+        if isinstance(error, (DockerException, RequestException, ChannelClosedError, WireError)):
+            raise _not_started(api, error, complaint) from error
         raise
 
 
 def remove(api: docker.APIClient, container: str) -> None:
     """Kill a container and remove it; one that is gone, or an engine that is, is fine."""
-    from docker.errors import DockerException
     from requests import RequestException
 
-    try:
-        api.remove_container(container, force=True, v=True)
-    except (DockerException, RequestException):
-        return  # gone already, or being removed; what a dead engine keeps is found by the next reaper
+    url = f"{api.base_url}/v{api.api_version}/containers/{container}"
+    # Gone already, or being removed, is fine; what a dead engine keeps is found by the next reaper.
+    with contextlib.suppress(RequestException, SandboxUnavailable):
+        knock(api)
+        api.delete(url, params={"force": "1", "v": "1"}, timeout=_REMOVE_TIMEOUT).close()
+
+
+def _not_started(api: docker.APIClient, error: Exception, complaint: str) -> SandboxUnavailable:
+    """Tell an engine that is gone from one that refused, and from a box that ended."""
+    if not complaint and not isinstance(error, WireError):
+        try:
+            check_engine(api)
+        except SandboxUnavailable as gone:
+            return gone
+    return SandboxUnavailable(f"the Docker engine can't start a sandbox: {complaint or error}")
 
 
 def _ready(channel: Channel) -> Mapping[str, Any]:

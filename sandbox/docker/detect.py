@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FIRST_ANSWER = 5  # seconds an engine has for its first word
 _LIMITS = {"MemoryLimit": "memory", "SwapLimit": "swap", "CpuCfsQuota": "cpu", "PidsLimit": "pids"}
 _NO_ADDRESS = "the Docker engine can't be used: {url!r}{by} is no address such as unix:///var/run/docker.sock"
-_START_ONE = "start it (Docker Desktop, colima, `systemctl start docker`), or name another by DOCKER_HOST"
+START_ONE = "start it (Docker Desktop, colima, `systemctl start docker`), or name another by DOCKER_HOST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def connect(settings: SandboxSettings, *, timeout: int = 60) -> docker.APIClient
     places = candidates(settings, environment)
     if not places:
         looked = ", ".join(str(path) for path in usual_sockets(environment))
-        raise SandboxUnavailable(f"no Docker engine was found: there is none of {looked}; {_START_ONE}")
+        raise SandboxUnavailable(f"no Docker engine was found: there is none of {looked}; {START_ONE}")
     refusals: list[SandboxUnavailable] = []
     for place in places:
         try:
@@ -103,7 +103,9 @@ def facts(api: docker.APIClient) -> Engine:
     try:
         info, version = api.info(), api.version()
     except (DockerException, RequestException) as error:
-        raise SandboxUnavailable(f"the Docker engine does not answer: {address} said {error}; {_START_ONE}") from error
+        raise SandboxUnavailable(
+            f"the Docker engine does not answer: {address} said {innermost(error)}; {START_ONE}"
+        ) from error
     return engine_of(address, info, version)
 
 
@@ -148,6 +150,19 @@ def choose_runtime(engine: Engine, wanted: str) -> str | None:
         f"the Docker engine has no runtime {wanted!r}: it has {', '.join(engine.runtimes) or 'none that it names'};"
         ' register it with the engine, or set runtime = "auto" in [sandbox]'
     )
+
+
+def knock(api: docker.APIClient) -> None:
+    """See whether anybody listens, where the engine is one of this machine.
+
+    Before a request that may find nobody: the SDK leaves its socket open when it can't connect it.
+
+    Raises:
+        SandboxUnavailable: nobody does.
+    """
+    place = Address(address_of(api))
+    if place.socket is not None:
+        _knock(place.socket, "")
 
 
 def address_of(api: docker.APIClient) -> str:
@@ -203,7 +218,7 @@ def _knock(path: Path, named_by: str) -> None:
             probe.settimeout(FIRST_ANSWER)
             probe.connect(str(path))
     except FileNotFoundError as error:
-        raise SandboxUnavailable(f"no Docker engine was found: there is no {path}{by}; {_START_ONE}") from error
+        raise SandboxUnavailable(f"no Docker engine was found: there is no {path}{by}; {START_ONE}") from error
     except PermissionError as error:
         raise SandboxUnavailable(
             f"the Docker engine can't be used: you have no right to open {path}{by}. Whoever has it is root on that"
@@ -211,7 +226,7 @@ def _knock(path: Path, named_by: str) -> None:
         ) from error
     except OSError as error:
         raise SandboxUnavailable(
-            f"the Docker engine does not answer: nobody listens at {path}{by} ({error}); {_START_ONE}"
+            f"the Docker engine does not answer: nobody listens at {path}{by} ({error}); {START_ONE}"
         ) from error
 
 
@@ -225,11 +240,11 @@ def _silence(place: Address, error: Exception) -> str:
         )
     if "Invalid bind address" in str(error):
         return _NO_ADDRESS.format(url=place.url, by=by)
-    return f"the Docker engine does not answer: {place.url}{by} said {_last(error)}; {_START_ONE}"
+    return f"the Docker engine does not answer: {place.url}{by} said {innermost(error)}; {START_ONE}"
 
 
-def _last(error: BaseException) -> str:
-    """The innermost cause: the SDK wraps it in the text of three libraries."""
+def innermost(error: BaseException) -> str:
+    """Say the innermost cause of an error of the SDK, which wraps it in the text of three libraries."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return f"{type(error).__name__}: {error}"

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sandbox.docker.box import remove
+from sandbox.docker.detect import knock
+from sandbox.errors import SandboxUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,8 +46,9 @@ def reap(api: docker.APIClient, own: Mapping[str, str]) -> list[str]:
     from requests import RequestException
 
     try:
+        knock(api)
         listed = api.containers(all=True, filters={"label": LABEL})
-    except (DockerException, RequestException):
+    except (DockerException, RequestException, SandboxUnavailable):
         return []
     left = [str(each["Id"]) for each in listed if _abandoned(each.get("Labels") or {}, own)]
     for container in left:
@@ -62,9 +65,12 @@ def _abandoned(labels: Mapping[str, str], own: Mapping[str, str]) -> bool:
 
 
 def _machine() -> str:
-    """This machine, and which start of it: process ids mean nothing beyond that."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    return boot.read_text().strip() if boot.exists() else platform.node()
+    """This machine, which start of it, and which of its tables of processes: ids of others mean nothing here."""
+    boot, table = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    if not boot.exists():
+        return platform.node()
+    # Two containers that share an engine's socket share the boot id, but not their processes.
+    return f"{boot.read_text().strip()}/{table.readlink() if table.is_symlink() else ''}"
 
 
 def _born(pid: int) -> str:

@@ -37,7 +37,10 @@ def serve() -> Iterator[Mapping[str, str]]:
     if address is not None:
         yield _environment(address, sandbox_image.load(address))
         return
-    with tempfile.TemporaryDirectory(prefix="dionysus-docker-") as folder, _own_engine(Path(folder)) as address:
+    with (
+        tempfile.TemporaryDirectory(prefix="dionysus-docker-") as folder,
+        own_engine(Path(folder), cache() / "docker", cache() / "dockerd.log") as address,
+    ):
         yield _environment(address, sandbox_image.load(address, ours=True))
 
 
@@ -46,12 +49,25 @@ def _environment(address: str, image: str) -> Mapping[str, str]:
 
 
 @contextmanager
-def _own_engine(folder: Path) -> Iterator[str]:
+def own_engine(folder: Path, root: Path, log: Path) -> Iterator[str]:
+    """Run an engine for as long as the block lasts, beside any other.
+
+    Args:
+        folder: for its socket, and for what it keeps while it runs; `docker.pid` in it has its process id.
+        root: for what it keeps for the next time, images above all.
+        log: the file for what it prints.
+
+    Yields:
+        Its address.
+
+    Raises:
+        PartUnavailableError: it didn't start.
+    """
     address = f"unix://{folder}/docker.sock"
     command = [
         "dockerd",
         f"--host={address}",
-        f"--data-root={cache() / 'docker'}",
+        f"--data-root={root}",
         f"--exec-root={folder}/exec",
         f"--pidfile={folder}/docker.pid",
         "--bridge=none",
@@ -61,7 +77,6 @@ def _own_engine(folder: Path) -> Iterator[str]:
         # Not gVisor: runc under its name, so that what is done with a second runtime is tested with a real engine.
         f"--add-runtime=runsc={shutil.which('runc') or '/usr/sbin/runc'}",
     ]
-    log = cache() / "dockerd.log"
     with tethered(command, log) as engine:
         wait_until(lambda: _answers(address), 60, "dockerd", log, alive=lambda: engine.poll() is None)
         yield address

@@ -140,8 +140,14 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._fd, text.encode())
 
-    def ended(self) -> int:
-        """Read to the end and return the exit code."""
+    def ended(self, *, answering: tuple[str, str] | None = None) -> int:
+        """Read to the end and return the exit code; each time a question shows, its answer is typed."""
+        question, answer = answering or ("\0", "")
+        answered = 0
+        while answering and self._read():
+            if self.screen.count(question) > answered:
+                answered += 1
+                self.type(answer)
         while self._read():
             pass
         _, status = os.waitpid(self.pid, 0)

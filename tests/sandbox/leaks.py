@@ -12,10 +12,17 @@ _TASKS = Path("/proc/self/task")
 def children() -> set[int]:
     """Process ids of all children of this process."""
     if _TASKS.is_dir():
-        lists = [(task / "children").read_text() for task in _TASKS.iterdir()]
+        lists = [_children_of(task) for task in _TASKS.iterdir()]
     else:
         lists = [subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, text=True, check=False).stdout]
     return {int(pid) for listed in lists for pid in listed.split()}
+
+
+def _children_of(task: Path) -> str:
+    try:
+        return (task / "children").read_text()
+    except OSError:
+        return ""  # the thread has ended meanwhile, and left its children to another one
 
 
 def usage() -> tuple[int, int, int]:

@@ -18,7 +18,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,10 +26,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts as a provider bills them."""
+    """Token counts as a provider bills them; `cached` of the prompt's are read from its cache."""
 
     prompt: int = 11
     completion: int = 7
+    cached: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Say:
         model: the model's name in the answer; the requested one by default.
         streams: whether it is streamed when asked for; else it comes in one piece all the same.
         reasoning_key: under which the reasoning content stands.
+        breaks_off: a streamed answer ends with the connection, before its finish reason.
     """
 
     text: str | None = None
@@ -67,6 +69,7 @@ class Say:
     model: str | None = None
     streams: bool = True
     reasoning_key: str = "reasoning_content"
+    breaks_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,18 @@ class Drop:
     sent: int = 0
 
 
-Action = Say | Fail | Hang | Rubbish | Drop
+@dataclass(frozen=True, slots=True)
+class Trickle:
+    """Answer 200 at once, and then a sign of life every `pause` seconds without ever saying anything.
+
+    A stream gets the comments that gateways send to keep it open, a plain answer gets blanks. A long pause is a server
+    that goes silent after its headers.
+    """
+
+    pause: float = 0.05
+
+
+Action = Say | Fail | Hang | Rubbish | Drop | Trickle
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +189,7 @@ class OpenAIServer:
         self.errors: list[BaseException] = []
         self._numbers = itertools.count(1)
         self._writers: set[asyncio.StreamWriter] = set()
+        self._under_way = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="openai-server", daemon=True)
         self._server: asyncio.Server | None = None
@@ -189,6 +204,11 @@ class OpenAIServer:
     def open_sockets(self) -> int:
         """Connections that the client has not closed yet."""
         return len(self._writers)
+
+    @property
+    def under_way(self) -> int:
+        """Requests that are not answered yet, and whose client has not let go."""
+        return self._under_way
 
     def wait_for_sockets(self, count: int, timeout: float = 3.0) -> bool:
         """Wait until exactly `count` sockets are open; whether that came true within `timeout` seconds."""
@@ -224,8 +244,12 @@ class OpenAIServer:
         self._writers.add(writer)
         try:
             while request := await self._read(reader):
-                if not await self._answer(request, reader, writer):
-                    break
+                self._under_way += 1
+                try:
+                    if not await self._answer(request, reader, writer):
+                        break
+                finally:
+                    self._under_way -= 1
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the client went away in mid-request, which is what many tests are about; or the server shuts
         except Exception as error:
@@ -258,7 +282,7 @@ class OpenAIServer:
                 return await _send(writer, 404, _no_such_path(request))
             case Say() as say:
                 await _silence(reader, say.after)
-                return await _say(writer, request, say)
+                return await _say(reader, writer, request, say)
             case Fail() as fail:
                 after = {} if fail.retry_after is None else {"Retry-After": str(fail.retry_after)}
                 message = fail.message or f"scripted error {fail.status}"
@@ -269,6 +293,8 @@ class OpenAIServer:
             case Hang(seconds):
                 await _silence(reader, seconds)
                 return False
+            case Trickle(pause):
+                return await _trickle(reader, writer, request, pause)
             case Drop(sent):
                 writer.write(_head(200, 1_000) + b" " * sent if sent else b"")
                 await writer.drain()
@@ -323,17 +349,27 @@ async def _send(writer: asyncio.StreamWriter, status: int, body: str, headers: M
     return True
 
 
-async def _say(writer: asyncio.StreamWriter, request: Request, say: Say) -> bool:
+async def _say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Request, say: Say) -> bool:
     if not request.body.get("stream") or not say.streams:
         return await _send(writer, 200, json.dumps(_completion(request, say)))
     writer.write(_head(200, None))
-    async for event in _events(request, say):
+    for number, event in enumerate(_events(request, say)):
         line = f"data: {event}\n\n".encode()
         writer.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
         await writer.drain()
+        await _silence(reader, say.chunk_pause if number else 0)  # the first piece only says whose turn it is
     writer.write(b"0\r\n\r\n")
     await writer.drain()
     return True
+
+
+async def _trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Request, pause: float) -> bool:
+    stream = bool(request.body.get("stream"))
+    writer.write(_head(200, None if stream else 1_000_000))
+    while True:
+        await writer.drain()
+        await _silence(reader, pause)
+        writer.write(b"4\r\n:\n\n\n\r\n" if stream else b" ")
 
 
 def _completion(request: Request, say: Say) -> dict[str, Any]:
@@ -343,7 +379,7 @@ def _completion(request: Request, say: Say) -> dict[str, Any]:
     return answer | ({"usage": _usage(say.usage)} if say.usage else {})
 
 
-async def _events(request: Request, say: Say) -> AsyncIterator[str]:
+def _events(request: Request, say: Say) -> Iterator[str]:
     """Yield the SSE events of a streamed answer: its words, its tool calls, the end, usage if asked for."""
     frame = _envelope(request, say, "chat.completion.chunk")
     pieces: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
@@ -351,7 +387,8 @@ async def _events(request: Request, say: Say) -> AsyncIterator[str]:
     pieces += [_said(say)] if _said(say) else []
     for piece in pieces:
         yield json.dumps(frame | {"choices": [{"index": 0, "delta": piece, "finish_reason": None}]})
-        await asyncio.sleep(say.chunk_pause)
+    if say.breaks_off:
+        raise ConnectionAbortedError("as scripted")
     yield json.dumps(frame | {"choices": [{"index": 0, "delta": {}, "finish_reason": _finish(say)}]})
     if say.usage and (request.body.get("stream_options") or {}).get("include_usage"):
         yield json.dumps(frame | {"choices": [], "usage": _usage(say.usage)})
@@ -384,9 +421,10 @@ def _finish(say: Say) -> str:
     return say.finish or ("tool_calls" if say.calls else "stop")
 
 
-def _usage(usage: Usage) -> dict[str, int]:
+def _usage(usage: Usage) -> dict[str, Any]:
     total = usage.prompt + usage.completion
-    return {"prompt_tokens": usage.prompt, "completion_tokens": usage.completion, "total_tokens": total}
+    counts = {"prompt_tokens": usage.prompt, "completion_tokens": usage.completion, "total_tokens": total}
+    return counts | ({"prompt_tokens_details": {"cached_tokens": usage.cached}} if usage.cached else {})
 
 
 @contextmanager
