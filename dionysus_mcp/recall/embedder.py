@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dionysus_mcp.embedding import DIMENSION, MODEL_ID
 from dionysus_mcp.errors import EmbedderError, MemoryStoreError
+from dionysus_mcp.recall.index import MemoryIndex
 from dionysus_mcp.recall.passages import spans
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.recall.views import Told, name_words, views
@@ -50,6 +51,7 @@ class BackgroundEmbedder:
         self._load = load
         self._vectors = Vectors(store, MODEL_ID, DIMENSION)
         self._model: MiniLm | None = None
+        self._index: MemoryIndex | None = None
         self._settled = threading.Event()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -64,6 +66,11 @@ class BackgroundEmbedder:
             self._settled.set()
         else:
             self._thread.start()
+
+    @property
+    def index(self) -> MemoryIndex | None:
+        """What is indexed, in memory, once the model is there."""
+        return self._index
 
     @property
     def model(self) -> "MiniLm | None":
@@ -106,8 +113,11 @@ class BackgroundEmbedder:
         from dionysus_mcp.embedding import MiniLm
 
         try:
-            self._model = (self._load or MiniLm.load)(self._settings.embedder_threads)
-            self.status = "ready"
+            model = (self._load or MiniLm.load)(self._settings.embedder_threads)
+            # Reading a million vectors takes long: it is done here, while keyword recall serves, not in a first recall.
+            index = MemoryIndex(self._vectors)
+            index.catch_up()
+            self._index, self._model, self.status = index, model, "ready"
         except EmbedderError as error:
             self.status, self.detail = "failed", str(error)
         except Exception as error:  # noqa: BLE001 -- onnxruntime raises its own kinds; keyword recall must go on

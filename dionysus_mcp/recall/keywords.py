@@ -22,13 +22,10 @@ class Filter:
     exclude_types: frozenset[str] = frozenset()
     session_id: str | None = None
 
-    def admits(self, memory_type: str, session_id: str | None) -> bool:
-        """Whether a memory of this type and session may be returned."""
-        return (
-            (self.memory_types is None or memory_type in self.memory_types)
-            and memory_type not in self.exclude_types
-            and (self.session_id is None or session_id == self.session_id)
-        )
+    def admits_type(self, memory_type: str) -> bool:
+        """Whether a memory of this type may be returned."""
+        wanted = self.memory_types is None or memory_type in self.memory_types
+        return wanted and memory_type not in self.exclude_types
 
 
 def matches(

@@ -24,12 +24,12 @@ from dionysus_mcp.recall.views import number_of
 from dionysus_mcp.records import Hit, Recall
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.memories import cited, picked_in_scope
-from dionysus_mcp.store.vectors import PassageVectors, Vectors
 
 if TYPE_CHECKING:
     from dionysus_mcp.embedding import MiniLm
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
     from dionysus_mcp.store.sqlite import Store
+    from dionysus_mcp.store.vectors import PassageVectors
 
 MAX_QUERY = 10_000
 CHARACTERS_PER_TOKEN = 4
@@ -58,7 +58,6 @@ class Search:
         self._embedder = embedder
         self._stemmer = terms.Stemmer()
         self._frequencies = terms.Frequencies()
-        self._index: MemoryIndex | None = None
         self._weights = weights.load()
 
     def recall(self, query: Query) -> Recall:
@@ -72,7 +71,9 @@ class Search:
                 f"A query has 1 to {MAX_QUERY:,} characters that are not all blank; this one has {len(query.text):,}."
             )
         model = self._embedder.model
-        index = None if model is None else self._caught_up(model)
+        index = self._embedder.index
+        if index is not None:
+            index.catch_up()
         with self._store.read() as connection:
             total = connection.execute(select(func.max(memory.c.seq))).scalar() or 0
             weighed = terms.weigh(connection, self._stemmer, self._frequencies, terms.words(query.text), total)
@@ -96,12 +97,6 @@ class Search:
     def close(self) -> None:
         """Free what isn't the store's."""
         self._stemmer.close()
-
-    def _caught_up(self, model: MiniLm) -> MemoryIndex:
-        if self._index is None:
-            self._index = MemoryIndex(Vectors(self._store, model.model_id, model.dimension))
-        self._index.catch_up()
-        return self._index
 
     def _described(
         self,

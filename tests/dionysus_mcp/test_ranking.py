@@ -257,6 +257,15 @@ def test_a_few_messages_among_notes_make_no_conversation(index, store):
     assert not index.is_told
 
 
+def test_a_filter_of_types_or_sessions_holds_for_vectors_too(index):
+    near, here = units(5)[4], np.arange(5)
+    assert index.nearest(near, Filter(session_id="s2"), 5).tolist() == [3]
+    assert index.nearest(near, Filter(session_id="unheard of"), 5).tolist() == []
+    assert index.admits(here, Filter(session_id="s1")).tolist() == [True, True, True, False, False]
+    assert index.admits(here, Filter(memory_types=frozenset({"document"}))).tolist() == [False] * 5
+    assert index.admits(here, Filter(exclude_types=frozenset({"document"}))).tolist() == [True] * 5
+
+
 def test_a_lone_candidate_is_an_average_one(index):
     found = features(index, asked("paint"), np.array([3]), {})
     assert weights.score(found, weights.load()["told"]).tolist() == [0.5]

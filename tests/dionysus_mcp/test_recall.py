@@ -1,4 +1,5 @@
 import re
+import threading
 
 import numpy as np
 import pytest
@@ -256,6 +257,28 @@ def test_frequencies_of_rare_words_are_never_stale_and_of_common_ones_hardly(sto
     assert held(2201) == {"buoi": 2100, "number": 2100, "zebra": 1}
     remember(2200, 2600)
     assert held(2601) == {"buoi": 2600, "number": 2600, "zebra": 1}
+
+
+def test_an_embedder_that_is_ready_has_read_all_vectors(store, settings, model):
+    store.write(lambda connection: add_in(connection, store.scope, [NewMemory(text) for text in CORPUS.values()]))
+    while embed_missing(Vectors(store, model.model_id, model.dimension), model, 50, terms.Stemmer()):
+        pass
+    embedder = BackgroundEmbedder(store, settings)
+    assert embedder.index is None
+    embedder.start()
+    embedder.wait(60)
+    assert embedder.status == "ready"
+    assert embedder.index is not None
+    assert len(embedder.index) == len(CORPUS)
+    embedder.close()
+
+
+def test_an_embedder_that_is_stopped_leaves_the_rest_for_later(store, model):
+    store.write(lambda connection: add_in(connection, store.scope, [NewMemory(text) for text in CORPUS.values()]))
+    vectors, stop = Vectors(store, model.model_id, model.dimension), threading.Event()
+    stop.set()
+    assert embed_missing(vectors, model, 50, terms.Stemmer(), stop) == 0
+    assert vectors.count_missing() == len(CORPUS)
 
 
 def test_the_words_of_one_scope_are_found_among_many_better_matches_of_another(settings):
