@@ -350,8 +350,6 @@ class DockerSandbox(Sandbox):
             loss, self._loss = self._loss, None
             raise self._lost(loss, clock)
 
-    # The ends of a step
-
     def _ended(self, kind: int, payload: bytes, step: str, clock: StepClock) -> Outcome:
         if kind == LOST:
             raise self._lost(payload, clock)

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from sandbox.docker.backend import DockerBackend
     from sandbox.docker.box import Box
     from sandbox.docker.clock import StepClock
+    from sandbox.executor import Outcome
     from sandbox.settings import SandboxSettings
 
 _START: Final = 30.0  # seconds that Node has to start, half a processor being shared
+_LAST_WORDS: Final = "\n<--- Last few GCs --->"  # before pages of addresses that V8 prints when its heap is full
 _NEVER_LIVED: Final = ("absent", "stillborn")
 
 
@@ -93,6 +95,13 @@ class JavaScriptSandbox(DockerSandbox):
             yield
         finally:
             self._step_timeout = usual
+
+    def _execute(self, code: str, printed: Printed) -> Outcome:
+        try:
+            return super()._execute(code, printed)
+        except SessionLost:
+            printed.cut(_LAST_WORDS)
+            raise
 
     def _adopt(self, box: Box) -> None:
         """Have Node take the place of the Python that waits in every fresh box."""

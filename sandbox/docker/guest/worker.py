@@ -50,8 +50,6 @@ def spawn(settings: dict[str, Any], output: int, program: list[str] | None = Non
         if program:
             _become(program)
         _run(settings, channel)
-    except FileNotFoundError:
-        os._exit(NO_PROGRAM)
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
     except BaseException as error:  # noqa: BLE001 - a fork must end here, and say why
@@ -76,7 +74,10 @@ def _take_descriptors(channel: int, output: int) -> int:
 
 def _become(program: list[str]) -> None:
     os.set_inheritable(_CHANNEL, True)
-    os.execvp(program[0], program)  # noqa: S606 - there is no shell, and the host names the program
+    try:
+        os.execvp(program[0], program)  # noqa: S606 - there is no shell, and the host names the program
+    except FileNotFoundError:
+        os._exit(NO_PROGRAM)
 
 
 def _run(settings: dict[str, Any], channel: int) -> None:

@@ -1,7 +1,8 @@
 // The language's own objects, as they were before the first step: each step starts with them again.
 //
-// What a step did to `JSON`, to `Promise.prototype.then` or to `console` ends with it; what it added (`Array.prototype.last`)
-// stays, unless it was added to all objects. The machinery shares these objects with the user's code, and needs them.
+// What a step did to `JSON`, to `Promise.prototype.then` or to `console` ends with it; what it added, such as
+// `Array.prototype.last`, stays, unless it was added to all objects. The machinery shares these objects with the user's
+// code, and needs them.
 'use strict';
 
 const { apply, defineProperty, deleteProperty, getOwnPropertyDescriptor } = Reflect;

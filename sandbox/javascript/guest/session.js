@@ -1,8 +1,9 @@
 // The process that runs the user's JavaScript: one namespace, one step after another.
 //
 // User code runs in turns: the step itself, and each of its timers. A turn is a script that SIGINT can end, with all that
-// it has put off for a moment (`await`, `process.nextTick`), so a loop costs its step and not the session. Between two steps this waits
-// outside of the event loop: what a step left behind goes on during the next one, and can't be heard before.
+// it has put off for a moment (`await`, `process.nextTick`), so a loop costs its step and not the session. Between two
+// steps this waits outside of the event loop: what a step left behind goes on during the next one, and can't be heard
+// before.
 'use strict';
 
 const vm = require('vm');

@@ -14,8 +14,8 @@
   };
   const { modules, settings } = JSON.parse(take(take(4).readUInt32BE(0)));
   // Each module holds the language's own names as they are now: a step may declare a `Map` of its own.
-  const own = `Array ArrayBuffer Atomics BigInt Boolean Buffer Date Error Int32Array JSON Map Number Object Promise RangeError
-    Reflect RegExp Set SharedArrayBuffer String Symbol SyntaxError TypeError Uint8Array WeakSet process`.split(/\s+/);
+  const own = `Array ArrayBuffer Atomics BigInt Boolean Buffer Date Error Int32Array JSON Map Number Object
+    Promise RangeError Reflect RegExp Set SharedArrayBuffer String Symbol SyntaxError TypeError Uint8Array WeakSet process`.split(/\s+/);
   const loaded = { __proto__: null };
   for (const [name, source] of modules) {
     const module = { exports: {} };

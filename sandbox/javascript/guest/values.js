@@ -201,7 +201,9 @@ function number(value) {
 
 function integer(value) {
   const text = value.toString();
-  if (text.length * 3 > MAX_INT_BITS) throw new Refused(`a bigint of ${text.length} digits can't cross the sandbox's boundary`);
+  if (text.length * 3 > MAX_INT_BITS) {
+    throw new Refused(`a bigint of ${text.length} digits can't cross the sandbox's boundary`);
+  }
   return text;
 }
 

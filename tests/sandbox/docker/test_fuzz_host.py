@@ -20,7 +20,9 @@ KINDS = st.sampled_from(b"cdronlF") | st.integers(0, 255)
 texts = st.text(max_size=8) | st.sampled_from(["\ud800", "a\udfff"])  # lone surrogates too
 numbers = st.integers(-(10**20), 10**20) | st.floats() | st.just(10**4200)
 scalars = st.none() | st.booleans() | numbers | texts | st.sampled_from([ID, "echo", "final_answer", "$"])
-tags = st.sampled_from(["tuple", "set", "frozenset", "dict", "bytes", "float", "array", "image", "", "os.system"])
+tags = st.sampled_from(
+    ["tuple", "set", "frozenset", "dict", "bytes", "float", "complex", "array", "table", "image", "os.system"]
+)
 
 
 def _more(inner):

@@ -36,6 +36,13 @@ def test_more_memory_than_allowed_ends_the_worker_or_is_an_error(limited_js, cod
     assert js("1").output == 1
 
 
+def test_what_v8_prints_of_its_end_is_left_out(limited_js):
+    js = limited_js(memory=160 << 20)
+    with pytest.raises(SessionLost, match="memory was full"):
+        js("console.log('before'); const held = []; while (true) held.push(new Array(1e5).fill(1.5))")
+    assert js.state["_print_outputs"].strip() == "before"
+
+
 def test_a_value_of_too_much_memory_is_refused_by_the_language(js):
     with pytest.raises(CodeError, match="RangeError"):
         js("'x'.repeat(2 ** 30)")

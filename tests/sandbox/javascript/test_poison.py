@@ -120,3 +120,28 @@ def test_a_step_that_poisons_its_session_leaves_a_usable_or_clearly_replaced_one
         assert done.logs == "here\n"
         with pytest.raises(CodeError, match="TypeError: told"):
             js("throw new TypeError('told')")
+
+
+PROVED = ["the console", "process", "timers", "methods of arrays", "then on all objects", "buffers"]
+
+
+@pytest.mark.parametrize("name", PROVED)
+def test_the_poison_works_where_nothing_is_put_back(backend, monkeypatch, name):
+    from sandbox.javascript import session
+
+    def worn(limits, program=session.program):
+        source = program(limits)
+        for function in (b"function restored(", b"function withoutAdditions("):
+            assert function in source
+            source = source.replace(function, function + b") { return true } function unused_" + function[9:])
+        return source
+
+    monkeypatch.setattr(session, "program", worn)
+    with JavaScriptSandbox(limits=backend.settings.model_copy(update={"step_timeout": 3.0}), backend=backend) as js:
+        js.send_tools({"one": lambda: 1})
+        try:
+            js(POISONS[name])
+            done = js(LATER)
+        except CodeError:
+            return
+        assert (done.output, done.logs) != ([1, {"a": "b"}, 1, 2], "here\n")

@@ -46,7 +46,8 @@ ATTACKS = [
         "load a native addon of its own",
         (
             "const made = require('fs'); "
-            "made.copyFileSync(made.realpathSync('/lib/x86_64-linux-gnu/libz.so.1'), 'a.node'); "
+            "const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64'; "
+            "made.copyFileSync(made.realpathSync(`/lib/${machine}-linux-gnu/libz.so.1`), 'a.node'); "
             "process.dlopen({exports: {}}, './a.node')"
         ),
         _NOEXEC,

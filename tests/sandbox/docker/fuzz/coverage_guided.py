@@ -17,12 +17,27 @@ with atheris.instrument_imports(include=["sandbox.docker", "sandbox.host_tools",
     from sandbox.docker.guest.wire import frame
     from tests.sandbox.docker.fuzz.target import ID, chunked, take
 
+_KEYS = "id step call name args kwargs value error text line reason data total names type shape octets is $ v"
 _WORDS = (
+    *(f'"{word}":' for word in _KEYS.split()),
     *(
-        f'"{word}":'
-        for word in "id step call name args kwargs value error text line reason data total names $ v".split()
+        f'"{word}"'
+        for word in (
+            ID,
+            "echo",
+            "final_answer",
+            "set",
+            "dict",
+            "array",
+            "table",
+            "image",
+            "bytes",
+            "float",
+            "tuple",
+            "nan",
+            "memory",
+        )
     ),
-    *(f'"{word}"' for word in (ID, "echo", "final_answer", "set", "dict", "bytes", "float", "tuple", "nan", "memory")),
     "[[",
     "{}",
     "NaN",
