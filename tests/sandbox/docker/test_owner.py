@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -87,6 +88,22 @@ def test_containers_of_a_killed_owner_are_gone_in_a_second(api, sandbox_image, m
     finally:
         with suppress(ProcessLookupError):
             os.killpg(owner.pid, 9)
+        owner.wait()
+        owner.stdout.close()
+
+
+def test_a_step_that_nobody_looks_after_ends_its_box_though_the_stream_stays_open(api, sandbox_image):
+    step = "threading.Timer(0.5, print, ['now'], {'flush': True}).start()\nbox('while True: pass')"
+    limits = "SandboxSettings(image=sys.argv[1], step_timeout=1, warm={warm})"
+    code = OPEN.replace("SandboxSettings(image=sys.argv[1], warm={warm})", limits).format(warm=0) + step
+    owner = subprocess.Popen([sys.executable, "-c", code, sandbox_image], stdout=subprocess.PIPE, text=True)
+    try:
+        assert owner.stdout.readline() == "now\n"
+        owner.send_signal(signal.SIGSTOP)
+        assert of_owner(api, owner.pid, status="running")
+        assert gone(lambda: of_owner(api, owner.pid, status="running"), 33)  # promised: 10 s after the step's time
+    finally:
+        owner.kill()
         owner.wait()
         owner.stdout.close()
 
