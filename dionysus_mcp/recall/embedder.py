@@ -13,8 +13,9 @@ from dionysus_mcp.recall.passages import spans
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.recall.views import Told, name_words, views
 from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.memories import headings
 from dionysus_mcp.store.sqlite import Store
-from dionysus_mcp.store.vectors import Indexed, PassageVectors, Vectors, headings
+from dionysus_mcp.store.vectors import Indexed, PassageVectors, Vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,7 +140,10 @@ def embed_missing(
     missing = vectors.missing(count)
     if not missing:
         return 0
-    told = [Told(one.content, headings(one), name_words({one.speaker, *one.speakers})) for one in missing]
+    told = [
+        Told(one.content, headings(one.context, one.speaker), name_words({one.speaker, *one.speakers}))
+        for one in missing
+    ]
     seen = views(told, stemmer)
     places = [found if len(found := spans(one.content)) > 1 else [] for one in missing]
     pieces = [one.content[first:last] for one, found in zip(missing, places, strict=True) for first, last in found]

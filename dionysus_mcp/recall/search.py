@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -20,7 +21,7 @@ from dionysus_mcp.recall.persons import Persons, persons
 from dionysus_mcp.recall.views import number_of
 from dionysus_mcp.records import Hit, Recall
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import cited, in_scope
+from dionysus_mcp.store.memories import believed, cited, in_scope
 from dionysus_mcp.store.vectors import PassageVectors, Vectors
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Query:
     token_budget: int
     threshold: float | None = None
     admitted: Filter = field(default_factory=Filter)
+    as_of: datetime | None = None
 
 
 class Search:
@@ -57,6 +59,8 @@ class Search:
         self._embedder = embedder
         self._stemmer = terms.Stemmer()
         self._index: MemoryIndex | None = None
+        # What was believed at the moment that was asked for last; whoever looks back mostly asks more than once.
+        self._past: tuple[datetime, MemoryIndex] | None = None
         self._weights = weights.load()
 
     def recall(self, query: Query) -> Recall:
@@ -69,19 +73,23 @@ class Search:
             raise MemoryStoreError(
                 f"A query has 1 to {MAX_QUERY:,} characters that are not all blank; this one has {len(query.text):,}."
             )
+        if query.as_of is not None and query.as_of >= datetime.now(UTC):
+            query = replace(query, as_of=None)
         model = self._embedder.model
-        index = None if model is None else self._caught_up(model)
+        index = None if model is None else self._caught_up(model, query.as_of)
         with self._store.read() as connection:
             total = connection.execute(select(func.max(memory.c.seq))).scalar() or 0
             weighed = terms.weigh(connection, self._stemmer, terms.words(query.text))
             wanted = _with_content(weighed, query.text)
             searched = terms.worth_matching(wanted, total)
-            by_words = keywords.matches(connection, self._store.scope, searched, query.admitted, CANDIDATES)
+            by_words = keywords.matches(
+                connection, self._store.scope, searched, query.admitted, CANDIDATES, query.as_of
+            )
             if model is None or index is None:
                 scores, near = fuse(by_words, None), None
             else:
                 seqs, found, near = self._described(connection, model, index, query, wanted, by_words, total)
-                scores = self._scored(seqs, found, by_words)
+                scores = self._scored(index, seqs, found, by_words)
             hits, left_out = self._hits(connection, query, scores, near)
             missing = _missing(connection, weighed, query.text, total, [seq for seq, _ in hits])
         return Recall(
@@ -95,11 +103,19 @@ class Search:
         """Free what isn't the store's."""
         self._stemmer.close()
 
-    def _caught_up(self, model: MiniLm) -> MemoryIndex:
-        if self._index is None:
-            self._index = MemoryIndex(Vectors(self._store, model.model_id, model.dimension))
-        self._index.catch_up()
-        return self._index
+    def _caught_up(self, model: MiniLm, as_of: datetime | None) -> MemoryIndex:
+        index, past = self._index, self._past
+        if as_of is not None:
+            if past is None or past[0] != as_of:
+                past = self._past = as_of, self._empty_index(model, as_of)
+            index = past[1]
+        elif index is None:
+            index = self._index = self._empty_index(model)
+        index.catch_up()
+        return index
+
+    def _empty_index(self, model: MiniLm, as_of: datetime | None = None) -> MemoryIndex:
+        return MemoryIndex(Vectors(self._store, model.model_id, model.dimension, as_of))
 
     def _described(
         self,
@@ -132,8 +148,10 @@ class Search:
         near = _Near(both[0], dict(zip(seqs.tolist(), map(float, shown), strict=True)), pieces)
         return seqs.tolist(), found, near
 
-    def _scored(self, seqs: list[int], found: dict[str, Any], by_words: dict[int, float]) -> dict[int, float]:
-        kind = "told" if self._index is not None and self._index.is_told else "written"
+    def _scored(
+        self, index: MemoryIndex, seqs: list[int], found: dict[str, Any], by_words: dict[int, float]
+    ) -> dict[int, float]:
+        kind = "told" if index.is_told else "written"
         scores = dict(zip(seqs, map(float, weights.score(found, self._weights[kind])), strict=True)) if seqs else {}
         # What has no vector yet is known by its words alone; among those it stands where it stands.
         late = {seq: value for seq, value in fuse(by_words, None).items() if seq not in scores}
@@ -145,7 +163,7 @@ class Search:
         wanted = [seq for seq, score in scores.items() if query.threshold is None or score >= query.threshold]
         # Of equals, the newer one: it has the higher number.
         wanted.sort(key=lambda seq: (scores[seq], seq), reverse=True)
-        rows = _rows(connection, self._store, wanted[: query.top_k + _SPARE])
+        rows = _rows(connection, self._store, wanted[: query.top_k + _SPARE], query.as_of)
         ranked = [seq for seq in wanted if seq in rows][: query.top_k]
         return _within_budget([(seq, _hit(rows[seq], scores[seq], near)) for seq in ranked], query.token_budget)
 
@@ -194,8 +212,8 @@ def _missing(
     return [term.word for term in rare if not keywords.covered(connection, term, seqs)]
 
 
-def _rows(connection: Connection, store: Store, seqs: list[int]) -> dict[int, Row[Any]]:
-    query = select(memory).where(in_scope(store.scope), memory.c.recorded_to.is_(None), memory.c.seq.in_(seqs))
+def _rows(connection: Connection, store: Store, seqs: list[int], as_of: datetime | None) -> dict[int, Row[Any]]:
+    query = select(memory).where(in_scope(store.scope), believed(as_of), memory.c.seq.in_(seqs))
     return {row.seq: row for row in connection.execute(query)}
 
 
@@ -215,6 +233,7 @@ def _hit(row: Row[Any], score: float, near: _Near | None) -> Hit:
         source=cited(row.source, row.source_position),
         occurred_at=row.occurred_at,
         recorded_at=row.recorded_from,
+        superseded_at=row.recorded_to,
     )
 
 

@@ -19,6 +19,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.migration import migrate
 from dionysus_mcp.store.preflight import APPLICATION_ID, SCHEMA_VERSION, check_identity, database_path, is_new
 
 T = TypeVar("T")
@@ -121,12 +122,10 @@ class Store:
         if version == SCHEMA_VERSION:
             return
         if application == APPLICATION_ID:
-            # From 1 or 2 to 3: what recall knows of a memory. It is worked out anew in the background.
-            schema.vector.drop(connection)
-            schema.metadata.create_all(connection, tables=[schema.vector, schema.passage])
+            migrate(connection, version)
         else:
             schema.metadata.create_all(connection)
-            for statement in schema.TEXT_INDEX:
+            for statement in (*schema.TEXT_INDEX, *schema.CLOSURES):
                 connection.execute(statement)
         connection.execute(text(f"PRAGMA application_id={APPLICATION_ID}"))
         connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))
