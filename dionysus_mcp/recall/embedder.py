@@ -54,6 +54,7 @@ class BackgroundEmbedder:
         self._stop = threading.Event()
         self.status: Literal["loading", "ready", "failed", "off"] = "loading"
         self.detail: str | None = None
+        self._outdated: dict[str, int] = {}
         self._thread = threading.Thread(target=self._run, name="embedder", daemon=True)
 
     def start(self) -> None:
@@ -82,7 +83,13 @@ class BackgroundEmbedder:
         return Vectors(self._store, MODEL_ID, DIMENSION).count_missing()
 
     def notice(self) -> str | None:
-        """What a reader of hits should know about it; None when it is ready."""
+        """What a reader of hits should know about it; None when it is ready and all was embedded with this model."""
+        if self._outdated:
+            models = ", ".join(f"{count:,} with {model}" for model, count in self._outdated.items())
+            return (
+                f"Some memories were embedded with another model ({models}) and are found by their words alone until "
+                "they are embedded anew, which goes on in the background; `dionysus memory reembed` does it at once."
+            )
         if self.status == "loading":
             return "The embedding model is still loading: these hits were found by their words alone."
         if self.status == "failed":
@@ -120,15 +127,21 @@ class BackgroundEmbedder:
             self._catch_up(self._model)
 
     def _catch_up(self, model: "MiniLm") -> None:
-        vectors = Vectors(self._store, model.model_id, model.dimension)
+        vectors, started = Vectors(self._store, model.model_id, model.dimension), False
         while not self._stop.is_set():
             self._wake.clear()
             try:
+                if not started:
+                    # Counted once: it looks at every memory.
+                    self._outdated, started = vectors.outdated(), True
                 busy = embed_missing(vectors, model, _AT_A_TIME, self._stemmer, self._stop) > 0
             except MemoryStoreError as error:
                 # A full disk or a locked file may pass; the memories themselves are safe, so try again later.
                 _log.warning("Vectors could not be stored: %s", error)
                 busy = False
+            else:
+                if not busy:
+                    self._outdated = {}
             if not busy:
                 self._wake.wait(_LOOK_AGAIN)
 

@@ -96,7 +96,7 @@ class Search:
             hits=[hit for _, hit in hits],
             missing_terms=missing,
             mode="keyword" if model is None else "hybrid",
-            notice=" ".join(filter(None, (None if model else self._embedder.notice(), left_out))) or None,
+            notice=" ".join(filter(None, (self._embedder.notice(), left_out))) or None,
         )
 
     def close(self) -> None:

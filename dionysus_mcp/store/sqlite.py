@@ -7,12 +7,13 @@ a transaction that starts by reading and then writes may be refused without wait
 import contextlib
 import os
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
@@ -68,6 +69,8 @@ class Store:
                 yield connection
         except exc.DBAPIError as error:
             raise self._explained(error) from error
+        except UnicodeEncodeError as error:
+            raise _no_text(error) from error
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction that may write; all of it is stored, or nothing.
@@ -84,9 +87,37 @@ class Store:
             except exc.DBAPIError as error:
                 if attempt == ATTEMPTS - 1 or not _is_busy(error):
                     raise self._explained(error) from error
+            except UnicodeEncodeError as error:
+                raise _no_text(error) from error
             # Jitter: writers that were refused together must not come back together.
             time.sleep(random.uniform(0.0, 0.02 * 2**attempt))  # noqa: S311 -- no secret
         raise AssertionError("unreachable")  # pragma: no cover
+
+    @contextlib.contextmanager
+    def alone(self) -> Generator[sqlite3.Connection]:
+        """A plain connection outside of transactions, while no other thread of this process writes.
+
+        For what SQLite does with a file as a whole: checking it, copying it, making it anew.
+        """
+        with self._one_writer:
+            raw = self._engine.raw_connection()
+            try:
+                yield cast("sqlite3.Connection", raw.driver_connection)
+            finally:
+                # Settings of the connection, and what it has locked, must not come back from the pool.
+                raw.invalidate()
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Generator[sqlite3.Connection]:
+        """A plain connection that sees one state of the store, whatever others write meanwhile."""
+        raw = self._engine.raw_connection()
+        try:
+            connection = cast("sqlite3.Connection", raw.driver_connection)
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM sqlite_master")  # the state is that of the first read
+            yield connection
+        finally:
+            raw.invalidate()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -135,6 +166,12 @@ class Store:
             f"The memory store {self.path} refused: {error.orig}. Check free space, the file's rights, and that no "
             "other program holds it locked."
         )
+
+
+def _no_text(error: UnicodeEncodeError) -> MemoryStoreError:
+    return MemoryStoreError(
+        f"A text holds half of a surrogate pair, which is no character; remove it. ({error.reason})"
+    )
 
 
 def _create_private(path: Path) -> None:

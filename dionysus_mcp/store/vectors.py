@@ -115,6 +115,18 @@ class Vectors:
         with self._store.read() as connection:
             return connection.execute(query).scalar_one()
 
+    def outdated(self) -> dict[str, int]:
+        """Current memories that have a vector of another model but none of this one, counted by that model."""
+        other = vector.alias()
+        query = (
+            select(other.c.model, func.count())
+            .select_from(self._joined().join(other, other.c.memory_seq == memory.c.seq))
+            .where(self._lacking())
+            .group_by(other.c.model)
+        )
+        with self._store.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
     def put(self, indexed: Sequence[Indexed]) -> None:
         """Store what is known of some memories.
 
