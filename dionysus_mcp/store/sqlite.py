@@ -50,6 +50,8 @@ class Store:
     def __init__(self, settings: MemorySettings) -> None:
         self.path = database_path(settings.url)
         self.scope = Scope(settings.tenant, settings.project)
+        if not (settings.tenant and settings.project):
+            raise MemoryStoreError("A scope has a tenant and a project, and one of them is empty; name it.")
         if is_new(self.path):
             _create_private(self.path)
         self._engine = _engine(self.path, settings.busy_timeout)
