@@ -232,19 +232,19 @@ def check(new: NewMemory, limit: int) -> None:
             raise MemoryStoreError(
                 f"The metadata is nested more than {METADATA_DEPTH} levels deep; flatten it, or store it as content."
             )
-        encoded = json.dumps(dict(new.metadata), allow_nan=False)
+        encoded = json.dumps(dict(new.metadata), allow_nan=False, ensure_ascii=False)
         texts = "".join(
             filter(None, (new.content, new.context, new.speaker, new.session_id, new.source, new.memory_type))
         )
-        (texts + encoded).encode()
+        size = len((texts + encoded).encode()) - len(texts.encode())
     except UnicodeEncodeError as error:
         raise MemoryStoreError("The text holds half of a surrogate pair, which is no character; remove it.") from error
     except (TypeError, ValueError, RecursionError) as error:
         raise MemoryStoreError(f"The metadata can't be written as JSON: {error}.") from error
     if "\x00" in texts:
         raise MemoryStoreError("The text holds a NUL character, which is not text; remove it.")
-    if len(encoded) > METADATA_LIMIT:
-        raise MemoryStoreError(f"The metadata has {len(encoded):,} bytes as JSON; at most {METADATA_LIMIT:,} are kept.")
+    if size > METADATA_LIMIT:
+        raise MemoryStoreError(f"The metadata has {size:,} bytes as JSON; at most {METADATA_LIMIT:,} are kept.")
 
 
 def _is_deep(value: Any) -> bool:
