@@ -5,11 +5,12 @@ PY := .venv/bin/python
 BIN := .venv/bin
 ARGS ?=
 PYTHON ?=
+SECONDS ?= 60
 # Tests that need a running part or a build; `make test` runs them too.
 PARTS_EXPRESSION := docker or neo4j or postgres or browser or clone
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
-.PHONY: help demo test fast lint types contracts format lock wheel clean venv-runtime venv-dev
+.PHONY: help demo test fast fuzz lint types contracts format lock wheel clean venv-runtime venv-dev
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +23,10 @@ test: lint types contracts ## Lint, types, contracts, and every test with its re
 
 fast: venv-dev ## The tests that need no provisioned part
 	@$(PY) -m pytest -n 2 --dist loadfile -m "not ($(PARTS_EXPRESSION))" $(ARGS)
+
+fuzz: venv-dev ## Feed the sandbox's host hostile bytes for a minute, guided by coverage (SECONDS=60; needs atheris)
+	@$(PY) -c 'import atheris' 2>/dev/null || { echo "Needs atheris: $(PY) -m pip install --group fuzz"; exit 1; }
+	@mkdir -p .fuzz && cd .fuzz && PYTHONPATH=.. ../$(PY) -m tests.sandbox.docker.fuzz.coverage_guided -max_total_time=$(SECONDS)
 
 lint: venv-dev ## Formatting and lint
 	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "Run 'make format'."; exit 1; }
@@ -46,7 +51,7 @@ wheel: venv-runtime ## Build the wheel into dist/
 	@$(BIN)/pyproject-build --no-isolation --wheel
 
 clean: ## Remove what the commands made in this checkout (.venv, .demo, caches); the cache outside stays
-	@rm -rf .venv .demo dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .demo .fuzz dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 venv-runtime:

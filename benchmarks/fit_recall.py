@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from recall import Question, collections
@@ -29,12 +29,15 @@ from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.memories import NewMemory, add_in, memory
 from dionysus_mcp.store.sqlite import Store
 
+if TYPE_CHECKING:
+    from dionysus_mcp.recall.index import MemoryIndex
+
 Scaled = list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]
 """Features of every question's candidates, each of spread 1, and which of them answer, with a sum of 1."""
 _MOST_STEPS = 50
 WRITTEN = ("plain_i", "passage_i", "words", "covers", "feedback")
 """With some hundred queries of documents, more features than these fit noise."""
-PENALTY = {"told": 0.003, "written": 0.1}
+PENALTY = {"told": 0.02, "written": 0.1}
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,11 @@ class Judged:
 class Watched(Search):
     """A search that keeps the candidates of its last recall and their features."""
 
-    def _scored(self, seqs: list[int], found: dict[str, Any], by_words: dict[int, float]) -> dict[int, float]:
+    def _scored(
+        self, index: MemoryIndex, seqs: list[int], found: dict[str, Any], by_words: dict[int, float]
+    ) -> dict[int, float]:
         self.last = (seqs, found)
-        return super()._scored(seqs, found, by_words)
+        return super()._scored(index, seqs, found, by_words)
 
 
 def judged(memories: list[NewMemory], questions: list[Question], folder: Path) -> list[Judged]:

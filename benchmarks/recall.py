@@ -80,11 +80,11 @@ def ranked(memories: list[NewMemory], questions: list[Question], folder: Path) -
     assert model is not None, embedder.detail
     index = MemoryIndex(Vectors(store, model.model_id, model.dimension))
     index.catch_up()
-    found = []
+    found, frequencies = [], terms.Frequencies()
     with store.read() as connection:
         ids = {row.seq: row.metadata["id"] for row in connection.execute(select(memory.c.seq, memory.c.metadata))}
         for text, category, evidence in questions:
-            weighed = terms.weigh(connection, stemmer, terms.words(text))
+            weighed = terms.weigh(connection, stemmer, frequencies, terms.words(text), len(memories))
             words = list(keywords.matches(connection, store.scope, weighed, Filter(), 100))
             query = model.embed([text])[0]
             near = index.nearest(query, Filter(), 100)

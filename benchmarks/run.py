@@ -1,18 +1,22 @@
-"""A five-layer run beside the same agents in plain smolagents: what do the ledger, the lifeline and the trace cost?
+"""What do the ledger, the lifeline and the trace cost: beside plain smolagents, and as a run gets long?
 
-Both sides use the same embedded sandbox, the same zero-latency model, and make the same model, tool and MCP calls
-against one memory server each; both build their agents anew for every run. They run by turns in one process.
+First one layer alone makes 10 steps and 200 steps, each printing ten thousand characters, with a plan every tenth
+step: the time, and the process's peak memory after each. Then a five-layer run beside the same agents in plain
+smolagents: both sides use the same embedded sandbox, the same zero-latency model, and make the same model, tool and MCP
+calls against one memory server each; both build their agents anew for every run. They run by turns in one process.
 
     python benchmarks/run.py --runs 30
 
-Prints the median of each side and the ratio ours / plain, with tracing on and off.
+Prints the median of each side and the ratio ours / plain, with tracing on and off; and the ratios 200 steps / 10 steps.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,23 +26,26 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-from smolagents import CodeAgent, Tool, ToolCallingAgent
-from smolagents.models import (
+# Python puts a script's own folder first, where another benchmark would be taken for the package `sandbox`.
+sys.path = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
+
+import yaml  # noqa: E402
+from smolagents import CodeAgent, Tool, ToolCallingAgent  # noqa: E402
+from smolagents.models import (  # noqa: E402
     ChatMessage,
     ChatMessageToolCall,
     ChatMessageToolCallFunction,
     MessageRole,
     Model,
 )
-from smolagents.monitoring import LogLevel, TokenUsage
+from smolagents.monitoring import LogLevel, TokenUsage  # noqa: E402
 
-from cognition import Mind
-from dionysus_mcp.client import MEMORY_TOOLS, McpClient, MemoryClient, memory_server
-from layers.run import Lifeline, LoopThread
-from layers.tiers.base import Bound, ChatReply, ChatRequest
-from observability import TraceSettings
-from sandbox import SandboxSettings, select
+from cognition import Mind  # noqa: E402
+from dionysus_mcp.client import MEMORY_TOOLS, McpClient, MemoryClient, memory_server  # noqa: E402
+from layers.run import Lifeline, LoopThread  # noqa: E402
+from layers.tiers.base import Bound, ChatReply, ChatRequest  # noqa: E402
+from observability import TraceSettings  # noqa: E402
+from sandbox import SandboxSettings, select  # noqa: E402
 
 LAYERS = {
     "perceptual": "perception",
@@ -195,6 +202,52 @@ def measure(sides: dict[str, Callable[[], str]], runs: int) -> dict[str, list[fl
     return times
 
 
+class SteadyModel:
+    """A zero-latency model that goes on for so many steps, each with much to read, and then answers."""
+
+    model_id = "steady"
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    def bound(self, request: ChatRequest) -> Bound:
+        """Return a bound that no budget feels."""
+        return Bound(20, 0.0)
+
+    def chat(self, request: ChatRequest, lifeline: Lifeline) -> ChatReply:
+        """Answer at once."""
+        if "<end_plan>" in request.stop:
+            text = "1. Go on.\n<end_plan>"
+        else:
+            self.left -= 1
+            code = f"print('{self.left} ' + 'x' * 10_000)" if self.left else "final_answer('done')"
+            text = f"I act.\n<code>\n{code}\n</code>"
+        return ChatReply(ChatMessage(MessageRole.ASSISTANT, content=text), self.model_id, 10, 10, 0.0)
+
+
+def long_runs(folder: Path, runs: int = 5) -> dict[int, tuple[float, float]]:
+    """Return the median seconds, and the process's peak memory in MiB, of runs of 10 and of 200 steps."""
+    model, measured = SteadyModel(), {}
+    layers: dict[str, Any] = {name: {"enabled": False} for name in LAYERS}
+    layers["consciousness"] = {"max_steps": 200, "planning_interval": 10}
+    trace = {"path": folder / "steps-trace.db"}
+    url = f"sqlite:///{folder / 'steps.db'}"
+    with Mind(tiers={"steady": model}, tier="steady", sandbox="monty", memory=url, trace=trace, layers=layers) as mind:
+        for steps in (10, 200):
+            times: list[float] = []
+            for turn in range(runs + 2):
+                model.left, began = steps, time.perf_counter()
+                thought = mind.think("Go on.")
+                if turn >= 2:
+                    times.append(time.perf_counter() - began)
+                if thought.steps["consciousness"] != steps:
+                    raise SystemExit(f"{thought.steps} and not {steps} steps: nothing was measured.")
+            unit = 2**20 if sys.platform == "darwin" else 2**10
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+            measured[steps] = statistics.median(times), peak
+    return measured
+
+
 def main() -> None:
     """Measure, and print medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -203,6 +256,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
+        steps = long_runs(folder)  # first: the process's peak is then theirs
         sides = {
             "plain smolagents": stack.enter_context(plain(folder)),
             "dionysus": stack.enter_context(ours(folder, "traced", traced=True)),
@@ -211,11 +265,16 @@ def main() -> None:
         times = measure(sides, options.runs)
     medians = {name: statistics.median(each) for name, each in times.items()}
     ratios = {name: medians[name] / medians["plain smolagents"] for name in medians}
+    growth = {"time": steps[200][0] / steps[10][0], "peak_memory": steps[200][1] / steps[10][1]}
     if options.json:
-        print(json.dumps({"runs": options.runs, "median_seconds": medians, "ratio_to_plain": ratios}))
+        found = {"runs": options.runs, "median_seconds": medians, "ratio_to_plain": ratios, "200_to_10_steps": growth}
+        print(json.dumps(found))
         return
     for name, median in medians.items():
         print(f"{name:20} {median * 1000:8.1f} ms a run   {ratios[name]:.2f} x plain")
+    for count, (seconds, peak) in steps.items():
+        print(f"{count:3} steps            {seconds * 1000:8.1f} ms a run   {peak:.0f} MiB at most")
+    print(f"200 steps / 10 steps: {growth['time']:.1f} x the time, {growth['peak_memory']:.2f} x the memory")
 
 
 if __name__ == "__main__":

@@ -22,11 +22,13 @@ from typing import Any
 # Python puts a script's own folder first, where this file would be taken for the package that it measures.
 sys.path = [place for place in sys.path if Path(place).resolve() != Path(__file__).resolve().parent]
 
-from sandbox import DockerBackend, SandboxSettings  # noqa: E402
+from sandbox import DockerBackend, JavaScriptSandbox, SandboxSettings  # noqa: E402
 from sandbox.docker.detect import connect  # noqa: E402
 from sandbox.docker.launch import host_config  # noqa: E402
 
 CODE = "print(1 + 1)"
+JAVASCRIPT = "console.log(1 + 1)"
+_ROUND = 20  # steps of ours for one `docker exec`
 _WARM_TIME = 2.0  # seconds in which a box that was taken from the pool is surely replaced
 
 
@@ -42,12 +44,17 @@ def main() -> None:
         backend = DockerBackend(settings)
         pool = DockerBackend(SandboxSettings(warm=1))
         try:
-            found = steps(backend, api, options.steps) | starts(backend, pool, api, options.starts)
+            found = (
+                steps(backend, api, options.steps)
+                | javascript(backend, api, options.steps)
+                | starts(backend, pool, api, options.starts)
+            )
         finally:
             backend.close()
             pool.close()
     figures = found | {
         "docker_exec_per_step": found["docker_exec"] / found["step"],
+        "docker_exec_node_per_step": found["docker_exec_node"] / found["javascript_step"],
         "call_per_step": found["step_with_a_host_call"] / found["step"],
         "docker_run_per_cold_start": found["docker_run"] / found["cold_start"],
     }
@@ -61,19 +68,45 @@ def main() -> None:
 
 def steps(backend: DockerBackend, api: Any, count: int) -> dict[str, float]:
     """Medians of a step, a step with one host call, and `docker exec` of a Python in a container of the same limits."""
+    with backend.open() as box:
+        step, call, theirs = _by_turns(box, ("answer()", CODE), ["python3", "-c", CODE], backend, api, count)
+    return {"step": step, "step_with_a_host_call": call, "docker_exec": theirs}
+
+
+def javascript(backend: DockerBackend, api: Any, count: int) -> dict[str, float]:
+    """Medians of the same in JavaScript, beside a Node; and the time until a new container has run its first step."""
+    with JavaScriptSandbox(backend=backend) as box:
+        start = _timed(lambda: box(JAVASCRIPT))
+        codes = ("await tools.answer()", JAVASCRIPT)
+        step, call, theirs = _by_turns(box, codes, ["node", "-e", JAVASCRIPT], backend, api, count)
+    return {
+        "javascript_start": start,
+        "javascript_step": step,
+        "javascript_step_with_a_call": call,
+        "docker_exec_node": theirs,
+    }
+
+
+def _by_turns(
+    box: Any, codes: tuple[str, str], command: list[str], backend: DockerBackend, api: Any, count: int
+) -> tuple[float, float, float]:
+    """Medians of a step, a step with a call, and theirs; by turns, as other work on the machine comes and goes."""
+    with_a_call, code = codes
+    step: list[float] = []
+    call: list[float] = []
+    theirs: list[float] = []
     other = _container(backend, api, ["sleep", "600"])
     api.start(other)
     try:
-        with backend.open() as box:
-            box.send_tools({"answer": lambda: 42})
-            box(CODE)
-            return {
-                "step": _median(lambda: box(CODE), count),
-                "step_with_a_host_call": _median(lambda: box("answer()"), count),
-                "docker_exec": _median(lambda: _exec(api, other), max(5, count // 20)),
-            }
+        box.send_tools({"answer": lambda: 42})
+        box(code)
+        for _ in range(max(5, count // _ROUND)):
+            step += [_timed(lambda: box(code)) for _ in range(_ROUND)]
+            call += [_timed(lambda: box(with_a_call)) for _ in range(_ROUND)]
+            theirs.append(_timed(lambda: _exec(api, other, command)))
     finally:
         api.remove_container(other, force=True)
+    return statistics.median(step), statistics.median(call), statistics.median(theirs)
 
 
 def starts(backend: DockerBackend, pool: DockerBackend, api: Any, count: int) -> dict[str, float]:
@@ -113,8 +146,8 @@ def _container(backend: DockerBackend, api: Any, command: list[str]) -> str:
     return str(created["Id"])
 
 
-def _exec(api: Any, container: str) -> None:
-    asked = api.exec_create(container, ["python3", "-c", CODE])
+def _exec(api: Any, container: str, command: list[str]) -> None:
+    asked = api.exec_create(container, command)
     if api.exec_start(asked["Id"]).strip() != b"2":
         raise SystemExit("the other side did not run")
 

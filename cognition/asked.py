@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from layers.spec import LayerSpec
 
 MAX_SESSION = 200
+MAX_RETRIES = 20
 MAX_FILE_BYTES = 16 * 1024 * 1024
 LONGEST_WAIT = threading.TIMEOUT_MAX / 2  # what a timer can wait; a longer deadline is as good as none
 
@@ -43,6 +44,7 @@ class Asked:
     files: Mapping[str, bytes]
     images: Sequence[Any]
     checks: Sequence[Callable[[Thought], object]] = ()
+    retries: int = 0
     started: float = field(default_factory=time.monotonic)
     trace_id: str = "0" * 32
 
@@ -66,13 +68,14 @@ class Asked:
         layers: Mapping[str, LayerSpec] | None = None,
     ) -> Thought:
         """Return the thought that a run came to."""
+        hide = run.secrets.hide_in
         return Thought(
             task=self.task,
-            answer=answer,
+            answer=hide(answer),
             confidence=confidence,
-            evidence=evidence,
+            evidence=tuple(piece.model_copy(update={"quote": hide(piece.quote)}) for piece in evidence),
             stop_reason=reason,
-            errors=errors,
+            errors=hide(errors),
             usage=run.ledger.usage(),
             max_steps={name: spec.max_steps for name, spec in (layers or {}).items()},
             duration=time.monotonic() - self.started,
@@ -92,6 +95,7 @@ def read_options(
     files: Iterable[str | Path],
     images: Sequence[Any],
     checks: Iterable[Callable[[Thought], object]] = (),
+    retries: int = 0,
 ) -> Asked:
     """Check what `Mind.start` was given.
 
@@ -111,6 +115,7 @@ def read_options(
         _files(files),
         [_image(image) for image in images],
         tuple(checks),
+        _retries(retries),
     )
 
 
@@ -128,6 +133,12 @@ def _budget(budget: Budget | Mapping[str, Any] | None) -> Budget:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise ValueError(f"The budget is wrong: {problems}") from error
+
+
+def _retries(retries: Any) -> int:
+    if isinstance(retries, bool) or not isinstance(retries, int) or not 0 <= retries <= MAX_RETRIES:
+        raise ValueError(f"retries must be a whole number from 0 to {MAX_RETRIES}, not {retries!r}.")
+    return retries
 
 
 def _seconds(deadline: float | datetime | None) -> float | None:

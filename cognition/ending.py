@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def ended_early(error: BaseException, run: Run, asked: Asked) -> ThinkingError:
     """Return the error for what ended a run: a stop signal, a wrong setting, or somebody's failure."""
+    run.secrets.scrub(error)
     if isinstance(error, RunStopped):
         return ThinkingError.of(error, _partial(run, asked, error.reason, error.detail), run.ledger)
     if isinstance(error, LayerError):

@@ -17,6 +17,7 @@ from cognition.parts import open_parts, open_telemetry
 from cognition.thought import Cancelled
 from layers.run import Lifeline, RunStopped, StopReason
 from layers.run.events import AWAKE_EVERY
+from observability import Secrets
 
 if TYPE_CHECKING:
     from cognition.parts import OwnParts, Parts
@@ -38,6 +39,7 @@ class Holding:
     def __init__(self, settings: Settings, own: OwnParts) -> None:
         with interrupts_held():
             self.telemetry = open_telemetry(settings)  # first and here: a run is traced while it waits for the rest
+        self.secrets = Secrets(settings.secrets())
         self._settings = settings
         self._own = own
         self._life = Lifeline()
@@ -91,6 +93,7 @@ class Holding:
         except BaseException as error:
             if self._opened.done():
                 raise
+            self.secrets.scrub(error)
             self._opened.set_exception(error)
         finally:
             self._closing.wait()  # the runs that waited have spans to end

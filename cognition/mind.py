@@ -95,6 +95,7 @@ class Mind:
         files: Iterable[str | Path] = (),
         images: Sequence[Any] = (),
         final_answer_checks: Iterable[Callable[[Thought], object]] = (),
+        retries: int = 0,
     ) -> Thinking:
         """Begin to think about a task and return at once.
 
@@ -111,6 +112,9 @@ class Mind:
             images: PIL images or paths that go with the task.
             final_answer_checks: each gets the thought before it is remembered or returned, however its answer came
                 about; one that returns `False` or raises rejects it. An abstention is no answer and passes.
+            retries: how often a task that failed is tried anew, from its beginning, within the same budget and
+                deadline; a rejected answer and one that doesn't fit `output` are failures. `Thought.usage` has what all
+                attempts spent. A run that was stopped is not tried again.
 
         Raises:
             ValueError: an argument is wrong; nothing was started.
@@ -124,6 +128,7 @@ class Mind:
             files=files,
             images=images,
             checks=final_answer_checks,
+            retries=retries,
         )
         return self._opening.begin(lambda held: _thinking_of(held, asked))
 
@@ -232,5 +237,6 @@ class Mind:
 
 def _thinking_of(held: Holding, asked: Asked) -> Thinking:
     """Open a run for a task; what it does on its thread is `way.think`."""
-    run = Run(uuid.uuid4().hex, asked.session, asked.budget, Lifeline(*asked.expiry()), held.telemetry.tracer)
+    lifeline, tracer = Lifeline(*asked.expiry()), held.telemetry.tracer
+    run = Run(uuid.uuid4().hex, asked.session, asked.budget, lifeline, tracer, held.secrets)
     return Thinking(run, lambda: way.think(held, run, asked))

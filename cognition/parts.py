@@ -199,5 +199,11 @@ class _Servers:
         return Toolbox(builtin, self._others, own, self.loop)
 
     def _connect(self, client: McpClient, required: Iterable[str] = ()) -> Future[None]:
-        self._stack.callback(lambda: self.loop.submit(client.close()).result())
-        return self.loop.submit(client.connect(frozenset(required)))
+        up = self.loop.submit(client.connect(frozenset(required)))
+
+        def leave() -> None:
+            up.cancel()  # a server that is still silent must not be waited for
+            self.loop.submit(client.close()).result()
+
+        self._stack.callback(leave)
+        return up

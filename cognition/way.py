@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cognition.attempts import tried
 from cognition.check import Unfit, check_answer, check_evidence, fit
 from cognition.conversation import history, remember_answer
 from cognition.ending import ended_early, with_partial
+from cognition.progress import shown_live
 from cognition.thought import OutputInvalid, ThinkingError, Thought
 from layers.delegation import delegate
 from layers.run import EventKind, Run, StopReason
@@ -35,7 +37,8 @@ def think(held: Holding, run: Run, asked: Asked) -> Thought:
     with run.span(asked.task) as root:
         asked.trace_id = f"{root.get_span_context().trace_id:032x}"
         try:
-            thought = _thought(held, run, asked)
+            with shown_live(run, root, held.telemetry):
+                thought = tried(run, asked.retries, lambda: _thought(held, run, asked))
         except ThinkingError as early:
             root.set_attribute(conventions.STOP_REASON, str(early.stop_reason))
             raise

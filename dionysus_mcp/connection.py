@@ -95,6 +95,7 @@ class Connection:
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._owner: asyncio.Task[None] | None = None
         self._stderr: StderrTail | None = None
+        self._begun = asyncio.Event()
 
     @property
     def client(self) -> "Client":
@@ -132,8 +133,11 @@ class Connection:
     async def close(self) -> None:
         """Leave the connection; a stdio server is stopped (its stdin closed, then SIGTERM, then SIGKILL)."""
         self._leave.set()
-        if not self._opened.done() and self._scope is not None:
-            self._scope.cancel()
+        if self._owner is not None and not self._opened.done():
+            # A process in the making can't be called back: asyncio would lose it, running and with its pipes open.
+            await self._begun.wait()
+            if self._scope is not None:
+                self._scope.cancel()
         if self._owner is not None:
             # Shielded: a cancelled caller must not cut the shutdown short and leave a process behind.
             await asyncio.shield(self._owner)
@@ -150,6 +154,7 @@ class Connection:
                 await self._serve(required)
             except Exception as error:  # noqa: BLE001 -- whatever a server or the SDK does reaches callers as McpUnavailable
                 failure = error
+        self._begun.set()
         self.lost, self._client = True, None
         if not self._opened.done():
             self._opened.set_exception(self._explained(failure))
@@ -180,6 +185,7 @@ class Connection:
     async def _transport(self) -> AsyncGenerator[Any]:
         opened = _http(self.target) if isinstance(self.target, HttpServer) else self._stdio(self.target)
         async with opened as streams:
+            self._begun.set()
             yield streams
 
     @contextlib.asynccontextmanager

@@ -69,6 +69,8 @@ class _Stepped(MultiStepAgent):
             outputs = list(super()._generate_planning_step(task, is_first_step, step))
             planned = outputs[-1]
             plan = planned.plan if isinstance(planned, PlanningStep) else ""
+            if isinstance(planned, PlanningStep):
+                planned.model_input_messages = []  # as with steps; the trace has the prompt
             opened.set_attribute(conventions.OUTPUT, plan)
         node.publish(EventKind.PLAN, plan)
         yield from outputs

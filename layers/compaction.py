@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from smolagents.memory import ActionStep, PlanningStep, TaskStep
+from smolagents.memory import ActionStep, PlanningStep, TaskStep, ToolCall
 from smolagents.models import ChatMessage, MessageRole
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class Compaction:
         """Return the messages that stand for an agent's memory, without its system prompt.
 
         Args:
-            steps: all of its steps, oldest first; only ever more of them from call to call.
+            steps: all of its steps, oldest first; only ever more of them from call to call. Those that are folded lose
+                their texts.
             summary: leave out what the model said, as smolagents does for plans.
         """
         self._fold(steps)
@@ -72,6 +73,7 @@ class Compaction:
             if isinstance(step, ActionStep):
                 self._count += 1
                 self._lines.append(_line(step))
+                _forget(step)
 
 
 def _line(step: ActionStep) -> str:
@@ -80,6 +82,18 @@ def _line(step: ActionStep) -> str:
     seen = str(step.error or step.observations or "").removeprefix("Execution logs:\n")
     text = " ".join(f"{thought.strip() or calls} → {seen}".split())
     return f"- step {step.step_number}: {text}"[:_LINE]
+
+
+def _forget(step: ActionStep) -> None:
+    """Let go of what no prompt will show again: memory stays bounded like the prompt. The trace has all of it.
+
+    What the step's line is made of stays, for a successor that folds the same steps once more.
+    """
+    step.model_output = str(step.model_output or "").partition("<code>")[0][:_LINE]
+    step.observations = None if step.observations is None else step.observations[:_LINE]
+    step.tool_calls = [ToolCall(call.name, "", call.id) for call in step.tool_calls or ()]
+    step.model_input_messages = step.model_output_message = step.code_action = None
+    step.action_output = step.observations_images = None
 
 
 def _size(step: MemoryStep) -> int:

@@ -16,6 +16,7 @@ from layers.report import Report
 from layers.run.events import EventKind
 from layers.run.signals import RunStopped, ShareSpent, StopReason
 from layers.spec import MANAGER, unknown_layer
+from layers.task_files import READ_FILE, read_file_tool
 from layers.toolbox import ToolDefinition
 from observability import conventions
 from sandbox import BackendLost, ExecutionStopped, SandboxUnavailable
@@ -52,7 +53,7 @@ def delegate(
         task: what it is to do.
         context: what is known already; JSON values.
         parent: the node that delegates, `None` for the run itself.
-        files: put into the layer's sandbox session, by name.
+        files: put into the layer's sandbox session, by name; a layer that writes no code reads them by a tool.
         images: PIL images that go with the task.
 
     Raises:
@@ -63,6 +64,7 @@ def delegate(
     if parent is not None and len(parent.path) >= MAX_DEPTH:
         raise LayerError(f"Layers may be nested {MAX_DEPTH} deep at most: do this without {spec.callable_name}().")
     with run.child(spec, parent) as node, _one_stop_for_all(run):
+        node.files = files or {}
         node.publish(EventKind.LAYER_STARTED, task, tier=spec.tier, max_steps=spec.max_steps)
         message = prompts.task_message(task, context or {})
         node.span.set_attribute(conventions.INPUT, message)
@@ -167,6 +169,8 @@ def _build(node: Node, bench: Workbench, box: Sandbox | None, steps_before: int 
     spec = node.spec if box else node.spec.model_copy(update={"agent": "tool_calling"})
     tools = [bench.toolbox[name] for name in bench.tool_names(spec)]
     team = team_tools(spec, bench)
+    if box is None and node.files and READ_FILE not in {tool.name for tool in (*tools, *team)}:
+        tools.append(read_file_tool(node.files))
     held = [HostTool(node, tool, as_text=box is None, guard=bench.guard) for tool in (*tools, *team)]
     text = prompts.system_prompt(spec, tools, team, bench.backend.guidance if box else "")
     return build_agent(

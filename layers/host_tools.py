@@ -62,7 +62,8 @@ class HostTool(Tool):
         del sanitize_inputs_outputs  # results are JSON in both cases
         node = self._node
         node.run.lifeline.check()
-        arguments = check_arguments(self._definition, json_value(args), json_value(kwargs))
+        hide = node.run.secrets.hide_in  # code that got hold of one must not carry it out by a tool
+        arguments = check_arguments(self._definition, hide(json_value(args)), hide(json_value(kwargs)))
         shown = _shown(arguments)
         attributes = {conventions.GEN_AI_TOOL_NAME: self.name, conventions.INPUT: shown}
         node.publish(EventKind.TOOL_CALL, f"{self.name}({shown[:120]})", tool=self.name)
@@ -70,7 +71,7 @@ class HostTool(Tool):
             try:
                 if self._guard is not None:
                     self._guard.check(node, self._definition, arguments, opened)
-                result = self._called(arguments)
+                result = hide(self._called(arguments))
             except Exception as error:
                 node.publish(EventKind.TOOL_RESULT, f"{self.name} failed: {error}"[:160], tool=self.name, failed=True)
                 raise
@@ -90,7 +91,9 @@ class HostTool(Tool):
             raise
         except BaseException as error:
             if isinstance(error, Exception) and _can_be_told(error):
-                raise
+                self._node.run.secrets.scrub(error)
+                if not self._node.run.secrets.redact(str(error))[1]:
+                    raise
             raise LayerError(f"The tool {self.name} ended with {type(error).__name__}.") from error
 
     def _called_apart(self, arguments: dict[str, Any]) -> Any:

@@ -131,13 +131,13 @@ class MemoryTools:
                 "domain": {"type": "string", "description": "user, self, world or task (default).", "nullable": True},
                 "model_id": {"type": "string", "description": "The mental model it follows from.", "nullable": True},
             },
-            lambda node, arguments: self._ask(node, predict(arguments)).model_dump(mode="json"),
+            lambda node, arguments: _told(node, self._ask(node, predict(arguments))),
         )
 
     def _resolve(self) -> ToolDefinition:
         def call(node: Node, arguments: dict[str, Any]) -> Any:
             resolved = self._memory.resolve_prediction(arguments["prediction_id"], arguments["observation"])
-            return self._ask(node, resolved).model_dump(mode="json")
+            return _told(node, self._ask(node, resolved))
 
         return ToolDefinition(
             "resolve",
@@ -191,6 +191,20 @@ class MemoryTools:
             },
             call,
         )
+
+
+def _told(node: Node, prediction: Prediction) -> dict[str, Any]:
+    """Publish a prediction that was made or resolved, and return it as JSON values."""
+    came = "" if prediction.outcome is None else f", and it came {'true' if prediction.outcome else 'false'}"
+    node.publish(
+        EventKind.PREDICTION,
+        f"{prediction.probability:.0%}{came}: {prediction.statement}",
+        id=prediction.id,
+        probability=prediction.probability,
+        status=prediction.status,
+        outcome=prediction.outcome,
+    )
+    return prediction.model_dump(mode="json")
 
 
 def _hit(hit: Hit) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from observability.conventions import Kind
 from observability.errors import TelemetryError
+from observability.secrets import Secrets
 from observability.tracing import inherited, span
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "Kind",
     "RunSummary",
     "RunTrace",
+    "Secrets",
     "SpanNode",
     "Status",
     "Telemetry",

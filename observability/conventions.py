@@ -14,6 +14,7 @@ class Kind(StrEnum):
     """What a span of ours stands for."""
 
     RUN = "run"
+    ATTEMPT = "attempt"
     LAYER = "layer"
     PLAN = "plan"
     STEP = "step"
@@ -31,6 +32,8 @@ RUN_ID: Final = "dionysus.run.id"
 LAYER: Final = "dionysus.layer"
 LAYER_PATH: Final = "dionysus.layer.path"
 TIER: Final = "dionysus.tier"
+ATTEMPT: Final = "dionysus.attempt.number"
+ATTEMPTS: Final = "dionysus.attempt.max"
 STEP_NUMBER: Final = "dionysus.step.number"
 STEP_MAX: Final = "dionysus.step.max"
 STEP_CLOSING: Final = "dionysus.step.closing"
@@ -38,6 +41,8 @@ OODA_OBSERVE: Final = "dionysus.ooda.observe"
 OODA_ORIENT: Final = "dionysus.ooda.orient"
 OODA_DECIDE: Final = "dionysus.ooda.decide"
 OODA_ACT: Final = "dionysus.ooda.act"
+LIVE_NOW: Final = "dionysus.live.now."  # and a layer's path
+LIVE_LEFT: Final = "dionysus.live.left"
 FALLBACK: Final = "dionysus.fallback"
 GUARD_VERDICT: Final = "dionysus.guard.verdict"
 GUARD_BY: Final = "dionysus.guard.by"
@@ -113,6 +118,7 @@ CONTENT_PREFIXES: Final = (
     "dionysus.ooda.",
     MEMORY_MISSING,
     GUARD_REASON,
+    LIVE_NOW,
     "gen_ai.input.messages",
     "gen_ai.output.messages",
     "gen_ai.system_instructions",
@@ -126,6 +132,7 @@ CONTENT_PREFIXES: Final = (
 
 _OPENINFERENCE: Final[Mapping[Kind, str]] = {
     Kind.RUN: "CHAIN",
+    Kind.ATTEMPT: "CHAIN",
     Kind.LAYER: "AGENT",
     Kind.PLAN: "CHAIN",
     Kind.STEP: "CHAIN",

@@ -43,6 +43,14 @@ class Recorder(SpanProcessor):
         except Exception:  # noqa: BLE001 - promise: tracing never raises into a run
             _log.warning("the start of span %r is missing from the trace", span.name, exc_info=True)
 
+    def show(self, span: Span) -> None:
+        """Write an open span's row anew, with the attributes that it has by now."""
+        try:
+            if span.is_recording():
+                self._emit(span)
+        except Exception:  # noqa: BLE001 - promise: tracing never raises into a run
+            _log.warning("the progress of a span is missing from the trace", exc_info=True)
+
     def on_end(self, span: ReadableSpan) -> None:
         """Write the whole span."""
         try:

@@ -4,13 +4,12 @@ Called on the thread that ends a span, so each rule is guarded by a literal that
 costs a microsecond, a regular expression a hundred. No rule may backtrack without bound: the text is hostile.
 """
 
-import json
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
-from urllib.parse import quote
 
-REDACTED = "[redacted]"
+from observability.secrets import REDACTED, Secrets
+
 _VALUE_WINDOW = 131_072
 _EDGE = 4096
 
@@ -104,8 +103,7 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets if secret for form in _forms(secret)}
-        self._secrets = sorted(forms, key=len, reverse=True)  # a secret that holds another one goes first
+        self._secrets = Secrets(secrets)
         self._patterns = [re.compile(pattern) for pattern in patterns]
 
     def redact(self, text: str) -> tuple[str, int]:
@@ -127,11 +125,7 @@ class Redactor:
         return _SENSITIVE_NAME.search(attribute) is not None
 
     def _redact(self, text: str) -> tuple[str, int]:
-        count = 0
-        for secret in self._secrets:
-            if secret in text:
-                count += text.count(secret)
-                text = text.replace(secret, REDACTED)
+        text, count = self._secrets.redact(text)
         lowered = text.lower()
         for rule in _RULES:
             if rule.hint in lowered:
@@ -141,12 +135,3 @@ class Redactor:
             text, found = pattern.subn(lambda match: REDACTED if match.group() else "", text)
             count += found
         return text, count
-
-
-def _forms(secret: str) -> set[str]:
-    return {
-        secret,
-        quote(secret, safe="", errors="replace"),
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-    }

@@ -16,9 +16,15 @@ CONTENT_KEY: Final = "$content"
 _INLINE: Final = 256
 """Characters up to which a text stays in its row; longer ones go to `content`, once each, and leave their beginning."""
 
-_INSERT: Final = """INSERT OR {on_conflict} INTO span VALUES (
+_INSERT: Final = """INSERT {instead} INTO span VALUES (
     :trace_id, :span_id, :parent_id, :run, :root, :process, :kind, :otel_kind, :scope, :name, :layer, :status, :message,
-    :start_ns, :end_ns, :input_tokens, :output_tokens, :usd, :attributes, :events, :truncated, :redacted, :shed)"""
+    :start_ns, :end_ns, :input_tokens, :output_tokens, :usd, :attributes, :events, :truncated, :redacted, :shed)
+    {on_conflict}"""
+# A beginning that comes after its end (two threads) must not undo it; one that comes again has more to say.
+_BEGIN: Final = _INSERT.format(
+    instead="", on_conflict="ON CONFLICT DO UPDATE SET attributes = excluded.attributes WHERE status = 'running'"
+)
+_END: Final = _INSERT.format(instead="OR REPLACE", on_conflict="")
 
 
 def open_process(connection: sqlite3.Connection, owner: Owner, service: str, now_ns: int) -> None:
@@ -58,9 +64,8 @@ def write(
     begun = {record.key: record for record in batch if record.end_ns is None and record.key not in ended}
     texts: dict[str, str] = {}
     with _transaction(connection):
-        # a beginning that comes after its end (two threads) must not undo it
-        connection.executemany(_INSERT.format(on_conflict="IGNORE"), [_row(r, process, texts) for r in begun.values()])
-        connection.executemany(_INSERT.format(on_conflict="REPLACE"), [_row(r, process, texts) for r in ended.values()])
+        connection.executemany(_BEGIN, [_row(r, process, texts) for r in begun.values()])
+        connection.executemany(_END, [_row(r, process, texts) for r in ended.values()])
         connection.executemany("INSERT OR IGNORE INTO content VALUES (?, ?)", texts.items())
         connection.executemany(
             "INSERT INTO loss VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET dropped = dropped + excluded.dropped",

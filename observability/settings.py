@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _SECRET_NAMES = re.compile("KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL", re.IGNORECASE)
+_PLACES = re.compile("_(DIR|FILE|PATH|HOME|FOLDER)$", re.IGNORECASE)  # where something is; TIKTOKEN_CACHE_DIR
 SHORTEST_SECRET = 6
 """Characters. A shorter value would blot out ordinary words all over a trace."""
 
@@ -25,7 +26,10 @@ def home() -> Path:
 
 def environment_secrets() -> tuple[str, ...]:
     """Return the values of environment variables whose names say that they are secret, for redaction."""
-    return tuple(v for k, v in os.environ.items() if _SECRET_NAMES.search(k) and len(v) >= SHORTEST_SECRET)
+    named = {
+        name: value for name, value in os.environ.items() if _SECRET_NAMES.search(name) and not _PLACES.search(name)
+    }
+    return tuple(value for value in named.values() if len(value) >= SHORTEST_SECRET)
 
 
 class TraceSettings(BaseSettings):

@@ -35,6 +35,7 @@ class Telemetry:
         self.tracer: trace.Tracer = trace.NoOpTracer()
         self._pid = os.getpid()
         self._provider: Any = None
+        self._recorder: Any = None
         self._writer: Any = None
         self._sender: Any = None
         if settings.enabled:
@@ -46,6 +47,11 @@ class Telemetry:
 
     def __exit__(self, *_: object) -> None:
         self.shutdown()
+
+    def show(self, span: trace.Span) -> None:
+        """Have the local store show an open span with the attributes that it has by now. Never waits; never raises."""
+        if self._recorder is not None:
+            self._recorder.show(getattr(span, "inner", span))
 
     def flush(self, timeout: float = 2.0) -> bool:
         """Wait until all ended spans are in the local store; False if `timeout` seconds were too few.
@@ -113,7 +119,8 @@ class Telemetry:
             shutdown_on_exit=False,
             span_limits=SpanLimits(max_attributes=512, max_events=256, max_links=64),
         )
-        self._provider.add_span_processor(Recorder(cleaner, sinks))
+        self._recorder = Recorder(cleaner, sinks)
+        self._provider.add_span_processor(self._recorder)
         self.tracer = self._provider.get_tracer(SCOPE)
 
 

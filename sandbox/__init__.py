@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from sandbox.docker.backend import DockerBackend
     from sandbox.docker.session import DockerSandbox
     from sandbox.executor import Sandbox
+    from sandbox.javascript.agent import JavaScriptAgent
+    from sandbox.javascript.session import JavaScriptSandbox
+    from sandbox.javascript.tool import JavaScriptTool
     from sandbox.monty import MontyBackend, MontySandbox
 
 __all__ = [
@@ -43,6 +46,9 @@ __all__ = [
     "ExecutionStopped",
     "FileRefused",
     "ImageNotBuilt",
+    "JavaScriptAgent",
+    "JavaScriptSandbox",
+    "JavaScriptTool",
     "LimitExceeded",
     "Limits",
     "MontyBackend",
@@ -60,6 +66,9 @@ __all__ = [
 _LATE = {
     "DockerBackend": "sandbox.docker.backend",
     "DockerSandbox": "sandbox.docker.session",
+    "JavaScriptAgent": "sandbox.javascript.agent",
+    "JavaScriptSandbox": "sandbox.javascript.session",
+    "JavaScriptTool": "sandbox.javascript.tool",
     "MontyBackend": "sandbox.monty",
     "MontySandbox": "sandbox.monty",
     "Sandbox": "sandbox.executor",

@@ -77,11 +77,12 @@ def select(settings: SandboxSettings) -> Backend:
     try:
         return _docker(settings, None)
     except SandboxUnavailable as missing:
-        reason = str(missing).partition(": ")[0]
+        reason, _, advice = str(missing).partition(": ")
+        instead = f"; for containers {advice}" if advice.startswith("type ") else ""
         return _monty(
             settings,
             f"{reason}: code runs in the embedded interpreter monty "
-            "(a subset of Python, no access to the operating system)",
+            f"(a subset of Python, no access to the operating system){instead}",
         )
 
 

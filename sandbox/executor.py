@@ -6,6 +6,7 @@ implements `_execute` and `_close`; the rest, and so the meaning of the contract
 
 from __future__ import annotations
 
+import os
 import time
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from sandbox.files import Files
 from sandbox.host_tools import HostTools
 from sandbox.printed import Printed
 from sandbox.turns import Turns
-from sandbox.values import plain
+from sandbox.values import Reduce, plain
 
 if TYPE_CHECKING:
     import threading
@@ -75,6 +76,7 @@ class Sandbox(PythonExecutor):
     """
 
     backend: str
+    _reduce: Reduce | None = None
 
     def __init__(
         self,
@@ -97,6 +99,7 @@ class Sandbox(PythonExecutor):
         self._cold = True
         self._closed = False
         self._turns = Turns()
+        self._owner = os.getpid()
 
     def send_tools(self, tools: Mapping[str, Callable[..., Any]]) -> None:
         """Make these host functions callable by name, and no others.
@@ -115,7 +118,7 @@ class Sandbox(PythonExecutor):
             if not name.isidentifier():
                 raise ValueRefused(f"{name!r} is not a name that a variable can have")
             try:
-                self._unsent[name] = self._variables[name] = plain(value, self.limits)
+                self._unsent[name] = self._variables[name] = plain(value, self.limits, reduce=self._reduce)
             except ValueRefused as refused:
                 raise ValueRefused(f"the variable {name!r} can't be sent: {refused}") from None
 
@@ -129,10 +132,14 @@ class Sandbox(PythonExecutor):
             CodeError: the code raised an error, or reached a limit.
             SandboxClosed: after `cleanup`.
             SandboxError: another thread, or the step that called this, is running code in it.
-            BackendLost: the backend is gone.
+            BackendLost: the backend is gone, or belongs to the process that this one was forked from.
             ExecutionStopped: `stop` was set or the deadline passed; the session is closed.
             BaseException: the very object that a host tool raised, unless it is an `Exception`; the session is closed.
         """
+        try:
+            self._check_owner()  # before any lock: one that was held when this process was forked is never let go of
+        except SandboxUnavailable as foreign:
+            raise BackendLost(str(foreign)) from foreign
         with self._turns.step():
             return self._ended_on_stop(code_action)
 
@@ -179,9 +186,10 @@ class Sandbox(PythonExecutor):
         return self._files.names()
 
     def cleanup(self) -> None:
-        """End the session and its process. May be called again, and from another thread."""
-        self._closed = True
-        self._close()
+        """End the session and its process. May be called again, and from another thread. Nothing in a forked child."""
+        if os.getpid() == self._owner:
+            self._closed = True
+            self._close()
 
     def __enter__(self) -> Self:
         return self
@@ -218,7 +226,14 @@ class Sandbox(PythonExecutor):
         self._check_stop()
         return self._execute(code, printed)
 
+    def _check_owner(self) -> None:
+        if os.getpid() != self._owner:
+            raise SandboxUnavailable(
+                f"this sandbox belongs to process {self._owner}, which this one was forked from; open another one here"
+            )
+
     def _check_open(self) -> None:
+        self._check_owner()
         if self._closed:
             raise SandboxClosed("this sandbox is closed; open another one to run code")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sandbox.arguments import bound
 from sandbox.errors import ValueRefused
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class HostTools:
 
         Raises:
             NameError: no tool has this name.
-            TypeError: the arguments don't fit the tool's inputs.
+            TypeError: the arguments don't fit the tool's inputs; the tool is not called then.
+            ValueError: one is none of the values that the tool takes.
             BaseException: whatever the tool raised.
         """
         self.check(name)
@@ -52,24 +54,7 @@ class HostTools:
         inputs = getattr(tool, "inputs", None)
         if not isinstance(inputs, dict):
             return tool(*args, **kwargs)
-        return tool(**_named(name, list(inputs), args, kwargs))
-
-
-def _named(name: str, inputs: list[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Name the positional arguments, and let nothing through that is not an input.
-
-    smolagents' `Tool.__call__` has switches of its own (`sanitize_inputs_outputs`) that code may not reach.
-    """
-    if len(args) > len(inputs):
-        raise TypeError(f"{name}() takes {len(inputs)} arguments ({', '.join(inputs)}) but {len(args)} were given")
-    named = dict(zip(inputs, args, strict=False))
-    for key, value in kwargs.items():
-        if key not in inputs:
-            raise TypeError(f"{name}() got an unexpected argument {key!r}; it takes {', '.join(inputs) or 'none'}")
-        if key in named:
-            raise TypeError(f"{name}() got two values for argument {key!r}")
-        named[key] = value
-    return named
+        return tool(**bound(name, inputs, args, kwargs))
 
 
 def failure_text(error: BaseException) -> str:

@@ -30,6 +30,13 @@ class Printed:
         """Count bytes that were dropped before they came here."""
         self._size += size
 
+    def cut(self, text: str) -> None:
+        """Forget everything from the last place of this text on, if it is there."""
+        place = self._kept.rfind(text.encode())
+        if place >= 0:
+            del self._kept[place:]
+            self._size = place
+
     @property
     def text(self) -> str:
         """The kept text, and how much more there was."""

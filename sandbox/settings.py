@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from sandbox.network.rules import parse_rule
+
 BackendName = Literal["auto", "docker", "monty", "unsafe-local"]
 
 _MiB = 1024 * 1024
@@ -70,6 +72,27 @@ class SandboxSettings(BaseSettings, Limits):  # pyright: ignore[reportIncompatib
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$",
         description="Container runtime: auto takes runsc (gVisor) when the engine lists it, else the engine's own.",
     )
+
+    network: tuple[str, ...] = Field(
+        default=(),
+        description="Names and ports that code in a container may reach over HTTP(S), such as pypi.org:443 and "
+        "*.example.com:443; nothing by default.",
+    )
+    network_total: int = Field(
+        default=64 * _MiB, ge=1, description="Bytes that one sandbox may send and receive over the network."
+    )
+
+    def changed(self, **changes: Any) -> "SandboxSettings":
+        """These settings with others in their place; None leaves one as it is."""
+        given = {name: value for name, value in changes.items() if value is not None}
+        return SandboxSettings.model_validate({**self.model_dump(), **given}) if given else self
+
+    @field_validator("network")
+    @classmethod
+    def _rules(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for rule in value:
+            parse_rule(rule)
+        return value
 
     @field_validator("backend", mode="before")
     @classmethod

@@ -7,6 +7,7 @@ must never be reachable from generated code.
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -25,23 +26,27 @@ _MAX_INT_BITS = 14_000
 _ITEM_BYTES = 8
 
 Unwrap = Mapping[type, Callable[[Any], Any]]
+Reduce = Callable[[Any, int, Callable[[Any], Any]], Any]
 
 
-def plain(value: Any, limits: Limits, *, unwrap: Unwrap | None = None) -> Any:
+def plain(value: Any, limits: Limits, *, unwrap: Unwrap | None = None, reduce: Reduce | None = None) -> Any:
     """Copy a value into None, bool, int, float, str, bytes, list, tuple, set, frozenset and dict.
 
     A pydantic model becomes what `model_dump(mode="json")` gives, a dataclass a dict, an Enum its value; dates, times,
     paths, UUIDs and Decimals become text. Lone surrogates in text become U+FFFD. NaN and infinities stay floats.
+    smolagents' `AgentText`, `AgentImage` and `AgentAudio` become what they hold.
 
     Args:
         value: anything.
         limits: `value_depth` and `value_limit` bound the copy; a cyclic value is one that is nested too deep.
         unwrap: more types, each with a function that gives a plain value for it.
+        reduce: for kinds that only some backends take: gets a value, the bytes that are left, and this copying for what
+            is inside of it; gives NotImplemented for any other kind.
 
     Raises:
         ValueRefused: a type, depth or size that can't cross; the text names it.
     """
-    return _Copy(limits, unwrap or {}).of(value, 0)
+    return _Copy(limits, unwrap or {}, reduce).of(value, 0)
 
 
 def described(value: Any, limits: Limits, *, unwrap: Unwrap | None = None) -> Any:
@@ -55,8 +60,9 @@ def described(value: Any, limits: Limits, *, unwrap: Unwrap | None = None) -> An
 class _Copy:
     """One crossing: what is left of the size, and the copying itself. Recursion is bounded by `value_depth`."""
 
-    def __init__(self, limits: Limits, unwrap: Unwrap) -> None:
+    def __init__(self, limits: Limits, unwrap: Unwrap, reduce: Reduce | None) -> None:
         self._limits = limits
+        self._reduce = reduce
         self._left = limits.value_limit
         self._unwrap = unwrap
 
@@ -66,10 +72,23 @@ class _Copy:
         self._charge(_ITEM_BYTES)
         if value is None or isinstance(value, bool):
             return value
+        if type(value) not in _BUILTIN:
+            special = self._special(value, depth)
+            if special is not NotImplemented:
+                return special
         for kinds, copy in _COPIES:
             if isinstance(value, kinds):
                 return copy(self, value, depth)
         return self._unwrapped(value, depth)
+
+    def _special(self, value: Any, depth: int) -> Any:
+        """What must be seen before the types that it is derived from: an image may be a text, a moment a date."""
+        held = _held_by_agent_type(value)
+        if held is not value:
+            return self.of(held, depth + 1)
+        if self._reduce is None:
+            return NotImplemented
+        return self._reduce(value, self._left, lambda content: self.of(content, depth + 1))
 
     def _unwrapped(self, value: Any, depth: int) -> Any:
         if type(value) in self._unwrap:
@@ -128,7 +147,21 @@ class _Copy:
         return self.of(value.value, depth + 1)
 
 
-_ONLY_PLAIN = "only None, bool, int, float, str, bytes, list, tuple, set and dict can"
+def _held_by_agent_type(value: Any) -> Any:
+    """What smolagents' wrapper holds; the value itself when it is none. No wrapper is there before its module is."""
+    loaded = sys.modules.get("smolagents.agent_types")
+    if loaded is None or not isinstance(value, loaded.AgentType):
+        return value
+    held = value.to_raw()
+    # Audio is a tensor of torch, which no container has.
+    return held.detach().cpu().numpy() if type(held).__module__ == "torch" else held
+
+
+_BUILTIN = frozenset((int, float, str, bytes, list, tuple, dict, set, frozenset))
+_ONLY_PLAIN = (
+    "only None, bool, int, float, str, bytes, list, tuple, set and dict can, and in a container numpy arrays, pandas "
+    "tables and PIL images: turn it into one of these first"
+)
 
 # In this order: an Enum may also be an int or a str, a named tuple is a tuple.
 _COPIES: tuple[tuple[tuple[type, ...], Callable[[_Copy, Any, int], Any]], ...] = (

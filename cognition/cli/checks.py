@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cognition.cli.check import Check, State
 from cognition.cli.output import one_line
+from observability import Secrets
 
 if TYPE_CHECKING:
     from cognition.settings import Settings
@@ -20,6 +22,7 @@ _STARTS_WITHIN = 30.0  # seconds for the memory server, its embedder included
 def examine(settings: Settings) -> list[Check]:
     """Look at every part and return what was found, in the order in which thinking needs them."""
     found: list[Check] = []
+    hide = Secrets(settings.secrets()).hide
     parts: tuple[tuple[str, Callable[[Settings], Iterator[Check]]], ...] = (
         ("settings", _settings),
         ("data", _data),
@@ -35,7 +38,7 @@ def examine(settings: Settings) -> list[Check]:
         except Exception as error:  # noqa: BLE001 - promise: one broken part never hides what the others are like
             finding = f"{type(error).__name__}: {one_line(str(error), 400)}"
             found.append(Check(part, "fail", finding))
-    return found
+    return [replace(check, finding=hide(check.finding), advice=hide(check.advice)) for check in found]
 
 
 def _settings(settings: Settings) -> Iterator[Check]:

@@ -32,7 +32,7 @@ def container_checks(settings: SandboxSettings) -> Iterator[Check]:
         with closing(connect(settings, timeout=_ANSWER)) as api:
             engine = facts(api)
             yield engine_check(engine)
-            choose_runtime(engine, settings.runtime)
+            yield runtime_check(choose_runtime(engine, settings.runtime), engine)
             part = "image"
             yield image_check(find(api, settings.image))
     except SandboxUnavailable as error:
@@ -52,6 +52,18 @@ def engine_check(engine: Engine) -> Check:
     if not engine.seccomp:
         lacks.append("It filters no system calls: start it without `seccomp=unconfined`.")
     return Check("engine", "warn" if lacks else "ok", finding, " ".join(lacks))
+
+
+def runtime_check(runtime: str | None, engine: Engine) -> Check:
+    """Say what containers run under.
+
+    Args:
+        runtime: that was chosen; None for the engine's own.
+        engine: that has it.
+    """
+    name = runtime or engine.default_runtime or "the engine's own"
+    kernel = "gVisor's kernel between code and host, by its name" if "runsc" in name else "the host's own kernel"
+    return Check("runtime", "ok", f"{name}: {kernel}")
 
 
 def image_check(image: Image) -> Check:

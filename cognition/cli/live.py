@@ -81,7 +81,7 @@ class SilentView:
 class PlainView:
     """A line on stderr for each step and each layer that begins or ends: for logs, and terminals that can't redraw."""
 
-    _SHOWN = frozenset({"layer_started", "step_ended", "fallback", "plan", "layer_ended"})
+    _SHOWN = frozenset({"layer_started", "step_ended", "fallback", "plan", "layer_ended", "retry"})
 
     def __init__(self) -> None:
         self._began = time.time()
@@ -96,7 +96,13 @@ class PlainView:
         """Write the event's line."""
         if event.kind not in self._SHOWN:
             return
-        what = {"layer_started": "begins", "layer_ended": "ends", "fallback": "falls back", "plan": "plans"}
+        what = {
+            "layer_started": "begins",
+            "layer_ended": "ends",
+            "fallback": "falls back",
+            "plan": "plans",
+            "retry": "retries",
+        }
         step = f"{event.detail.get('step', 'closing')}/{event.detail.get('of', '')}".rstrip("/")
         place = f"{'/'.join(event.path)} {what.get(event.kind, step)}"
         notice(f"[{event.at - self._began:6.1f} s] {place}: {one_line(event.summary, 120)}")

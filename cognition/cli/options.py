@@ -28,6 +28,7 @@ Session = Annotated[str | None, typer.Option("--session", metavar="NAME", help="
 Steps = Annotated[int | None, typer.Option("--steps", min=1, metavar="N", help="Most steps of all layers together.")]
 Tokens = Annotated[int | None, typer.Option("--tokens", min=1, metavar="N", help="Most tokens, prompts included.")]
 Dollars = Annotated[float | None, typer.Option("--budget-usd", metavar="USD", help="Most cost in USD.")]
+Retries = Annotated[int, typer.Option("--retries", min=0, max=20, metavar="N", help="Tries after one that failed.")]
 Ask = Annotated[
     list[str] | None, typer.Option("--ask", metavar="TOOL", help="Ask before this tool is called; * for every one.")
 ]

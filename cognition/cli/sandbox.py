@@ -83,25 +83,29 @@ def status(config: options.Config = None, as_json: options.Json = False, debug: 
     """Show the Docker engine, the image and our containers; exit code 6 if engine or image is missing."""
     from dataclasses import asdict
 
-    from cognition.cli.containers import engine_check, image_check
+    from cognition.cli.containers import engine_check, image_check, runtime_check
     from cognition.cli.output import emit, render
     from sandbox import SandboxUnavailable
-    from sandbox.docker.detect import connect, facts
+    from sandbox.docker.detect import choose_runtime, connect, facts
     from sandbox.docker.image import find
 
     settings = options.settings_from(config).sandbox
     with closing(connect(settings, timeout=_ANSWER)) as api:
         engine, containers = facts(api), _containers(api)
+        image, runtime, lack = None, None, ""
         try:
-            image, lack = find(api, settings.image), ""
+            runtime = choose_runtime(engine, settings.runtime)
+            image = find(api, settings.image)
         except SandboxUnavailable as error:
-            image, lack = None, str(error)
+            lack = str(error)
     if as_json:
         found = None if image is None else _plain(image)
-        emit({"engine": asdict(engine), "image": found, "missing": lack or None, "containers": containers})
+        told = {"engine": asdict(engine), "runtime": runtime or engine.default_runtime, "image": found}
+        emit({**told, "missing": lack or None, "containers": containers})
     else:
         said = engine_check(engine)
-        render(said.finding, *([said.advice] if said.advice else []), image_check(image).finding if image else lack)
+        render(said.finding, *([said.advice] if said.advice else []))
+        render(*([runtime_check(runtime, engine).finding, image_check(image).finding] if image else [lack]))
         render(*[f"{each['name']}: {each['state']}, {each['created']}" for each in containers] or ["No containers."])
     return ExitCode.DONE if image else ExitCode.PART
 

@@ -23,6 +23,7 @@ def think(
     steps: options.Steps = None,
     tokens: options.Tokens = None,
     deadline: options.Deadline = None,
+    retries: options.Retries = 0,
     ask: options.Ask = None,
     deny: options.Deny = None,
     approve: options.Approve = None,
@@ -49,7 +50,7 @@ def think(
     settings = options.settings_from(config, memory=memory, sandbox=sandbox, tier=tier, layers=layer)
     settings = options.guarded(settings, ask, deny, approve)
     budget = options.budget_from(settings, steps, tokens, budget_usd)
-    asking = Asking(read_task(task), session, budget, deadline, tuple(file or ()), tuple(image or ()))
+    asking = Asking(read_task(task), session, budget, deadline, tuple(file or ()), tuple(image or ()), retries)
     questions = Questions.here()
     mind = Mind(settings=settings, approve=questions)
     try:

@@ -39,6 +39,7 @@ class Asking:
     deadline: float | None = None
     files: tuple[Path, ...] = ()
     images: tuple[Path, ...] = ()
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ def _begin(mind: Mind, asking: Asking) -> Thinking:
             deadline=asking.deadline,
             files=asking.files,
             images=asking.images,
+            retries=asking.retries,
         )
     except ValueError as error:  # what Mind.start says of a wrong argument
         raise typer.BadParameter(str(error)) from error

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cognition.settings.toml_lines import KeyPath
 
 _NAMED = ("layers", "tiers", "mcp")  # tables with a name of the user's own below them
+_LOGIN = re.compile(r"://[^\s'\"]*@")  # to the last @: a password may have one, and / and : too
 _SHOWN = 60  # characters of a wrong value; a longer one would hide the message
 
 
@@ -45,7 +46,7 @@ def complaint(path: KeyPath, sentence: str, sources: Sequence[Source]) -> str:
     """Return one line: the place that says the setting at a path, its table, and a sentence."""
     table = ".".join(str(part) for part in path[: 2 if path[0] in _NAMED else 1])
     header = f"[{table}] " if len(path) > 1 else ""
-    return f"{_place(path, sources) or 'default'}: {header}{sentence}"
+    return f"{_place(path, sources) or 'default'}: {header}{_LOGIN.sub('://***@', sentence)}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -132,6 +133,8 @@ def _message(details: ErrorDetails) -> str:
 def _shown(value: Any, message: str) -> str:
     if isinstance(value, dict) or repr(value) in message:
         return ""
+    if isinstance(value, list | tuple) and any(_keys(entry) for entry in cast("list[Any]", value)):
+        return ""  # a table in it may hold a key
     text = repr(value)
     return f" = {text if len(text) <= _SHOWN else text[:_SHOWN] + '…'}"
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
-from cognition.settings.schema import secrets_in
+from cognition.settings.schema import secrets_in, secrets_in_urls
 from dionysus_mcp.serving.settings import ServerSettings
 from dionysus_mcp.settings import McpServerSettings, MemorySettings
 from layers.guards import GuardSettings
@@ -77,16 +76,14 @@ class Settings(BaseModel):
     def secrets(self) -> set[str]:
         """Return every value that must not appear in a trace or on a screen.
 
-        Those are secret settings, what is sent to other MCP servers as headers and environment, the password in the
-        memory's URL, and environment variables named like a key, token or password. Short values are left out: hiding
-        them would blot out ordinary words.
+        Those are secret settings, what is sent to other MCP servers as headers (of `Bearer KEY` the key, too) and
+        environment, the passwords and keys in URLs, and environment variables named like a key, token or password.
+        Short values are left out: hiding them would blot out ordinary words.
         """
-        found = {*environment_secrets(), *secrets_in(self)}
+        found = {*environment_secrets(), *secrets_in(self), *secrets_in_urls(self)}
         for server in self.mcp.values():
             found.update((*server.headers.values(), *server.env.values()))
-        password = urlsplit(self.memory.url).password
-        if password:
-            found.update((password, unquote(password)))
+            found.update(value.rpartition(" ")[2] for value in server.headers.values())
         return {value for value in found if len(value) >= SHORTEST_SECRET}
 
     def _all_layers(self) -> dict[str, LayerSpec]:

@@ -9,6 +9,7 @@ import re
 import types
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import AliasChoices, BaseModel, SecretStr
 
@@ -69,17 +70,37 @@ def is_secret(root: Model, path: KeyPath) -> bool:
 
 def secrets_in(value: Any) -> Iterator[str]:
     """Yield the text of every `SecretStr` in a value, however deep in models, mappings and sequences."""
-    if isinstance(value, SecretStr):
-        yield value.get_secret_value()
-    elif isinstance(value, BaseModel):
+    yield from (leaf.get_secret_value() for leaf in _leaves(value) if isinstance(leaf, SecretStr))
+
+
+def secrets_in_urls(value: Any) -> Iterator[str]:
+    """Yield the passwords in a value's URLs, as they stand and as they are meant, and parameters named like keys."""
+    for leaf in _leaves(value):
+        if not isinstance(leaf, str) or "://" not in leaf:
+            continue
+        try:
+            url = urlsplit(leaf)
+        except ValueError:  # no URL after all
+            continue
+        # By hand: a password may have an @ or / of its own, at which a parser of URLs would part it.
+        login = leaf.partition("://")[2].rpartition("@")[0]
+        written = [url.password or "", login.partition(":")[2]]
+        written += [text for name, text in parse_qsl(url.query) if _SECRET_WORD.search(name.lower())]
+        yield from {form for text in written if text for form in (text, unquote(text))}
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, BaseModel):
         for name in type(value).model_fields:
-            yield from secrets_in(getattr(value, name))
+            yield from _leaves(getattr(value, name))
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from secrets_in(item)
+            yield from _leaves(item)
     elif isinstance(value, list | tuple | set | frozenset):
         for item in value:
-            yield from secrets_in(item)
+            yield from _leaves(item)
+    else:
+        yield value
 
 
 def _under(annotation: Any, part: str | int) -> Any:

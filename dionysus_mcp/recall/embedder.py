@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from dionysus_mcp.embedding import DIMENSION, MODEL_ID
 from dionysus_mcp.errors import EmbedderError, MemoryStoreError
+from dionysus_mcp.recall.index import MemoryIndex
 from dionysus_mcp.recall.passages import spans
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.recall.views import Told, name_words, views
@@ -48,7 +50,9 @@ class BackgroundEmbedder:
         self._settings = settings
         self._stemmer = Stemmer()
         self._load = load
+        self._vectors = Vectors(store, MODEL_ID, DIMENSION)
         self._model: MiniLm | None = None
+        self._index: MemoryIndex | None = None
         self._settled = threading.Event()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -66,6 +70,11 @@ class BackgroundEmbedder:
             self._thread.start()
 
     @property
+    def index(self) -> MemoryIndex | None:
+        """What is indexed, in memory, once the model is there."""
+        return self._index
+
+    @property
     def model(self) -> "MiniLm | None":
         """The model, once it is there."""
         return self._model
@@ -78,9 +87,7 @@ class BackgroundEmbedder:
         """Memories that wait for a vector."""
         if self.status == "off":
             return 0
-        from dionysus_mcp.embedding import DIMENSION, MODEL_ID
-
-        return Vectors(self._store, MODEL_ID, DIMENSION).count_missing()
+        return self._vectors.count_missing()
 
     def notice(self) -> str | None:
         """What a reader of hits should know about it; None when it is ready and all was embedded with this model."""
@@ -99,9 +106,7 @@ class BackgroundEmbedder:
     def follow(self) -> None:
         """Something was stored: give it its vector now where the model is there, so that the next recall finds it."""
         if self._model is not None:
-            embed_missing(
-                Vectors(self._store, self._model.model_id, self._model.dimension), self._model, _AT_ONCE, self._stemmer
-            )
+            embed_missing(self._vectors, self._model, _AT_ONCE, self._stemmer)
         self._wake.set()
 
     def close(self) -> None:
@@ -116,8 +121,11 @@ class BackgroundEmbedder:
         from dionysus_mcp.embedding import MiniLm
 
         try:
-            self._model = (self._load or MiniLm.load)(self._settings.embedder_threads)
-            self.status = "ready"
+            model = (self._load or MiniLm.load)(self._settings.embedder_threads)
+            # Reading a million vectors takes long: it is done here, while keyword recall serves, not in a first recall.
+            index = MemoryIndex(self._vectors)
+            index.catch_up()
+            self._index, self._model, self.status = index, model, "ready"
         except EmbedderError as error:
             self.status, self.detail = "failed", str(error)
         except Exception as error:  # noqa: BLE001 -- onnxruntime raises its own kinds; keyword recall must go on
@@ -127,14 +135,14 @@ class BackgroundEmbedder:
             self._catch_up(self._model)
 
     def _catch_up(self, model: "MiniLm") -> None:
-        vectors, started = Vectors(self._store, model.model_id, model.dimension), False
+        started = False
         while not self._stop.is_set():
             self._wake.clear()
             try:
                 if not started:
                     # Counted once: it looks at every memory.
-                    self._outdated, started = vectors.outdated(), True
-                busy = embed_missing(vectors, model, _AT_A_TIME, self._stemmer, self._stop) > 0
+                    self._outdated, started = self._vectors.outdated(), True
+                busy = embed_missing(self._vectors, model, _AT_A_TIME, self._stemmer, self._stop) > 0
             except MemoryStoreError as error:
                 # A full disk or a locked file may pass; the memories themselves are safe, so try again later.
                 _log.warning("Vectors could not be stored: %s", error)

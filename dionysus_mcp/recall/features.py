@@ -1,45 +1,22 @@
 """What speaks for each candidate of a query, as numbers; `weights` adds them up. Knows no text and no store."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from dionysus_mcp.recall.around import Around
+from dionysus_mcp.recall.asked import Asked
+from dionysus_mcp.recall.candidates import look
 from dionysus_mcp.recall.index import NOBODY, MemoryIndex
+from dionysus_mcp.recall.moments import agreement
 from dionysus_mcp.recall.views import Trait
+from dionysus_mcp.recall.wording import standing
 
 if TYPE_CHECKING:
     import numpy as np
 
-_K1, _B = 1.2, 0.75
 _TRAITS = {"question": Trait.QUESTION, "time": Trait.TIME, "number": Trait.NUMBER, "name": Trait.NAME}
 _FEEDBACK_FROM = 10
 """Candidates from which the best three say what is meant; of fewer they are nearly all, and say nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A query as numbers.
-
-    Attributes:
-        vectors: As "I" and as "you", shape `(2, dimension)`.
-        terms: For each of its words the numbers of its stems, with the word's weight (idf).
-        speakers: Numbers of the speakers it names.
-        wants_time: Whether it asks when; `wants_number`: whether it asks how many.
-    """
-
-    vectors: "np.ndarray[Any, Any]"
-    terms: Sequence[tuple[Sequence[int], float]]
-    speakers: frozenset[int]
-    wants_time: bool
-    wants_number: bool
-
-
-def standing(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """How many standard deviations each value lies above the mean; all 0 where they are equal."""
-    import numpy as np
-
-    spread = float(values.std()) if len(values) else 0.0
-    return (values - values.mean()) / spread if spread > 1e-6 else np.zeros_like(values)
 
 
 def features(
@@ -53,62 +30,29 @@ def features(
         places: The candidates, each once.
         best_passages: By place, the best cosines of its passages with both vectors, where it has several.
     """
-    around = _around(index, places)
-    cosines = index.matrix.rows(around.safe) @ asked.vectors.T
-    worded, first_words = _worded(index, asked, around)
-    near = _near(cosines[around.at], places, best_passages)
-    speaks = _speaks(index, asked, around)
-    light = _light(cosines.sum(axis=1), first_words, speaks - 0.5 * bool(asked.speakers), around)
-    sentence = near["passage_i"] + near["passage_you"]
-    base = standing(light[around.at] + 0.8 * sentence / 2 + 0.2 * worded["words_pair"] + 0.2 * worded["words_window"])
+    seen = look(index, asked, places)
+    around, worded, light = seen.around, seen.worded, seen.light
+    near = _near(seen.cosines[around.at], places, best_passages)
+    base = standing(seen.quick + 0.4 * (near["passage_i"] + near["passage_you"]))
     beside = zip(("before", "after", "two_before", "two_after"), around.beside, strict=True)
+    next_to = _next_to(seen.cosines.sum(axis=1), seen.words, around)
+    answers = _answers(index, around)
     return {
         **near,
         **worded,
-        "speaker": speaks[around.at],
+        "speaker": seen.speaks[around.at],
         **{name: light[step] for name, step in beside},
+        **next_to,
+        "dated": agreement(asked.moments, index.column("days", places)),
         "feedback": _feedback(index, places, base),
-        "answers": _answers(index, around),
+        "answers": answers,
+        "replies": answers * light[around.beside[0]],
+        "replies_near": answers * next_to["before_near"],
         **_seen(index, asked, places),
         "first": _first(index, places, around),
         "base": base,
         **_threads(index.column("threads", places), base),
     }
-
-
-@dataclass(frozen=True, slots=True)
-class _Around:
-    """The candidates and what stands beside them in their threads, each once.
-
-    Attributes:
-        units: Their places; `NOBODY` stands for all that isn't there.
-        at: Where the candidates are in `units`.
-        beside: Where what stands before, after, two before and two after each candidate is in `units`.
-    """
-
-    units: "np.ndarray[Any, Any]"
-    at: "np.ndarray[Any, Any]"
-    beside: "Sequence[np.ndarray[Any, Any]]"
-
-    @property
-    def here(self) -> "np.ndarray[Any, Any]":
-        """Which of `units` are memories."""
-        return self.units != NOBODY
-
-    @property
-    def safe(self) -> "np.ndarray[Any, Any]":
-        """Places to read; what is read for `NOBODY` means nothing."""
-        return self.units.clip(min=0)
-
-
-def _around(index: MemoryIndex, places: "np.ndarray[Any, Any]") -> _Around:
-    import numpy as np
-
-    one = [index.beside(places, step) for step in (-1, 1)]
-    two = [index.beside(link, step) for link, step in zip(one, (-1, 1), strict=True)]
-    units, inverse = np.unique(np.concatenate([places, *one, *two]), return_inverse=True)
-    at, *beside = inverse.reshape(5, -1)
-    return _Around(units, at, beside)
 
 
 def _near(cosines: Any, places: Any, best_passages: Mapping[int, Any]) -> "dict[str, np.ndarray[Any, Any]]":
@@ -125,31 +69,14 @@ def _near(cosines: Any, places: Any, best_passages: Mapping[int, Any]) -> "dict[
     }
 
 
-def _worded(index: MemoryIndex, asked: Asked, around: _Around) -> "tuple[dict[str, Any], np.ndarray[Any, Any]]":
-    """How well the words of each candidate fit, alone and with what stands beside it; and BM25 of all units."""
-    import numpy as np
-
-    frequency, lengths = _frequencies(index, asked, around.safe)
-    frequency[~around.here], lengths[~around.here] = 0.0, 0.0
-    weights = np.array([weight for _, weight in asked.terms], dtype=np.float32)
-    mean, at, before, after = index.mean_length, around.at, around.beside[0], around.beside[1]
-    raw = _bm25(frequency, lengths, weights, mean)
-    three = frequency[at] + frequency[before] + frequency[after]
-    found = {
-        "words": raw[at],
-        "words_pair": _bm25(frequency[at] + frequency[before], lengths[at] + lengths[before], weights, 2 * mean),
-        "words_window": _bm25(three, lengths[at] + lengths[before] + lengths[after], weights, 3 * mean),
-    }
-    total = max(float(weights.sum()), 1e-6)
-    covers = {"covers": (frequency[at] > 0) @ weights / total, "covers_window": (three > 0) @ weights / total}
-    return {name: standing(values) for name, values in found.items()} | covers | {"length": np.log1p(lengths[at])}, raw
-
-
-def _speaks(index: MemoryIndex, asked: Asked, around: _Around) -> "np.ndarray[Any, Any]":
-    """Whether somebody whom the query names said it, by unit."""
-    import numpy as np
-
-    return np.isin(index.column("speakers", around.safe), list(asked.speakers)).astype(np.float32)
+def _next_to(cosine: Any, words: Any, around: Around) -> "dict[str, np.ndarray[Any, Any]]":
+    """How well what stands next to each candidate fits, by meaning and by words apart."""
+    found: dict[str, Any] = {}
+    for side, at in zip(("before", "after"), around.beside[:2], strict=True):
+        for name, values in (("near", cosine), ("words", words)):
+            own = values[around.at]
+            found[f"{side}_{name}"] = ((values - own.mean()) / max(float(own.std()), 1e-6) * around.here)[at]
+    return found
 
 
 def _feedback(index: MemoryIndex, places: Any, base: Any) -> "np.ndarray[Any, Any]":
@@ -172,7 +99,7 @@ def _seen(index: MemoryIndex, asked: Asked, places: Any) -> "dict[str, np.ndarra
     return seen | wanted
 
 
-def _first(index: MemoryIndex, places: Any, around: _Around) -> "np.ndarray[Any, Any]":
+def _first(index: MemoryIndex, places: Any, around: Around) -> "np.ndarray[Any, Any]":
     """Whether nothing stands before it in its thread."""
     import numpy as np
 
@@ -180,36 +107,7 @@ def _first(index: MemoryIndex, places: Any, around: _Around) -> "np.ndarray[Any,
     return (begins & (index.column("threads", places) != NOBODY)).astype(np.float32)
 
 
-def _frequencies(index: MemoryIndex, asked: Asked, units: "np.ndarray[Any, Any]") -> Any:
-    import numpy as np
-
-    terms, lengths = index.terms(units)
-    owner = np.repeat(np.arange(len(units)), lengths)
-    counts = np.zeros((len(units), len(asked.terms)), dtype=np.float32)
-    for number, (stems, _) in enumerate(asked.terms):
-        held = np.isin(terms, np.array(stems, dtype=np.uint32))
-        counts[:, number] = np.bincount(owner[held], minlength=len(units))
-    return counts, lengths.astype(np.float32)
-
-
-def _bm25(frequency: Any, lengths: Any, weights: Any, mean: float) -> "np.ndarray[Any, Any]":
-    """BM25 (Robertson and Zaragoza 2009) from counts of shape `(n, terms)`."""
-    norm = _K1 * (1 - _B + _B * lengths / mean)
-    return (frequency * (_K1 + 1) / (frequency + norm[:, None] + 1e-9)) @ weights
-
-
-def _light(cosine: Any, words: Any, speaks: Any, around: _Around) -> "np.ndarray[Any, Any]":
-    """A first score of candidates and of what stands beside them, on the candidates' scale."""
-    import numpy as np
-
-    def scaled(values: Any) -> Any:
-        own = values[around.at]
-        return (values - own.mean()) / max(float(own.std()), 1e-6)
-
-    return np.where(around.here, 0.65 * scaled(cosine) + 0.35 * scaled(words) + 0.8 * speaks, 0.0)
-
-
-def _answers(index: MemoryIndex, around: _Around) -> "np.ndarray[Any, Any]":
+def _answers(index: MemoryIndex, around: Around) -> "np.ndarray[Any, Any]":
     """Whether what stands before it is a question."""
     import numpy as np
 

@@ -78,9 +78,11 @@ class MemoryIndex:
         self._before, self._after = Column(np.int32), Column(np.int32)
         self._threads, self._speakers, self._days = Column(np.int32), Column(np.int32), Column(np.int32)
         self._traits, self._live = Column(np.uint8), Column(bool)
-        # Type and session of each memory as a number: a filter is asked once a kind, not once a memory.
-        self._kind_of = Column(np.int32)
-        self._kinds: dict[tuple[str, str | None], int] = {}
+        # Type and session of each memory as a number: a filter is asked once a type, not once a memory.
+        self._type_of, self._session_of = Column(np.int32), Column(np.int32)
+        self._types: dict[str, int] = {}
+        self._sessions: dict[str | None, int] = {None: NOBODY}
+        self._spoken = 0
         self._thread_numbers: dict[str, int] = {}
         self._thread_ends: list[int] = []
         self._speaker_numbers: dict[str, int] = {}
@@ -100,14 +102,17 @@ class MemoryIndex:
     @property
     def is_told(self) -> bool:
         """Whether at least half of the memories have a speaker, as a conversation's have; notes mostly have none."""
-        return 2 * int((self._speakers.values != NOBODY).sum()) >= max(1, len(self))
+        return 2 * self._spoken >= max(1, len(self))
 
     def catch_up(self) -> None:
         """Take in what was stored and closed since the last time."""
         with self.lock:
+            last = self.vectors.last()
             rows = iter(self.vectors.since(self._last_vector))
             while part := list(islice(rows, _AT_A_TIME)):
                 self._append(part)
+            # Past those of other scopes and models too: they needn't be passed over again.
+            self._last_vector = max(self._last_vector, last)
             for number, memory in self.vectors.closed_since(self._last_closure):
                 self._last_closure = number
                 place = self.places([memory])[0]
@@ -120,11 +125,8 @@ class MemoryIndex:
 
     def admits(self, places: "np.ndarray[Any, Any]", admitted: Filter) -> "np.ndarray[Any, Any]":
         """Which of the places a recall may return."""
-        kinds = list(self._kinds)
-        wanted = [admitted.admits(*kinds[kind]) for kind in self._kind_of.values[places]]
-        import numpy as np
-
-        return self._live.values[places] & np.array(wanted, dtype=bool)
+        types, sessions = self._type_of.values[places], self._session_of.values[places]
+        return self._live.values[places] & self._fits(types, sessions, admitted)
 
     def places(self, seqs: Sequence[int]) -> "np.ndarray[Any, Any]":
         """Places of memories by their numbers; `NOBODY` where one isn't indexed."""
@@ -163,13 +165,21 @@ class MemoryIndex:
         return getattr(self, f"_{name}").values[places]
 
     def _allowed(self, admitted: Filter) -> "np.ndarray[Any, Any]":
-        import numpy as np
-
         live = self._live.values
         if admitted == Filter():
             return live
-        kinds = np.fromiter((admitted.admits(*kind) for kind in self._kinds), dtype=bool, count=len(self._kinds))
-        return live & kinds[self._kind_of.values]
+        return live & self._fits(self._type_of.values, self._session_of.values, admitted)
+
+    def _fits(self, types: Any, sessions: Any, admitted: Filter) -> "np.ndarray[Any, Any]":
+        """Which of some memories, told by the numbers of their types and sessions, a filter admits."""
+        import numpy as np
+
+        ok = np.fromiter((admitted.admits_type(one) for one in self._types), dtype=bool, count=len(self._types))
+        fits = ok[types]
+        if admitted.session_id is not None:
+            # A session that no memory is of has a number that none has.
+            fits &= sessions == self._sessions.get(admitted.session_id, NOBODY - 1)
+        return fits
 
     def _append(self, rows: Sequence[VectorRow]) -> None:
         import numpy as np
@@ -186,8 +196,10 @@ class MemoryIndex:
         self._terms.extend(np.frombuffer(b"".join(row.terms for row in rows), dtype="<u4"))
         self._traits.extend([row.traits for row in rows])
         self._live.extend([True] * len(rows))
-        kinds = self._kinds
-        self._kind_of.extend([kinds.setdefault((row.memory_type, row.session_id), len(kinds)) for row in rows])
+        types, sessions = self._types, self._sessions
+        self._type_of.extend([types.setdefault(row.memory_type, len(types)) for row in rows])
+        self._session_of.extend([sessions.setdefault(row.session_id, len(sessions)) for row in rows])
+        self._spoken += sum(row.speaker is not None for row in rows)
         self._days.extend([NOBODY if row.occurred_at is None else row.occurred_at.toordinal() for row in rows])
         self._speakers.extend([self._speaker(row.speaker) for row in rows])
         self._link(first, rows)

@@ -14,6 +14,8 @@ from dionysus_mcp.store.sqlite import Scope
 # bm25() weighs content and headings alike; a word of the file's name counts half. Its values are negative, best lowest.
 _SCORE = "-bm25(memory_fts, 1.0, 1.0, 0.5)"
 
+_WIDE = 4
+
 
 _BELIEVED_NOW = "m.recorded_to IS NULL"
 _BELIEVED_THEN = "m.recorded_from <= :as_of AND (m.recorded_to IS NULL OR m.recorded_to > :as_of)"
@@ -32,13 +34,10 @@ class Filter:
     exclude_types: frozenset[str] = frozenset()
     session_id: str | None = None
 
-    def admits(self, memory_type: str, session_id: str | None) -> bool:
-        """Whether a memory of this type and session may be returned."""
-        return (
-            (self.memory_types is None or memory_type in self.memory_types)
-            and memory_type not in self.exclude_types
-            and (self.session_id is None or session_id == self.session_id)
-        )
+    def admits_type(self, memory_type: str) -> bool:
+        """Whether a memory of this type may be returned."""
+        wanted = self.memory_types is None or memory_type in self.memory_types
+        return wanted and memory_type not in self.exclude_types
 
 
 def matches(
@@ -61,21 +60,43 @@ def matches(
     """
     if not terms:
         return {}
+    wide = _WIDE * count
+    found = _ranked(connection, scope, terms, admitted, count, wide, as_of)
+    # Mostly the best few are of this scope and admitted; only where they aren't, all that match are looked at.
+    if len(found) < count and sum(term.frequency for term in terms) > wide:
+        return _ranked(connection, scope, terms, admitted, count, -1, as_of)
+    return found
+
+
+def _ranked(
+    connection: Connection,
+    scope: Scope,
+    terms: Sequence[Term],
+    admitted: Filter,
+    count: int,
+    wide: int,
+    as_of: datetime | None,
+) -> dict[int, float]:
+    """The best of the `wide` best matches of the whole store; -1 stands for all."""
     conditions, values = _conditions(scope, admitted, as_of)
     query = text(
-        f"SELECT m.seq AS seq, {_SCORE} AS score FROM memory_fts JOIN memory m ON m.seq = memory_fts.rowid "  # noqa: S608 -- constants; values are bound
-        f"WHERE memory_fts MATCH :match AND {conditions} ORDER BY score DESC, m.seq DESC LIMIT :count"
+        "SELECT m.seq AS seq, best.score AS score FROM "  # noqa: S608 -- constants; values are bound
+        f"(SELECT rowid AS seq, {_SCORE} AS score FROM memory_fts WHERE memory_fts MATCH :match "
+        "ORDER BY score DESC, rowid DESC LIMIT :wide) AS best JOIN memory m ON m.seq = best.seq "
+        f"WHERE {conditions} ORDER BY best.score DESC, m.seq DESC LIMIT :count"
     ).bindparams(*(bindparam(name, **_BOUND[name]) for name in values if name in _BOUND))
-    rows = connection.execute(query, {"match": any_of(terms), "count": count, **values})
+    rows = connection.execute(query, {"match": any_of(terms), "count": count, "wide": wide, **values})
     return {row.seq: row.score for row in rows}
 
 
 def covered(connection: Connection, term: Term, seqs: Collection[int]) -> bool:
     """Whether any of the memories holds the term, whatever its ending, in its content or in what stands around it."""
-    query = text("SELECT 1 FROM memory_fts WHERE memory_fts MATCH :match AND rowid IN :seqs LIMIT 1").bindparams(
-        bindparam("seqs", expanding=True)
+    # Not built by SQLAlchemy: that takes longer than running it, and there is one for each term.
+    numbers = ",".join(str(int(seq)) for seq in seqs)
+    found = connection.exec_driver_sql(
+        f"SELECT 1 FROM memory_fts WHERE memory_fts MATCH ? AND rowid IN ({numbers}) LIMIT 1",  # noqa: S608 -- whole numbers
+        (f"{{content context}} : ({any_of([term])})",),
     )
-    found = connection.execute(query, {"match": f"{{content context}} : ({any_of([term])})", "seqs": list(seqs)})
     return found.first() is not None
 
 

@@ -52,7 +52,12 @@ def persons(question: str, known: Mapping[str, Collection[int]]) -> Persons:
     if not names:
         return Persons(question, question, question, question, frozenset())
     speakers = frozenset(number for name in names for number in known[name])
-    as_i, as_you = _as(question, names, "my", "I"), _as(question, names, "your", "you")
+    # Whom it names first it mostly asks about; another whom it names is then whom that one talks to.
+    subject = known[min(names, key=question.index)]
+    others = [name for name in names if not set(known[name]) & set(subject)]
+    own = [name for name in names if name not in others]
+    as_i = _as(_named(question, others, "your", "you"), own, "my", "I")
+    as_you = _as(_named(question, others, "my", "I"), own, "your", "you")
     return Persons(question, as_i, as_you, without(question, names), speakers)
 
 
@@ -68,7 +73,11 @@ def called(question: str, known: Mapping[str, Collection[int]]) -> list[str]:
 
 
 def _as(question: str, names: Collection[str], owner: str, actor: str) -> str:
+    return _ACTOR.sub(actor, _OWNER.sub(owner, _named(question, names, owner, actor)))
+
+
+def _named(question: str, names: Collection[str], owner: str, actor: str) -> str:
     for name in names:
         question = re.sub(rf"(?<!\w){re.escape(name)}['’]s(?!\w)", owner, question)
         question = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", actor, question)
-    return _ACTOR.sub(actor, _OWNER.sub(owner, question))
+    return question

@@ -13,24 +13,26 @@ from sqlalchemy import Connection, Row, func, select
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.recall import keywords, passages, terms, weights
-from dionysus_mcp.recall.features import Asked, features
+from dionysus_mcp.recall.asked import Asked
+from dionysus_mcp.recall.candidates import CANDIDATES, candidates
+from dionysus_mcp.recall.features import features
 from dionysus_mcp.recall.fusion import fuse
 from dionysus_mcp.recall.index import NOBODY, MemoryIndex
 from dionysus_mcp.recall.keywords import Filter
+from dionysus_mcp.recall.moments import moments
 from dionysus_mcp.recall.persons import Persons, persons
 from dionysus_mcp.recall.views import number_of
 from dionysus_mcp.records import Hit, Recall
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import believed, cited, in_scope
-from dionysus_mcp.store.vectors import PassageVectors, Vectors
+from dionysus_mcp.store.memories import believed, cited, picked_in_scope
+from dionysus_mcp.store.vectors import Vectors
 
 if TYPE_CHECKING:
     from dionysus_mcp.embedding import MiniLm
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
     from dionysus_mcp.store.sqlite import Store
+    from dionysus_mcp.store.vectors import PassageVectors
 
-CANDIDATES = 100
-"""From each of words and meaning."""
 MAX_QUERY = 10_000
 CHARACTERS_PER_TOKEN = 4
 _TOKENS_AROUND_A_HIT = 40
@@ -58,9 +60,9 @@ class Search:
         self._store = store
         self._embedder = embedder
         self._stemmer = terms.Stemmer()
-        self._index: MemoryIndex | None = None
         # What was believed at the moment that was asked for last; whoever looks back mostly asks more than once.
         self._past: tuple[datetime, MemoryIndex] | None = None
+        self._frequencies = terms.Frequencies()
         self._weights = weights.load()
 
     def recall(self, query: Query) -> Recall:
@@ -76,10 +78,10 @@ class Search:
         if query.as_of is not None and query.as_of >= datetime.now(UTC):
             query = replace(query, as_of=None)
         model = self._embedder.model
-        index = None if model is None else self._caught_up(model, query.as_of)
+        index = self._index(query.as_of)
         with self._store.read() as connection:
             total = connection.execute(select(func.max(memory.c.seq))).scalar() or 0
-            weighed = terms.weigh(connection, self._stemmer, terms.words(query.text))
+            weighed = terms.weigh(connection, self._stemmer, self._frequencies, terms.words(query.text), total)
             wanted = _with_content(weighed, query.text)
             searched = terms.worth_matching(wanted, total)
             by_words = keywords.matches(
@@ -103,19 +105,16 @@ class Search:
         """Free what isn't the store's."""
         self._stemmer.close()
 
-    def _caught_up(self, model: MiniLm, as_of: datetime | None) -> MemoryIndex:
-        index, past = self._index, self._past
-        if as_of is not None:
+    def _index(self, as_of: datetime | None) -> MemoryIndex | None:
+        model, index, past = self._embedder.model, self._embedder.index, self._past
+        if as_of is not None and model is not None:
             if past is None or past[0] != as_of:
-                past = self._past = as_of, self._empty_index(model, as_of)
+                rows = Vectors(self._store, model.model_id, model.dimension, as_of)
+                past = self._past = as_of, MemoryIndex(rows)
             index = past[1]
-        elif index is None:
-            index = self._index = self._empty_index(model)
-        index.catch_up()
+        if index is not None:
+            index.catch_up()
         return index
-
-    def _empty_index(self, model: MiniLm, as_of: datetime | None = None) -> MemoryIndex:
-        return MemoryIndex(Vectors(self._store, model.model_id, model.dimension, as_of))
 
     def _described(
         self,
@@ -135,14 +134,12 @@ class Search:
             said = persons(query.text, index.names if index.is_told else {})
             embedded = dict(zip(said.texts, model.embed(said.texts), strict=True))
             both = np.stack([embedded[said.as_i], embedded[said.as_you]])
-            nearest = index.nearest(both.sum(axis=0), query.admitted, CANDIDATES)
-            worded = index.places(list(by_words))
-            places = np.unique(np.concatenate([nearest, worded[worded != NOBODY]]).astype(np.int64))
+            asked = _asked(said, both, wanted, total, self._stemmer)
+            places = candidates(index, asked, query.admitted, list(by_words))
             seqs = index.column("seqs", places)
             pieces = index.vectors.passages(connection, seqs.tolist())
             place_of = dict(zip(seqs.tolist(), places.tolist(), strict=True))
             closest = {place_of[seq]: (one.vectors @ both.T).max(axis=0) for seq, one in pieces.items()}
-            asked = _asked(said, both, wanted, total, self._stemmer)
             found = features(index, asked, places, closest) if len(places) else {}
             shown = index.matrix.rows(places) @ both[0]
         near = _Near(both[0], dict(zip(seqs.tolist(), map(float, shown), strict=True)), pieces)
@@ -154,8 +151,9 @@ class Search:
         kind = "told" if index.is_told else "written"
         scores = dict(zip(seqs, map(float, weights.score(found, self._weights[kind])), strict=True)) if seqs else {}
         # What has no vector yet is known by its words alone; among those it stands where it stands.
-        late = {seq: value for seq, value in fuse(by_words, None).items() if seq not in scores}
-        return scores | late
+        places = index.places(list(by_words)).tolist()
+        late = {seq for seq, place in zip(by_words, places, strict=True) if place == NOBODY}
+        return scores | {seq: value for seq, value in fuse(by_words, None).items() if seq in late}
 
     def _hits(
         self, connection: Connection, query: Query, scores: dict[int, float], near: _Near | None
@@ -201,7 +199,7 @@ def _asked(said: Persons, both: Any, wanted: Sequence[terms.Term], total: int, s
         for term in kept
     ]
     times, numbers = (pattern.search(said.asked) is not None for pattern in (_WHEN, _HOW_MANY))
-    return Asked(both, weighed, said.speakers, times, numbers)
+    return Asked(both, weighed, said.speakers, moments(said.asked), times, numbers)
 
 
 def _missing(
@@ -213,7 +211,7 @@ def _missing(
 
 
 def _rows(connection: Connection, store: Store, seqs: list[int], as_of: datetime | None) -> dict[int, Row[Any]]:
-    query = select(memory).where(in_scope(store.scope), believed(as_of), memory.c.seq.in_(seqs))
+    query = select(memory).where(picked_in_scope(store.scope), believed(as_of), memory.c.seq.in_(seqs))
     return {row.seq: row for row in connection.execute(query)}
 
 

@@ -3,10 +3,11 @@
 Stems come from SQLite's own tokenizer, so that they are the very ones of the text index.
 """
 
+import itertools
 import re
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, text
@@ -16,8 +17,11 @@ MAX_WORDS = 64
 RARE_SHARE = 0.1
 """A word in at most this share of the memories is rare enough to be missed."""
 _ALWAYS_RARE = 3
-_COMMON_SHARE = 0.2
 _PRUNE_ABOVE = 2000
+_COMMON = 2000
+"""Memories above which a stem's frequency is remembered."""
+_MOST_ROWS = 4000
+"""Memories that one query may match by words in a large store; the rarest word is searched for in any case."""
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -107,29 +111,57 @@ class Stemmer:
             self._connection.close()
 
 
-def weigh(connection: Connection, stemmer: Stemmer, of: Sequence[str]) -> list[Term]:
+class Frequencies:
+    """How many memories hold a stem. What is common is remembered: the text index counts it anew at every question.
+
+    A rare stem is always looked up, as its first memory makes the difference; a common one changes little until the
+    store has grown by a tenth. Not thread-safe in the strict sense: at worst two threads look up the same.
+    """
+
+    def __init__(self) -> None:
+        self._common: dict[str, int] = {}
+        self._total = 0
+
+    def of(self, connection: Connection, stems: Collection[str], total: int) -> dict[str, int]:
+        """Frequencies by stem; what no memory holds is left out. `total` is how many memories there are."""
+        if not 0.9 * total <= self._total <= total:
+            self._common, self._total = {}, total
+        known = {stem: self._common[stem] for stem in stems if stem in self._common}
+        query = text("SELECT term, doc FROM memory_terms WHERE term IN :stems").bindparams(
+            bindparam("stems", expanding=True)
+        )
+        rows = connection.execute(query, {"stems": [stem for stem in stems if stem not in known]})
+        found = {row.term: row.doc for row in rows}
+        self._common |= {stem: count for stem, count in found.items() if count > _COMMON}
+        return known | found
+
+
+def weigh(
+    connection: Connection, stemmer: Stemmer, frequencies: Frequencies, of: Sequence[str], total: int
+) -> list[Term]:
     """The words with their forms and document frequency, in their order; what is no word to the index is left out."""
     stems = stemmer.stems(of)
     forms = {word: stemmer.forms(word, stems[word]) for word in of if word in stems}
     stems |= stemmer.stems(sorted({form for family in forms.values() for form in family} - stems.keys()))
-    query = text("SELECT term, doc FROM memory_terms WHERE term IN :stems").bindparams(
-        bindparam("stems", expanding=True)
-    )
-    frequencies = {row.term: row.doc for row in connection.execute(query, {"stems": list(set(stems.values()))})}
+    counts = frequencies.of(connection, set(stems.values()), total)
 
     def frequency(family: Iterable[str]) -> int:
-        return sum(frequencies.get(stem, 0) for stem in {stems[form] for form in family if form in stems})
+        return sum(counts.get(stem, 0) for stem in {stems[form] for form in family if form in stems})
 
     return [Term(word, family, frequency(family)) for word, family in forms.items()]
 
 
 def worth_matching(terms: Iterable[Term], total: int) -> list[Term]:
-    """The terms to search for: common ones cost much and tell nothing in a large store, so they are left out there."""
+    """The terms to search for: in a large store the rarest, as long as few enough memories hold them.
+
+    Matching a memory takes a microsecond or two, and a common word, which tells little, matches a good part of them.
+    """
     present = [term for term in terms if term.frequency]
     if total < _PRUNE_ABOVE:
         return present
-    rare = [term for term in present if term.frequency <= _COMMON_SHARE * total]
-    return rare or sorted(present, key=lambda term: term.frequency)[:3]
+    present.sort(key=lambda term: term.frequency)
+    rows = list(itertools.accumulate(term.frequency for term in present))
+    return [term for number, term in enumerate(present) if number == 0 or rows[number] <= _MOST_ROWS]
 
 
 def is_rare(term: Term, total: int) -> bool:

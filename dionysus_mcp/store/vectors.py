@@ -13,7 +13,7 @@ from sqlalchemy import Connection, and_, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import believed, in_scope
+from dionysus_mcp.store.memories import believed, in_scope, picked_in_scope
 from dionysus_mcp.store.sqlite import Store
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ class Vectors:
         self._as_of = as_of
         self.model = model
         self.dimension = dimension
+        # Up to this number every memory is known to have its vector, so nobody need look there again.
+        self._complete = 0
 
     def missing(self, count: int) -> list[Unindexed]:
         """Up to `count` current memories without a vector of this model, the oldest first."""
@@ -103,7 +105,10 @@ class Vectors:
         )
         with self._store.read() as connection:
             rows = connection.execute(query).all()
+            last = connection.execute(select(func.max(memory.c.seq))).scalar() or 0
             speakers = self._speakers(connection, {row.session_id for row in rows if row.session_id is not None})
+        # Numbers are given in the order of writing, so what comes later has a higher one.
+        self._complete = rows[0].seq - 1 if rows else last
         return [
             Unindexed(row.seq, row.content, row.context, row.speaker, speakers.get(row.session_id, frozenset()))
             for row in rows
@@ -146,10 +151,12 @@ class Vectors:
     def since(self, seq: int) -> Iterator[VectorRow]:
         """Vectors stored after vector `seq`, in order."""
         with self._store.read() as connection:
-            while rows := connection.execute(self._after(seq)).all():
-                for row in rows:
+            last = connection.execute(select(func.max(vector.c.seq))).scalar() or 0
+            while seq < last:
+                upto = min(last, seq + _AT_A_TIME)
+                for row in connection.execute(self._between(seq, upto)):
                     yield VectorRow(*row)
-                seq = rows[-1].seq
+                seq = upto
 
     def passages(self, connection: Connection, seqs: Iterable[int]) -> dict[int, PassageVectors]:
         """Return the passages of those memories that have several."""
@@ -176,7 +183,12 @@ class Vectors:
         with self._store.read() as connection:
             return [(row.seq, row.memory_seq) for row in connection.execute(query)]
 
-    def _after(self, seq: int) -> Any:
+    def last(self) -> int:
+        """The number of the newest vector, whoever stored it."""
+        with self._store.read() as connection:
+            return connection.execute(select(func.max(vector.c.seq))).scalar() or 0
+
+    def _between(self, seq: int, upto: int) -> Any:
         return (
             select(
                 vector.c.seq,
@@ -193,15 +205,15 @@ class Vectors:
             .join_from(vector, memory, memory.c.seq == vector.c.memory_seq)
             .where(
                 vector.c.seq > seq,
+                vector.c.seq <= upto,
                 vector.c.model == self.model,
                 vector.c.dimension == self.dimension,
                 # A damaged one would spoil all that are read with it; `verify` tells of it.
                 func.length(vector.c.vector) == 2 * self.dimension,
                 believed(self._as_of),
-                in_scope(self._store.scope),
+                picked_in_scope(self._store.scope),
             )
             .order_by(vector.c.seq)
-            .limit(_AT_A_TIME)
         )
 
     def _speakers(self, connection: Connection, sessions: set[str]) -> dict[str, frozenset[str]]:
@@ -243,4 +255,9 @@ class Vectors:
         return memory.outerjoin(vector, mine)
 
     def _lacking(self) -> Any:
-        return and_(in_scope(self._store.scope), memory.c.recorded_to.is_(None), vector.c.seq.is_(None))
+        return and_(
+            memory.c.seq > self._complete,
+            picked_in_scope(self._store.scope),
+            memory.c.recorded_to.is_(None),
+            vector.c.seq.is_(None),
+        )

@@ -6,8 +6,8 @@ import asyncio
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,9 @@ class EventKind(StrEnum):
     TOOL_DECISION = "tool_decision"
     TOOL_RESULT = "tool_result"
     MEMORY_HITS = "memory_hits"
+    PREDICTION = "prediction"
     FALLBACK = "fallback"
+    RETRY = "retry"
     SHARE_SPENT = "share_spent"
     LAYER_ENDED = "layer_ended"
     ANSWER = "answer"
@@ -82,29 +84,54 @@ class Events:
         run_id: the run's id.
         keep: most events that are kept.
         left: tells what may still be spent.
+        hide: takes secrets out of what an event says.
     """
 
-    def __init__(self, run_id: str, keep: int = 10_000, left: Callable[[], Budget | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        keep: int = 10_000,
+        left: Callable[[], Budget | None] = lambda: None,
+        hide: Callable[[Any], Any] = lambda said: said,
+    ) -> None:
         self.run_id = run_id
         self._keep = keep
         self._left = left
+        self._hide = hide
         self._condition = threading.Condition()
         self._events: list[Event] = []
         self._published = 0
         self._closed = False
         self._listeners: set[Callable[[], object]] = set()
+        self._watchers: list[Callable[[Event], object]] = []
 
     def publish(self, kind: EventKind, path: tuple[str, ...], summary: str, **detail: Any) -> None:
         """Append an event; never blocks on a consumer."""
+        summary, detail = self._hide(summary), self._hide(detail)
         left = None if kind is EventKind.TOKEN else self._left()
         with self._condition:
             if self._closed:
                 return
             self._published += 1
-            self._events.append(Event(self.run_id, self._published, time.time(), kind, path, summary, detail, left))
+            event = Event(self.run_id, self._published, time.time(), kind, path, summary, detail, left)
+            self._events.append(event)
             if len(self._events) > self._keep:
                 self._events = _thinned(self._events, self._keep)
             self._wake()
+            watchers = tuple(self._watchers)
+        for watcher in watchers:
+            watcher(event)
+
+    @contextmanager
+    def watched(self, watcher: Callable[[Event], object]) -> Generator[None]:
+        """Have each event of the block told on the thread that publishes it; a watcher never waits and never raises."""
+        with self._condition:
+            self._watchers.append(watcher)
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._watchers.remove(watcher)
 
     def close(self) -> None:
         """The run is over: consumers end after the last event."""

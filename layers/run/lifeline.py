@@ -55,6 +55,8 @@ class Lifeline:
 
     def check(self) -> None:
         """Raise `RunStopped` once the run was stopped. Called at every boundary: step, model call, tool call."""
+        if self._signal is None and self.remaining() == 0.0:
+            self._expire()  # what looks at the clock itself, as a sandbox does, may be earlier than the timer
         if self._signal is not None:
             # A fresh object per raise: one exception raised in several threads would mix their tracebacks.
             raise RunStopped(self._signal.reason, self._signal.detail)

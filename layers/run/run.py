@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from layers.run.events import EventKind, Events
 from layers.run.ledger import Budget, Ledger
-from observability import Kind, conventions, inherited, span
+from observability import Kind, Secrets, conventions, inherited, span
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
@@ -45,14 +45,24 @@ class Run:
         budget: what it may spend.
         lifeline: its deadline and stop event.
         tracer: where its spans go.
+        secrets: what no prompt, tool, event or error may tell.
     """
 
-    def __init__(self, run_id: str, session_id: str, budget: Budget, lifeline: Lifeline, tracer: Tracer) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        session_id: str,
+        budget: Budget,
+        lifeline: Lifeline,
+        tracer: Tracer,
+        secrets: Secrets | None = None,
+    ) -> None:
         self.id = run_id
         self.session_id = session_id
         self.ledger = Ledger(budget)
         self.lifeline = lifeline
-        self.events = Events(run_id, left=self.left)
+        self.secrets = secrets or Secrets()
+        self.events = Events(run_id, left=self.left, hide=self.secrets.hide_in)
         self.tracer = tracer
         self.trail = Trail()
 
@@ -103,6 +113,7 @@ class Node:
         path: layer names from the manager down to this one.
         span: the layer's span.
         waited: seconds in which at least one layer that this one called was at work.
+        files: the task's files that this agent may read, by name.
     """
 
     span: Span
@@ -112,6 +123,7 @@ class Node:
         self.spec = spec
         self.path = path
         self.waited = 0.0
+        self.files: Mapping[str, bytes] = {}
         self._lock = threading.Lock()
         self._at_work = 0
         self._waits_since = 0.0

@@ -7,8 +7,10 @@ settles. A `ChatModel` knows nothing of layers, budgets or spans.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+from layers.tiers.meter import Meter
 
 if TYPE_CHECKING:
     from smolagents import ChatMessage
@@ -29,6 +31,7 @@ class ChatRequest:
         on_token: gets the answer's text piece by piece as it comes, where the endpoint streams; never what a model
             reasons before its answer, nor arguments of tool calls. It is called on another thread and must return at
             once. When an endpoint breaks off in mid-answer, the next one's answer follows its pieces.
+        meter: tells, also while the call is under way, what calls have used that gave no whole answer.
     """
 
     messages: Sequence[ChatMessage]
@@ -36,6 +39,7 @@ class ChatRequest:
     tools: Sequence[Tool] = ()
     response_format: Mapping[str, Any] | None = None
     on_token: Callable[[str], object] | None = None
+    meter: Meter = field(default_factory=Meter, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

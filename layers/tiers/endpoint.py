@@ -15,11 +15,13 @@ from layers.tiers.failures import missing_key
 from layers.tiers.pricing import marks_its_cache
 from layers.tiers.reasoning import AnswerSink
 from layers.tiers.spoken_tools import told
+from layers.tiers.tokens import likely_prompt_tokens
 from layers.tiers.wire import options_of, tools_of, without_system
 
 if TYPE_CHECKING:
     from layers.tiers.base import ChatRequest
     from layers.tiers.gateway import Gateway
+    from layers.tiers.meter import Call
     from layers.tiers.settings import Deployment
 
 # LiteLLM marks the ends of what stays the same from call to call: the system prompt, and the conversation so far.
@@ -38,6 +40,10 @@ class Prompt:
 
     request: ChatRequest
     messages: list[dict[str, Any]]
+
+    def likely_tokens(self) -> int:
+        """Return an estimate of its tokens."""
+        return likely_prompt_tokens(self.messages, tools_of(self.request))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +108,17 @@ class Endpoint:
         if deployment.key_needed and deployment.api_key is None:
             raise missing_key(deployment, self._tier)
         router = await self._connect()
-        async with asyncio.timeout(deployment.timeout):
-            response = await router.acompletion(
-                model=deployment.model,
-                messages=_messages(prompt, form),
-                timeout=deployment.timeout,
-                drop_params=True,
-                **self._options(prompt, form),
-            )
-            streamed = prompt.request.on_token is not None and form.streams
-            return await _whole(response, prompt.request) if streamed else Answer(response)
+        with prompt.request.meter.call(prompt.likely_tokens, deployment.price) as call:
+            async with asyncio.timeout(deployment.timeout):
+                response = await router.acompletion(
+                    model=deployment.model,
+                    messages=_messages(prompt, form),
+                    timeout=deployment.timeout,
+                    drop_params=True,
+                    **self._options(prompt, form),
+                )
+                streamed = prompt.request.on_token is not None and form.streams
+                return await _whole(response, prompt.request, call) if streamed else Answer(response)
 
     async def _connect(self) -> Any:
         async with self._connecting:
@@ -156,7 +163,7 @@ def _messages(prompt: Prompt, form: Abilities) -> list[Mapping[str, Any]]:
     return list(messages if form.system else without_system(messages))
 
 
-async def _whole(stream: Any, request: ChatRequest) -> Answer:
+async def _whole(stream: Any, request: ChatRequest, call: Call) -> Answer:
     """Read a stream to its end, passing its pieces on, and return it in one piece.
 
     Raises:
@@ -169,6 +176,7 @@ async def _whole(stream: Any, request: ChatRequest) -> Answer:
     try:
         async for piece in stream:
             if piece.choices:
+                call.hear(_said(piece.choices[0].delta))
                 sink.feed(piece.choices[0].delta.content or "")
         sink.finish()
     finally:
@@ -178,3 +186,9 @@ async def _whole(stream: Any, request: ChatRequest) -> Answer:
         raise NoStream("an empty stream")
     counted = any(getattr(chunk, "usage", None) is not None for chunk in stream.chunks)
     return Answer(litellm.stream_chunk_builder(stream.chunks), counted)
+
+
+def _said(delta: Any) -> str:
+    """Return all that a piece of a stream adds, thinking and arguments of tool calls included: all of it is billed."""
+    calls = "".join(call.function.arguments or "" for call in delta.tool_calls or ())
+    return (delta.content or "") + (getattr(delta, "reasoning_content", None) or "") + calls

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from smolagents.models import ChatMessage, Model
@@ -19,8 +20,11 @@ from observability import Kind, conventions, span
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
+    from layers.run.ledger import Reservation
     from layers.run.run import Node
     from layers.tiers.base import ChatModel, ChatReply
+    from layers.tiers.meter import Meter
+    from observability import Secrets
 
 
 class TierModel(Model):
@@ -53,26 +57,52 @@ class TierModel(Model):
         """
         node = self._node
         node.run.lifeline.check()
+        messages = [_without_secrets(message, node.run.secrets) for message in messages]
         request = ChatRequest(
             messages, tuple(stop_sequences or ()), tuple(tools_to_call_from or ()), response_format, self._on_token
         )
-        attributes = {conventions.REQUEST_MODEL: self._chat.model_id, "gen_ai.input.messages": _as_json(messages)}
-        with self._outage_ends_the_run():
-            bound = self._chat.bound(request)
-        reservation = node.run.ledger.reserve(node.layer, bound.tokens, bound.usd)
-        try:
-            with span(node.run.tracer, Kind.CHAT, f"chat {self._chat.model_id}", attributes) as opened:
-                with self._outage_ends_the_run():
-                    reply = self._chat.chat(request, node.run.lifeline)
-                _describe(opened, reply)
-        except BaseException:
-            node.run.ledger.release(reservation)
-            raise
-        usage = Usage(1, reply.input_tokens, reply.output_tokens, reply.usd, estimated=reply.estimated)
-        node.run.ledger.settle(reservation, usage)
+        reply, usage = self._accounted(request)
         node.publish(EventKind.MODEL_CALL, reply.model_id, tokens=usage.tokens, usd=usage.usd, attempts=reply.attempts)
         reply.message.token_usage = TokenUsage(reply.input_tokens, reply.output_tokens)
         return reply.message
+
+    def _accounted(self, request: ChatRequest) -> tuple[ChatReply, Usage]:
+        """Make a call between reservation and settlement; one that is broken off is settled with an estimate."""
+        ledger = self._node.run.ledger
+        with self._outage_ends_the_run():
+            bound = self._chat.bound(request)
+        reservation = ledger.reserve(self._node.layer, bound.tokens, bound.usd)
+        try:
+            reply = self._traced(request)
+        except BaseException:
+            self._settle_broken_off(reservation, request.meter)
+            raise
+        usage = Usage(1, reply.input_tokens, reply.output_tokens, reply.usd, estimated=reply.estimated)
+        usage += request.meter.usage() or Usage()  # deployments that broke off in mid-answer, before this one gave it
+        ledger.settle(reservation, usage)
+        return reply, usage
+
+    def _traced(self, request: ChatRequest) -> ChatReply:
+        name = self._chat.model_id
+        attributes = {conventions.REQUEST_MODEL: name, "gen_ai.input.messages": _as_json(request.messages)}
+        with span(self._node.run.tracer, Kind.CHAT, f"chat {name}", attributes) as opened:
+            try:
+                with self._outage_ends_the_run():
+                    reply = self._chat.chat(request, self._node.run.lifeline)
+            except BaseException:
+                _describe_broken_off(opened, request.meter)
+                raise
+            _describe(opened, reply)
+            return reply
+
+    def _settle_broken_off(self, reservation: Reservation, meter: Meter) -> None:
+        """Charge what a call has used until it broke off; nothing if the provider had not begun."""
+        used = meter.usage()
+        if used is None:
+            self._node.run.ledger.release(reservation)
+            return
+        with suppress(RunStopped):  # the run ends already, for a reason that must not be hidden by this one
+            self._node.run.ledger.settle(reservation, replace(used, model_calls=1))
 
     @contextmanager
     def _outage_ends_the_run(self) -> Generator[None]:
@@ -86,16 +116,26 @@ class TierModel(Model):
             raise RunStopped(StopReason.MODEL, detail) from error
 
 
+def _describe_broken_off(opened: Span, meter: Meter) -> None:
+    used = meter.usage()
+    if used is not None:
+        opened.set_attributes(_counts(used.input_tokens, used.output_tokens))
+        if used.usd is not None:
+            opened.set_attribute(conventions.COST, used.usd)
+
+
+def _without_secrets(message: ChatMessage, secrets: Secrets) -> ChatMessage:
+    """Return a message as it may leave this machine; smolagents keeps the one it made."""
+    content = secrets.hide_in(message.content)
+    return message if content == message.content else replace(message, content=content)
+
+
 def _describe(opened: Span, reply: ChatReply) -> None:
     opened.set_attributes(
         {
             conventions.RESPONSE_MODEL: reply.model_id,
             conventions.LLM_MODEL: reply.model_id,
-            conventions.INPUT_TOKENS: reply.input_tokens,
-            conventions.OUTPUT_TOKENS: reply.output_tokens,
-            conventions.LLM_TOKENS_PROMPT: reply.input_tokens,
-            conventions.LLM_TOKENS_COMPLETION: reply.output_tokens,
-            conventions.LLM_TOKENS_TOTAL: reply.input_tokens + reply.output_tokens,
+            **_counts(reply.input_tokens, reply.output_tokens),
             "gen_ai.output.messages": _as_json([reply.message]),
         }
     )
@@ -103,7 +143,17 @@ def _describe(opened: Span, reply: ChatReply) -> None:
         opened.set_attribute(conventions.COST, reply.usd)
 
 
-def _as_json(messages: list[ChatMessage]) -> str:
+def _counts(read: int, wrote: int) -> dict[str, int]:
+    return {
+        conventions.INPUT_TOKENS: read,
+        conventions.OUTPUT_TOKENS: wrote,
+        conventions.LLM_TOKENS_PROMPT: read,
+        conventions.LLM_TOKENS_COMPLETION: wrote,
+        conventions.LLM_TOKENS_TOTAL: read + wrote,
+    }
+
+
+def _as_json(messages: Sequence[ChatMessage]) -> str:
     return json.dumps([_message(message) for message in messages], ensure_ascii=False, default=str)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from layers.tiers.base import ChatReply
-from layers.tiers.tokens import likely_prompt_tokens, likely_tokens
-from layers.tiers.wire import reply_of, tools_of, written
+from layers.tiers.tokens import likely_tokens
+from layers.tiers.wire import reply_of, written
 
 if TYPE_CHECKING:
     from layers.tiers.endpoint import Answer, Prompt
@@ -32,7 +33,7 @@ def reply(answer: Answer, deployment: Deployment, prompt: Prompt, failures: Sequ
     made = ChatReply(
         message=message,
         model_id=deployment.model,
-        input_tokens=read or likely_prompt_tokens(prompt.messages, tools_of(prompt.request)),
+        input_tokens=read or prompt.likely_tokens(),
         # A provider that counts no token for words that are there counts none at all.
         output_tokens=wrote or likely_tokens(written(message) + (getattr(choice, "reasoning_content", None) or "")),
         usd=None,
@@ -56,7 +57,17 @@ def _usd(response: Any, deployment: Deployment, made: ChatReply) -> float | None
     """Return the cost of a call; `None` if the price isn't known, for which LiteLLM says 0."""
     if deployment.price is None:
         return None
-    listed = response._hidden_params.get("response_cost")  # noqa: SLF001 - the one place where LiteLLM puts it
-    if listed and not made.estimated and not deployment.price.configured:
-        return float(listed)
-    return deployment.price.cost(made.input_tokens, made.output_tokens)
+    listed = None if made.estimated or deployment.price.configured else _listed(response, deployment)
+    return listed or deployment.price.cost(made.input_tokens, made.output_tokens)
+
+
+def _listed(response: Any, deployment: Deployment) -> float | None:
+    """Return the cost by LiteLLM's price map, what was read from the provider's cache and written to it included."""
+    import litellm
+
+    told = response._hidden_params.get("response_cost")  # noqa: SLF001 - the one place where LiteLLM puts it
+    if told:
+        return float(told)
+    with suppress(Exception):  # it knows no price, or not this kind of answer: the plain price is charged
+        return float(litellm.completion_cost(completion_response=response, model=deployment.model))
+    return None

@@ -20,7 +20,7 @@ from layers.tiers.failures import Failure, Refused, Unavailable, judge
 from layers.tiers.limits import LIKELY_ANSWER, Limits, Window
 from layers.tiers.pricing import listed_price
 from layers.tiers.replies import reply
-from layers.tiers.tokens import likely_prompt_tokens, most_prompt_tokens
+from layers.tiers.tokens import most_prompt_tokens
 from layers.tiers.wire import messages_of, tools_of
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class RouterModel:
 
     async def _counted(self, endpoint: Endpoint, prompt: Prompt, form: Abilities) -> Answer:
         """Make one call when the tier's limits allow, and count what it used."""
-        likely = likely_prompt_tokens(prompt.messages, tools_of(prompt.request)) + LIKELY_ANSWER
+        likely = prompt.likely_tokens() + LIKELY_ANSWER
         number = await self._window.enter(self._counted_as, self._limits, likely)
         answer = await endpoint.ask(prompt, form)
         usage = getattr(answer.response, "usage", None)

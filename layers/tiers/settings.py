@@ -48,7 +48,12 @@ def _http_url(value: str) -> str:
         raise ValueError(f"{value!r} is no http(s) URL; write one like 'http://localhost:1234/v1'")
     if parts.username or parts.password:
         raise ValueError(f"the URL of {parts.hostname!r} must not hold a user or password; set api_key_env instead")
-    _ = parts.port  # raises ValueError if it is none
+    try:
+        _ = parts.port
+    except ValueError:  # its words would show the password of a login with a / in it
+        raise ValueError(
+            "its port is no number; a user or password must not be in it, set api_key_env instead"
+        ) from None
     return value.rstrip("/")
 
 

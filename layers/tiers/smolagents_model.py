@@ -52,7 +52,9 @@ class SmolagentsModel:
         """
         lifeline.check()
         try:
-            return self._reply(apart(lifeline, "smolagents-model", self._generate, request), request)
+            with request.meter.call(lambda: _likely_prompt(request), None):
+                message = apart(lifeline, "smolagents-model", self._generate, request)
+            return self._reply(message, request)
         except Exception as error:
             lifeline.check()
             detail = f"The model of the tier {self._tier!r} ({self.model_id}) failed: {type(error).__name__}: {error}"
@@ -71,5 +73,9 @@ class SmolagentsModel:
         if usage is not None:
             read, wrote = usage.input_tokens, usage.output_tokens
         else:
-            read, wrote = likely_prompt_tokens(messages_of(request), tools_of(request)), likely_tokens(written(message))
+            read, wrote = _likely_prompt(request), likely_tokens(written(message))
         return ChatReply(message, self.model_id, read, wrote, None, estimated=usage is None)
+
+
+def _likely_prompt(request: ChatRequest) -> int:
+    return likely_prompt_tokens(messages_of(request), tools_of(request))

@@ -109,6 +109,8 @@ class _Views:
             palette=colours(trace.summary.layers),
             now=now,
             live=trace.summary.status is Status.RUNNING,
+            doing=pages.doing(trace),
+            left=pages.left(trace),
         )
 
     def _span(self, run: str, span: str) -> Response:

@@ -79,6 +79,24 @@ def lines(trace: RunTrace, now_ns: int) -> Iterator[Line]:
         )
 
 
+def doing(trace: RunTrace) -> list[tuple[str, str, str]]:
+    """Return what each layer at work does, or its model says, just now: its path, its name and that; while it runs."""
+    if trace.summary.status is not Status.RUNNING:
+        return []
+    prefix = names.LIVE_NOW
+    told = {name.removeprefix(prefix): now for name, now in trace.root.attributes.items() if name.startswith(prefix)}
+    return [(path, path.rpartition("/")[2], str(now)) for path, now in told.items() if now]
+
+
+def left(trace: RunTrace) -> dict[str, Any]:
+    """Return what the run might still spend when it was last heard of, by unit; empty without any limit."""
+    try:
+        told = json.loads(str(trace.root.attributes.get(names.LIVE_LEFT, "{}")))
+    except ValueError:  # cut
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
 def budgets(trace: RunTrace, now_ns: int) -> list[Budget]:
     """Return each layer's steps used and left."""
     return [Budget(use, _segments(use)) for use in trace.layers(now_ns)]

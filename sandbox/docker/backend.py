@@ -32,10 +32,14 @@ _LOOK: Final = 0.05  # seconds
 GUIDANCE: Final = """\
 Your code runs in CPython {python} in a container of its own.
 - All of the standard library can be imported{packages}. Nothing can be installed.
-- There is no network: reach the outside only through your tools.
+- {network}
 - Files: relative names, in a folder of your own; {files} MiB together.
 - Variables, functions, imports and files are kept from one code block to the next.
 - A code block may run {timeout:g} s, with {memory} MiB of memory."""
+
+
+_NO_NETWORK: Final = "There is no network: reach the outside only through your tools."
+_NETWORK: Final = "Of the network only {names} can be reached, by HTTP(S), through the proxy that HTTPS_PROXY names."
 
 
 class DockerBackend:
@@ -88,6 +92,7 @@ class DockerBackend:
             files=self.settings.files_limit >> 20,
             timeout=self.settings.step_timeout,
             memory=self.settings.memory >> 20,
+            network=_NETWORK.format(names=", ".join(names)) if (names := self.settings.network) else _NO_NETWORK,
         )
 
     def open(

@@ -12,7 +12,7 @@ from sandbox.docker.channel import Channel, ChannelClosedError
 from sandbox.docker.detect import knock
 from sandbox.docker.forks import attached
 from sandbox.docker.guest.wire import READY, WireError
-from sandbox.docker.launch import COMMAND, ENVIRONMENT, boot, frame_limit, host_config, uid
+from sandbox.docker.launch import COMMAND, boot, environment, frame_limit, host_config, uid
 from sandbox.docker.loss import check_engine
 from sandbox.errors import SandboxUnavailable
 
@@ -76,7 +76,7 @@ def start(
             command=list(COMMAND),
             hostname="sandbox",
             user=f"{user}:{user}",
-            environment=ENVIRONMENT,
+            environment=environment(settings),
             entrypoint=[],
             stdin_open=True,
             labels=dict(labels),

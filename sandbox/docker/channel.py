@@ -7,16 +7,21 @@ import os
 import select
 import socket
 import struct
+import threading
 import time
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.docker.guest.wire import Frames, frame
+from sandbox.docker.guest.wire import LOST, NETWORK, SEEN, Frames, WireError, frame
+
+if TYPE_CHECKING:
+    from sandbox.docker.tunnel import Tunnel
 
 _ENGINE_HEADER: Final = struct.Struct(">BxxxI")  # the engine's own multiplexing of stdout and stderr
 _STDOUT: Final = 1
 _TICK: Final = 0.05  # seconds after which a reader looks up from an empty stream
 _SEND_TIMEOUT: Final = 20.0  # seconds an engine may take no byte from us
 _CHUNK: Final = 1 << 18
+_ENGINE_CHUNK: Final = 1 << 24  # bytes; engines send at most some ten thousand at a time
 _COMPLAINT: Final = 4000  # bytes of stderr that are kept, for diagnosis
 
 
@@ -25,11 +30,14 @@ class ChannelClosedError(ConnectionError):
 
 
 class Channel:
-    """Frames to and from the supervisor. One thread at a time reads; `close` may come from any.
+    """Frames to and from the supervisor. One thread at a time reads; `send` and `close` may come from any.
 
     Args:
         stream: what the Docker SDK gave for the attached stdio.
         limit: bytes of the largest frame that is taken.
+
+    Attributes:
+        tunnel: gets the frames of the box's network, where it has one; ends with the channel.
     """
 
     def __init__(self, stream: Any, limit: int) -> None:
@@ -41,6 +49,8 @@ class Channel:
         self._complaint = bytearray()
         self._pid = os.getpid()
         self._closed = False
+        self._sending = threading.Lock()
+        self.tunnel: Tunnel | None = None
 
     @property
     def complaint(self) -> str:
@@ -57,7 +67,10 @@ class Channel:
 
     def send_raw(self, octets: bytes) -> None:
         """Send bytes that are no frame: what a box boots from."""
-        left = memoryview(octets)
+        with self._sending:
+            self._send_all(memoryview(octets))
+
+    def _send_all(self, left: memoryview) -> None:
         until = time.monotonic() + _SEND_TIMEOUT
         while left:
             self._check()
@@ -79,7 +92,7 @@ class Channel:
             ChannelClosedError: there will be none any more.
             WireError: what came is no frame.
         """
-        if (held := self._frames.next()) is not None:
+        if (held := self._next()) is not None:
             return held
         self._check()
         try:
@@ -92,7 +105,7 @@ class Channel:
             raise ChannelClosedError("the stream has ended")
         self._raw += octets
         self._unwrap()
-        return self._frames.next()
+        return self._next()
 
     def peek(self) -> bool:
         """Whether the other side is there; a box that waits has nothing to say.
@@ -113,6 +126,8 @@ class Channel:
         if self._closed:
             return False
         self._closed = True
+        if self.tunnel is not None:
+            self.tunnel.close()
         with contextlib.suppress(OSError):
             if os.getpid() == self._pid:
                 self._socket.shutdown(socket.SHUT_RDWR)
@@ -124,6 +139,18 @@ class Channel:
                     owner.close()
         return True
 
+    def _next(self) -> tuple[int, bytes] | None:
+        while (received := self._frames.next()) is not None:
+            if received[0] == NETWORK and self.tunnel is not None:
+                self.tunnel.received(received[1])
+                continue
+            if received[0] == LOST:
+                self.send(
+                    SEEN, b""
+                )  # until then whatever we sent was for the worker that is gone, and is dropped there
+            return received
+        return None
+
     def _check(self) -> None:
         if self._closed or os.getpid() != self._pid:
             raise ChannelClosedError("this side is closed")
@@ -134,6 +161,8 @@ class Channel:
         start = 0
         while len(raw) - start >= _ENGINE_HEADER.size:
             source, size = _ENGINE_HEADER.unpack_from(raw, start)
+            if size > _ENGINE_CHUNK:
+                raise WireError(f"the engine announced {size:,} bytes at once")
             end = start + _ENGINE_HEADER.size + size
             if len(raw) < end:
                 break

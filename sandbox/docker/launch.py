@@ -10,17 +10,23 @@ import secrets
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
+from sandbox.docker.codecs import here
+from sandbox.docker.guest.codecs import MODULES
+from sandbox.docker.guest.tunnel import PORT
+
 if TYPE_CHECKING:
     from sandbox.settings import SandboxSettings
 
 HOME: Final = "/tmp/work"  # noqa: S108 - in the container, on its own tmpfs
 _MiB: Final = 1024 * 1024
+_IMAGE: Final = 64 * _MiB
 _CPU_PERIOD: Final = 100_000  # µs
 _INODES: Final = 4096
 _OPEN_FILES: Final = 256
 _GUEST: Final = (
     "wire",
     "tags",
+    "codecs",
     "seccomp",
     "isolation",
     "folder",
@@ -30,6 +36,7 @@ _GUEST: Final = (
     "failures",
     "evaluation",
     "worker",
+    "tunnel",
     "supervisor",
 )
 _BOOT: Final = """\
@@ -60,6 +67,11 @@ def frame_limit(settings: SandboxSettings) -> int:
     return 2 * settings.value_limit + 64 * 1024
 
 
+def unpacked_limit(settings: SandboxSettings) -> int:
+    """Bytes that arrays, tables and images of one message may take, once they are unpacked: one large image."""
+    return 4 * settings.value_limit + _IMAGE
+
+
 def boot(settings: SandboxSettings) -> bytes:
     """What is written to a new box's stdin.
 
@@ -68,7 +80,11 @@ def boot(settings: SandboxSettings) -> bytes:
     """
     folder = files("sandbox.docker.guest")
     modules = [(name, (folder / f"{name}.py").read_text("utf-8")) for name in _GUEST]
+    late = {name: (folder / f"{name}.py").read_text("utf-8") for name in MODULES}
     guest = {
+        "late": late,
+        "packages": here(),
+        "unpacked_limit": unpacked_limit(settings),
         "home": HOME,
         "heap": settings.memory - max(24 * _MiB, settings.memory // 8),
         "output_limit": settings.output_limit,
@@ -77,7 +93,9 @@ def boot(settings: SandboxSettings) -> bytes:
         "recursion_limit": settings.recursion_limit,
         "frame_limit": frame_limit(settings),
         "host_frame_limit": 8 * frame_limit(settings),
-        "loopback": False,
+        "loopback": bool(settings.network),  # the way to the proxy
+        "network": bool(settings.network),
+        "patience": settings.step_timeout,
     }
     octets = json.dumps({"modules": modules, "settings": guest}).encode()
     return len(octets).to_bytes(4, "big") + octets
@@ -117,7 +135,15 @@ def host_config(settings: SandboxSettings, user: int, runtime: str | None) -> di
     return config | ({"Runtime": runtime} if runtime else {})
 
 
-ENVIRONMENT: Final = {
+def environment(settings: SandboxSettings) -> dict[str, str]:
+    """Variables of a box's processes."""
+    if not settings.network:
+        return dict(_ENVIRONMENT)
+    names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+    return _ENVIRONMENT | dict.fromkeys(names, f"http://127.0.0.1:{PORT}")
+
+
+_ENVIRONMENT: Final = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "HOME": HOME,
     "LANG": "C.UTF-8",

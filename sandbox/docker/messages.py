@@ -5,19 +5,32 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from sandbox.docker.guest.tags import readable
 from sandbox.docker.guest.wire import PRINTED, WireError
 from sandbox.errors import CodeError
 
 if TYPE_CHECKING:
     from sandbox.printed import Printed
 
+# Why a worker is gone: what the supervisor says, and what the agent is told.
+REASONS: Final = {
+    "memory": "MemoryError: the code used more memory than its sandbox has",
+    "ended": "the process that ran the code ended",
+    "broken": "the process that ran the code was broken by it",
+    "forged": "the code interfered with the sandbox's own channel",
+    "unwinding": "the code went on after its final answer",
+    "killed": "the process that ran the code was ended",
+}
+NOTHING_SAID: Final = b"{}"
+
 _TEXT_LIMIT: Final = 8_000
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # `dumps` would make one a frame
 _DIGITS: Final = 20  # of a count of bytes
 
 
 def written(message: dict[str, Any]) -> bytes:
     """A message as the payload of a frame."""
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _encode(message).encode("utf-8", "replace")
 
 
 def read(payload: bytes) -> dict[str, Any]:
@@ -35,6 +48,12 @@ def read(payload: bytes) -> dict[str, Any]:
     return message
 
 
+def text_of(message: dict[str, Any], key: str) -> str:
+    """The text that a message has under a key; empty where it has none, or something else."""
+    text = message.get(key)
+    return readable(text) if isinstance(text, str) else ""
+
+
 def code_error(error: Any) -> CodeError:
     """The error that a step ended with.
 
@@ -43,8 +62,7 @@ def code_error(error: Any) -> CodeError:
     """
     if not isinstance(error, dict):
         raise WireError("an error of another shape")
-    text, line = error.get("text"), error.get("line")
-    shown = text if isinstance(text, str) else "the code raised an error"
+    shown, line = text_of(error, "text") or "the code raised an error", error.get("line")
     if len(shown) > _TEXT_LIMIT:
         shown = f"{shown[: _TEXT_LIMIT // 2]}\n…\n{shown[-_TEXT_LIMIT // 2 :]}"
     return CodeError(shown, line=line if type(line) is int else None)

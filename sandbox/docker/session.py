@@ -12,9 +12,13 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.trace import get_current_span
+
+from sandbox.docker import codecs
+from sandbox.docker.backend import DockerBackend
 from sandbox.docker.channel import ChannelClosedError
 from sandbox.docker.clock import Rung, StepClock
-from sandbox.docker.guest.tags import TagError, tagged, untagged
+from sandbox.docker.guest.tags import TagError, tagged
 from sandbox.docker.guest.wire import (
     ANSWER,
     CALL,
@@ -25,37 +29,30 @@ from sandbox.docker.guest.wire import (
     INTERRUPT,
     KILL,
     LOST,
+    PATIENCE,
     PRINTED,
     WireError,
 )
-from sandbox.docker.messages import code_error, keep, read, written
+from sandbox.docker.launch import unpacked_limit
+from sandbox.docker.messages import NOTHING_SAID, REASONS, code_error, keep, read, text_of, written
 from sandbox.docker.shelf import Shelf
-from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost
+from sandbox.docker.tunnel import Tunnel
+from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost, ValueRefused
 from sandbox.executor import Outcome, Sandbox
 from sandbox.host_tools import FINAL_ANSWER, raised_in_code
+from sandbox.network import AllowList, Connection, NetworkLimits, Proxy
 from sandbox.settings import SandboxSettings
 from sandbox.values import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from opentelemetry.trace import Tracer
 
-    from sandbox.docker.backend import DockerBackend
     from sandbox.docker.box import Box
     from sandbox.printed import Printed
 
-_REASONS: Final = {
-    "memory": "MemoryError: the code used more memory than its sandbox has",
-    "ended": "the process that ran the code ended",
-    "broken": "the process that ran the code was broken by it",
-    "forged": "the code interfered with the sandbox's own channel",
-    "unwinding": "the code went on after its final answer",
-    "killed": "the process that ran the code was ended",
-}
 _UNWOUND: Final = 3.0  # seconds to hear that a step has left its loops after a final answer; the guest gives it one
-_NOTHING_SAID: Final = b"{}"  # of why a worker is gone
-_DEPTH_OF_FRAMES: Final = 8  # levels that tags may add to a value
 
 
 class DockerSandbox(Sandbox):
@@ -68,6 +65,7 @@ class DockerSandbox(Sandbox):
         step_timeout: seconds one step may execute; short for `limits`.
         image: name or id of the image; short for `limits`.
         runtime: container runtime, `auto` for gVisor where it is there; short for `limits`.
+        network: names and ports that code may reach, such as `pypi.org:443`; short for `limits`.
         tracer: records every execution as a span.
         stop: when set, running code ends with `ExecutionStopped`.
         deadline: the same at this moment of `time.monotonic()`, in seconds.
@@ -79,6 +77,7 @@ class DockerSandbox(Sandbox):
     """
 
     backend = "docker"
+    _reduce = staticmethod(codecs.reduce)
 
     def __init__(
         self,
@@ -87,25 +86,33 @@ class DockerSandbox(Sandbox):
         step_timeout: float | None = None,
         image: str | None = None,
         runtime: str | None = None,
+        network: Sequence[str] | None = None,
         tracer: Tracer | None = None,
         stop: threading.Event | None = None,
         deadline: float | None = None,
         files: Mapping[str, bytes] | None = None,
         backend: DockerBackend | None = None,
     ) -> None:
-        asked = {"step_timeout": step_timeout, "image": image, "runtime": runtime}
-        given = {name: value for name, value in asked.items() if value is not None}
-        settings = _changed(limits or SandboxSettings(), given)
+        asked = {"step_timeout": step_timeout, "image": image, "runtime": runtime, "network": network}
+        settings = (limits or SandboxSettings()).changed(**asked)
         super().__init__(limits=settings, tracer=tracer, stop=stop, deadline=deadline, files=files)
-        self._boxes = backend or _own_backend(settings)
+        self._boxes = backend or DockerBackend(settings.model_copy(update={"warm": 0}))
         self._own_boxes = backend is None
+        self._unpacked_limit = unpacked_limit(settings)
         self._life = threading.Lock()
         self._box: Box | None = None
         self._shelf = Shelf(self._files, self.limits, self._aside)
         self._tool_names_sent: list[str] | None = None
         self._unwinding: str | None = None
+        self._step_timeout = self._patience = settings.step_timeout  # seconds; what the box was told of it
         self._printed: Printed | None = None
         self._loss: bytes | None = None
+        self._proxy = Proxy(AllowList(settings.network), NetworkLimits(total=settings.network_total))
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Every connection that code asked for, the oldest first, also those that were refused."""
+        return self._proxy.connections
 
     @property
     def container(self) -> str | None:
@@ -142,13 +149,13 @@ class DockerSandbox(Sandbox):
                 yield self._box
             except WireError as error:
                 self._drop_box()
-                self._loss = _NOTHING_SAID
+                self._loss = NOTHING_SAID
                 raise SandboxError(f"the sandbox's files can't be reached: {error}") from None
             except ChannelClosedError as closed:
                 self._check_open()
                 if self._printed is None:  # a step that runs finds out by itself, and why
                     self._drop_box()
-                    self._loss = _NOTHING_SAID
+                    self._loss = NOTHING_SAID
                 raise SandboxError(f"the sandbox's files can't be reached: {closed}") from None
 
     def _execute(self, code: str, printed: Printed) -> Outcome:
@@ -159,18 +166,18 @@ class DockerSandbox(Sandbox):
             return self._follow(box, step, printed)
         except WireError as error:
             self._drop_box()
-            raise SessionLost(f"{_REASONS['forged']} ({error})") from None
+            raise SessionLost(f"{REASONS['forged']} ({error})") from None
         except ChannelClosedError as closed:
             raise self._gone(closed) from None
         finally:
             self._printed = None
+            self._proxy.tell(get_current_span())
 
     def _close(self) -> None:
         self._drop_box()
+        self._proxy.close()
         if self._own_boxes:
             self._boxes.close()
-
-    # Before a step
 
     def _prepared(self, printed: Printed) -> Box:
         """Have a box whose worker waits for code."""
@@ -178,18 +185,24 @@ class DockerSandbox(Sandbox):
         self._cold = self._box is None
         if self._box is None:
             box = self._boxes.take(self, self._watch)
+            if self._boxes.settings.network:
+                box.channel.tunnel = Tunnel(box.channel.send, self._proxy.serve)
             with self._life:
-                self._box = box
+                self._box, self._patience = box, self.limits.step_timeout
                 closed = self._closed
             if closed:
                 self._drop_box()
                 self._check_open()
             self._forget()
             self._shelf.fill(box)
+            self._adopt(box)
         if self._loss is not None:
             self._loss = None
             printed.write(f"(note: {STATE_LOST}.)\n")
         return self._box or self._never()
+
+    def _adopt(self, box: Box) -> None:
+        """Make a fresh box ready for the first step; its worker is a Python already."""
 
     def _settle(self, watch: Callable[[], None]) -> None:
         """Wait until the code of the step before has let go of its final answer; a box that goes on is dropped.
@@ -204,14 +217,14 @@ class DockerSandbox(Sandbox):
                 watch()
         except WireError:
             self._drop_box()
-            self._loss = _NOTHING_SAID
+            self._loss = NOTHING_SAID
 
     def _has_ended(self, box: Box, step: str, until: float) -> bool:
         """Whether the next frame is the end of a step whose final answer is known; what it printed since is dropped."""
         received = box.channel.receive()
         if received is None or received[0] in (PRINTED, DROPPED):
             if time.monotonic() >= until:
-                raise WireError(_REASONS["unwinding"])
+                raise WireError(REASONS["unwinding"])
             return False
         kind, payload = received
         if kind == LOST:
@@ -232,10 +245,13 @@ class DockerSandbox(Sandbox):
         step = secrets.token_hex(8)
         message: dict[str, Any] = {"id": step, "code": code.encode("utf-8", "replace").decode()}
         if self._unsent:
-            message["variables"] = {name: tagged(value) for name, value in self._unsent.items()}
+            message["variables"] = {name: self._tagged(value) for name, value in self._unsent.items()}
         names = list(self._tools)
         if names != self._tool_names_sent:
             message["tools"] = names
+        if self._patience != self._step_timeout:
+            box.channel.send(PATIENCE, repr(self._step_timeout).encode())
+            self._patience = self._step_timeout
         box.channel.send(EXECUTE, written(message))
         self._unsent, self._tool_names_sent = {}, names
         return step
@@ -245,10 +261,8 @@ class DockerSandbox(Sandbox):
         self._unsent = dict(self._variables)
         self._tool_names_sent = None
 
-    # During a step
-
     def _follow(self, box: Box, step: str, printed: Printed) -> Outcome:
-        clock, calls = StepClock(self.limits.step_timeout), 0
+        clock, calls = StepClock(self._step_timeout), 0
         while True:
             received = box.channel.receive()
             if received is None:
@@ -297,12 +311,13 @@ class DockerSandbox(Sandbox):
             self._end_step(box, step)
             raise LimitExceeded(f"the step made more than {self.limits.max_host_calls:,} calls of tools; make fewer")
         try:
-            given = tuple(self._value(value) for value in args), {key: self._value(kwargs[key]) for key in kwargs}
-            result = self._call_tool(name, *given)
+            given = self._received([*args, *kwargs.values()])
+            named = dict(zip(kwargs, given[len(args) :], strict=True))
+            result = self._call_tool(name, tuple(given[: len(args)]), named)
             if name == FINAL_ANSWER:
                 self._end_step(box, step)
                 return Outcome(result, is_final=True)
-            answer: dict[str, Any] = {"value": tagged(plain(result, self.limits))}
+            answer: dict[str, Any] = {"value": self._tagged(plain(result, self.limits, reduce=self._reduce))}
         except TagError as error:
             raise WireError(str(error)) from None
         except (ChannelClosedError, WireError):
@@ -310,15 +325,23 @@ class DockerSandbox(Sandbox):
         except Exception as error:  # noqa: BLE001 - whatever a tool raises becomes an error in the code that called it
             kind, text = raised_in_code(error)
             answer = {"error": {"type": kind, "message": text}}
-        box.channel.send(ANSWER, written({"call": call["call"], **answer}))
+        self._reply(box, ANSWER, {"call": call["call"], **answer})
         return None
 
-    def _value(self, value: Any) -> Any:
-        return untagged(value, self.limits.value_depth + _DEPTH_OF_FRAMES)
+    def _tagged(self, value: Any) -> Any:
+        return tagged(value)
+
+    def _received(self, value: Any) -> Any:
+        return codecs.received(value, self.limits.value_depth, self._unpacked_limit)
+
+    def _reply(self, box: Box, kind: int, message: dict[str, Any]) -> bool:
+        """Answer the worker's call, unless that worker is known to be gone: a fresh one asked for nothing."""
+        if self._loss is None:
+            box.channel.send(kind, written(message))
+        return self._loss is None
 
     def _end_step(self, box: Box, step: str) -> None:
-        if self._loss is None:
-            box.channel.send(END, b"{}")
+        if self._reply(box, END, {}):
             self._unwinding = step
 
     def _check_worker(self, clock: StepClock) -> None:
@@ -326,8 +349,6 @@ class DockerSandbox(Sandbox):
         if self._loss is not None:
             loss, self._loss = self._loss, None
             raise self._lost(loss, clock)
-
-    # The ends of a step
 
     def _ended(self, kind: int, payload: bytes, step: str, clock: StepClock) -> Outcome:
         if kind == LOST:
@@ -346,19 +367,18 @@ class DockerSandbox(Sandbox):
         if error is not None:
             raise code_error(error) from None
         try:
-            return Outcome(self._value(message.get("value")))
+            return Outcome(self._received(message.get("value")))
+        except ValueRefused as refused:
+            return Outcome(f"<the value can't be shown: {refused}>")
         except TagError as odd:
             raise WireError(str(odd)) from None
 
     def _lost(self, payload: bytes, clock: StepClock) -> LimitExceeded:
         self._forget()
-        message = read(payload)
-        reason = str(message.get("reason"))
-        if message.get("idle") is True:
-            self._drop_box()  # it died between two steps, and the one after it may run this step already, without state
+        reason = text_of(read(payload), "reason")
         if clock.rung is not Rung.RUNNING and reason != "memory":
             return self._out_of_time(state_lost=True)
-        return SessionLost(_REASONS.get(reason, _REASONS["ended"]))
+        return SessionLost(REASONS.get(reason, REASONS["ended"]))
 
     def _gone(self, closed: ChannelClosedError) -> Exception:
         """The stream is closed: by us, by the end of the container, or by the end of the engine."""
@@ -377,17 +397,7 @@ class DockerSandbox(Sandbox):
             self._boxes.give_back(box)
 
     def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
-        return LimitExceeded.of_time(self.limits.step_timeout, state_lost=state_lost)
+        return LimitExceeded.of_time(self._step_timeout, state_lost=state_lost)
 
     def _never(self) -> Box:
         raise SandboxClosed("this sandbox was closed while its code ran")
-
-
-def _own_backend(settings: SandboxSettings) -> DockerBackend:
-    from sandbox.docker.backend import DockerBackend
-
-    return DockerBackend(settings.model_copy(update={"warm": 0}))
-
-
-def _changed(settings: SandboxSettings, changes: dict[str, Any]) -> SandboxSettings:
-    return SandboxSettings.model_validate({**settings.model_dump(), **changes}) if changes else settings

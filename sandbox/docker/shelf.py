@@ -8,7 +8,7 @@ from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.docker.guest.wire import DROPPED, FILE, FILED, LOST, PRINTED, WireError
-from sandbox.docker.messages import read, written
+from sandbox.docker.messages import read, text_of, written
 from sandbox.errors import FileRefused
 from sandbox.files import check_name
 
@@ -114,7 +114,7 @@ def _reply(kind: int, payload: bytes, ticket: str) -> dict[str, Any]:
 
 
 def _shown(reply: dict[str, Any]) -> str:
-    return str(reply["error"])[:_ERROR]
+    return text_of(reply, "error")[:_ERROR]
 
 
 def _decoded(content: Any) -> bytes:

@@ -1,6 +1,6 @@
 """What doctor makes of the facts of an engine and an image."""
 
-from cognition.cli.containers import engine_check, image_check
+from cognition.cli.containers import engine_check, image_check, runtime_check
 from sandbox.docker.detect import engine_of
 from sandbox.docker.image import Image
 
@@ -54,3 +54,9 @@ def test_an_image_of_somebody_else_is_fine() -> None:
     check = image_check(Image("sha256:" + "a" * 64, "python:3.11-slim", None, None, ()))
     assert check.state == "ok"
     assert "not made by us" in check.finding
+
+
+def test_what_containers_run_under_is_said() -> None:
+    engine = engine_of("unix:///s", ORDINARY | {"DefaultRuntime": "runc"}, VERSION)
+    assert runtime_check(None, engine).finding == "runc: the host's own kernel"
+    assert runtime_check("runsc", engine).finding.startswith("runsc: gVisor's kernel")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -33,6 +35,15 @@ def silent(thought: Thought) -> Iterator[tuple[Command, OpenAIServer]]:
         yield thought.command, server
 
 
+@pytest.fixture
+def deaf(command: Command) -> Command:
+    """The command with an MCP server that does not start, nor hears that its input ends: closing takes two seconds."""
+    text = "import pathlib, time\npathlib.Path('hangs').touch()\ntime.sleep(15)\n"
+    (command.folder / "deaf.py").write_text(text)
+    command.settings(f"[mcp.deaf]\ncommand = {json.dumps(sys.executable)}\nargs = ['deaf.py']\nconnect_timeout = 600\n")
+    return command
+
+
 def in_mid_step(process: subprocess.Popen[str], server: OpenAIServer) -> None:
     """Wait until the model has been asked, so that a step is under way."""
     assert process.stderr is not None
@@ -57,6 +68,24 @@ def test_a_signal_in_mid_step_shows_what_was_found_and_leaves_nothing(
     assert len(command("recall", "queue", "--json").json["hits"]) >= 1  # what was stored is still there
     runs = command("trace", "ls", "--json").json
     assert runs[0]["stop_reason"] == "cancelled"
+
+
+def test_a_second_ctrl_c_leaves_at_once(deaf: Command) -> None:
+    process = deaf.start("think", QUESTION)
+    assert process.stderr is not None
+    until = time.monotonic() + PATIENCE
+    while not (deaf.folder / "hangs").exists() and time.monotonic() < until:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    while "once more" not in process.stderr.readline():
+        assert process.poll() is None
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert time.monotonic() - began < 3
+    assert process.returncode == 130
+    assert deaf.left_behind(within=30) == []  # ours sees that we are gone; theirs naps for a while
 
 
 def test_json_of_a_cancelled_run_has_the_partial_answer(silent: tuple[Command, OpenAIServer]) -> None:

@@ -26,6 +26,7 @@ from dionysus_mcp.client import (
 )
 from dionysus_mcp.settings import MemorySettings
 from observability import TraceSettings
+from tests.sandbox.leaks import assert_settled, usage
 
 pytestmark = pytest.mark.anyio
 
@@ -140,6 +141,23 @@ async def test_cancelling_a_connect_leaves_no_process():
         await connecting
     assert children, "the server had been started"
     assert not any(alive(child) for child in children)
+
+
+async def test_a_connect_that_is_cancelled_at_any_moment_leaves_no_process_and_no_pipe():
+    async def broken_off(after: float) -> None:
+        client = McpClient("small", stdio("silent"))
+        connecting = asyncio.create_task(client.connect())
+        await asyncio.sleep(after)
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        await client.close()
+
+    gc.collect()
+    before = usage()
+    await asyncio.gather(*(broken_off(moment / 100) for moment in range(16)))
+    gc.collect()  # what was lost would be reported here
+    assert_settled(before)
 
 
 async def test_cancelling_a_connect_says_nothing_of_lost_errors(caplog):

@@ -1,18 +1,25 @@
 """What recall computes with: vectors in memory, views of a text, persons of a question, features and weights."""
 
 import json
+from datetime import date
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dionysus_mcp.recall import weights
-from dionysus_mcp.recall.features import Asked, features, standing
+from dionysus_mcp.recall.asked import Asked
+from dionysus_mcp.recall.candidates import candidates
+from dionysus_mcp.recall.features import features
 from dionysus_mcp.recall.index import NOBODY, MemoryIndex
 from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.matrix import Matrix
+from dionysus_mcp.recall.moments import Moments, agreement, moments
 from dionysus_mcp.recall.persons import called, persons
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.recall.views import MAX_TERMS, Told, Trait, name_words, number_of, traits, views, without
+from dionysus_mcp.recall.wording import standing
 from dionysus_mcp.store.memories import NewMemory, add_in
 from dionysus_mcp.store.vectors import Indexed, Vectors
 
@@ -90,6 +97,13 @@ def test_a_question_that_names_no_speaker_stays_as_it_is():
     said = persons("What does she think of Paris?", KNOWN)
     assert said.texts == ["What does she think of Paris?"]
     assert (said.nameless, said.speakers) == (said.asked, frozenset())
+
+
+def test_of_two_who_are_named_the_first_is_asked_about_and_the_other_is_spoken_to():
+    found = persons("Which trips did Caroline plan with Will?", KNOWN)
+    assert found.as_i == "Which trips did I plan with you?"
+    assert found.as_you == "Which trips did you plan with I?"
+    assert found.speakers == {0, 1}
 
 
 def test_a_name_that_is_a_word_too_counts_only_as_it_is_spelled():
@@ -180,7 +194,8 @@ def index(store):
 def asked(word, speakers=(), vector=None, **wants):
     both = np.stack([units(5)[0] if vector is None else vector] * 2)
     terms = [([number_of(word)], 1.5)] if word else []
-    return Asked(both, terms, frozenset(speakers), wants.get("time", False), wants.get("number", False))
+    named = wants.get("moments", Moments())
+    return Asked(both, terms, frozenset(speakers), named, wants.get("time", False), wants.get("number", False))
 
 
 def test_each_candidate_gets_every_feature_that_has_a_weight(index):
@@ -242,9 +257,90 @@ def test_a_few_messages_among_notes_make_no_conversation(index, store):
     assert not index.is_told
 
 
+def test_a_filter_of_types_or_sessions_holds_for_vectors_too(index):
+    near, here = units(5)[4], np.arange(5)
+    assert index.nearest(near, Filter(session_id="s2"), 5).tolist() == [3]
+    assert index.nearest(near, Filter(session_id="unheard of"), 5).tolist() == []
+    assert index.admits(here, Filter(session_id="s1")).tolist() == [True, True, True, False, False]
+    assert index.admits(here, Filter(memory_types=frozenset({"document"}))).tolist() == [False] * 5
+    assert index.admits(here, Filter(exclude_types=frozenset({"document"}))).tolist() == [True] * 5
+
+
 def test_a_lone_candidate_is_an_average_one(index):
     found = features(index, asked("paint"), np.array([3]), {})
     assert weights.score(found, weights.load()["told"]).tolist() == [0.5]
+
+
+def test_a_reply_counts_by_how_well_the_question_before_it_fits(index):
+    found = features(index, asked("paint", vector=units(5)[0]), np.arange(5), {})
+    assert found["replies"][1] > 0
+    assert not found["replies"][[0, 2, 3, 4]].any()
+    assert found["before_near"][1] > found["before_near"][2]
+
+
+# Candidates
+
+
+def test_in_a_conversation_what_stands_beside_a_find_is_a_candidate_too(index):
+    found = candidates(index, asked("", vector=units(5)[4]), Filter(session_id="s1"), [1])
+    assert {0, 1, 2} <= set(found.tolist())
+    assert not {3, 4} & set(found.tolist())
+
+
+def test_of_many_finds_in_a_conversation_the_likeliest_are_kept(store):
+    new = [NewMemory(f"turn {n}", speaker="Ann", session_id="s") for n in range(400)]
+    store.write(lambda connection: add_in(connection, store.scope, new))
+    rows, vectors = Vectors(store, "test", 96), units(400)
+    rows.put(
+        [
+            Indexed(one.seq, vector, np.array([n], np.uint32), 0)
+            for n, (one, vector) in enumerate(zip(rows.missing(400), vectors, strict=True))
+        ]
+    )
+    held = MemoryIndex(rows)
+    held.catch_up()
+    both = np.stack([vectors[7]] * 2)
+    query = Asked(both, [([300], 5.0)], frozenset(), Moments(), wants_time=False, wants_number=False)
+    found = candidates(held, query, Filter(), [int(held.column("seqs", np.array([300]))[0])])
+    assert len(found) == 100
+    assert {7, 300} <= set(found.tolist())
+    assert found.tolist() == sorted(set(found.tolist()))
+
+
+# Moments
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("What happened on 7 May, 2023?", ({5}, {2023}, {7})),
+        ("Where was she on August 15th?", ({8}, set(), {15})),
+        ("What did he do on 2023-05-07?", ({5}, {2023}, {7})),
+        ("What was new in 2022 or 1999?", (set(), {2022, 1999}, set())),
+        ("What may happen in 12 days?", (set(), set(), set())),
+        ("What was on the 45th of june 2021-44", ({6}, {2021}, {45})),
+        ("When did she go?", (set(), set(), set())),
+    ],
+)
+def test_dates_are_read_where_they_are_written_out(text, expected):
+    found = moments(text)
+    assert (set(found.months), set(found.years), set(found.days)) == expected
+    assert bool(found) == bool(expected[0] or expected[1])
+
+
+def test_a_memory_agrees_by_month_year_and_day_and_an_unknown_date_says_nothing():
+    dates = [date(2023, 5, 7), date(2023, 5, 9), date(2022, 5, 7), date(2023, 6, 7), date(2022, 6, 8)]
+    ordinals = np.array([*(day.toordinal() for day in dates), NOBODY])
+    assert agreement(moments("on 7 May 2023"), ordinals).tolist() == [2.0, 1.5, 1.0, -0.5, -1.5, 0.0]
+    assert not agreement(moments("when?"), ordinals).any()
+
+
+@given(st.lists(st.dates(min_value=date(1, 1, 1)), min_size=1))
+def test_every_date_agrees_with_itself(days):
+    ordinals = np.array([day.toordinal() for day in days])
+    for place, day in enumerate(days):
+        named = Moments(frozenset({day.month}), frozenset({day.year}), frozenset({day.day}))
+        assert agreement(named, ordinals)[place] == 2.0
 
 
 # Weights

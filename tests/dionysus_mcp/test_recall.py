@@ -1,20 +1,22 @@
 import re
+import threading
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from dionysus_mcp.errors import MemoryStoreError
-from dionysus_mcp.recall import terms
+from dionysus_mcp.recall import keywords, terms
 from dionysus_mcp.recall.embedder import BackgroundEmbedder, embed_missing
 from dionysus_mcp.recall.fusion import fuse, z_scores
 from dionysus_mcp.recall.index import MemoryIndex
 from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.memories import Memories, NewMemory, add_in, supersede_in
+from dionysus_mcp.store.memories import Memories, NewMemory, add_in, memory, supersede_in
 from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.vectors import Indexed, Vectors
 
@@ -230,6 +232,87 @@ def test_common_words_are_not_searched_for_in_a_large_store():
     assert terms.worth_matching([common, rare], 10_000) == [rare]
     assert terms.worth_matching([common], 10_000) == [common]
     assert terms.worth_matching([common, rare], 100) == [common, rare]
+
+
+def test_a_large_store_is_searched_for_the_rarest_words_that_match_few_memories():
+    weighed = [terms.Term(f"w{count}", (f"w{count}",), count) for count in (3000, 900, 0, 20, 300)]
+    assert [term.frequency for term in terms.worth_matching(weighed, 10_000)] == [20, 300, 900]
+
+
+def test_frequencies_of_rare_words_are_never_stale_and_of_common_ones_hardly(store):
+    def remember(first, last):
+        new = [NewMemory(f"buoy number {n}") for n in range(first, last)]
+        store.write(lambda connection: add_in(connection, store.scope, new))
+
+    frequencies = terms.Frequencies()
+
+    def held(total):
+        with store.read() as connection:
+            return frequencies.of(connection, {"buoi", "zebra", "number"}, total)
+
+    remember(0, 2100)
+    assert held(2100) == {"buoi": 2100, "number": 2100}
+    remember(2100, 2200)
+    store.write(lambda connection: add_in(connection, store.scope, [NewMemory("zebra")]))
+    assert held(2201) == {"buoi": 2100, "number": 2100, "zebra": 1}
+    remember(2200, 2600)
+    assert held(2601) == {"buoi": 2600, "number": 2600, "zebra": 1}
+
+
+def test_an_embedder_that_is_ready_has_read_all_vectors(store, settings, model):
+    store.write(lambda connection: add_in(connection, store.scope, [NewMemory(text) for text in CORPUS.values()]))
+    while embed_missing(Vectors(store, model.model_id, model.dimension), model, 50, terms.Stemmer()):
+        pass
+    embedder = BackgroundEmbedder(store, settings)
+    assert embedder.index is None
+    embedder.start()
+    embedder.wait(60)
+    assert embedder.status == "ready"
+    assert embedder.index is not None
+    assert len(embedder.index) == len(CORPUS)
+    embedder.close()
+
+
+def test_an_embedder_that_is_stopped_leaves_the_rest_for_later(store, model):
+    store.write(lambda connection: add_in(connection, store.scope, [NewMemory(text) for text in CORPUS.values()]))
+    vectors, stop = Vectors(store, model.model_id, model.dimension), threading.Event()
+    stop.set()
+    assert embed_missing(vectors, model, 50, terms.Stemmer(), stop) == 0
+    assert vectors.count_missing() == len(CORPUS)
+
+
+def test_the_words_of_one_scope_are_found_among_many_better_matches_of_another(settings):
+    loud, quiet = (Store(settings.model_copy(update={"project": name})) for name in ("loud", "quiet"))
+    loud.write(lambda c: add_in(c, loud.scope, [NewMemory(f"zebra zebra zebra {n}") for n in range(900)]))
+    quiet.write(lambda c: add_in(c, quiet.scope, [NewMemory("a long tale in which once a zebra went by")]))
+    with quiet.read() as connection:
+        found = keywords.matches(connection, quiet.scope, [terms.Term("zebra", ("zebra",), 901)], Filter(), 100)
+        (mine,) = connection.execute(select(memory.c.seq).where(memory.c.project == "quiet")).scalars()
+    assert list(found) == [mine]
+    loud.close()
+    quiet.close()
+
+
+def test_the_index_passes_over_what_other_scopes_stored_only_once(settings):
+    loud, quiet = (Store(settings.model_copy(update={"project": name})) for name in ("loud", "quiet"))
+    rows = {}
+    for one in (quiet, loud):
+        one.write(lambda c, one=one: add_in(c, one.scope, [NewMemory(f"{one.scope.project} memory")]))
+        rows[one] = Vectors(one, "test", 4)
+        rows[one].put([Indexed(each.seq, np.ones(4), np.zeros(0, np.uint32), 0) for each in rows[one].missing(5)])
+        assert rows[one].missing(5) == []
+    index = MemoryIndex(rows[quiet])
+    index.catch_up()
+    assert len(index) == 1
+    assert list(rows[quiet].since(rows[quiet].last())) == []
+    quiet.write(lambda c: add_in(c, quiet.scope, [NewMemory("a later one")]))
+    (later,) = rows[quiet].missing(5)
+    assert later.content == "a later one"
+    rows[quiet].put([Indexed(later.seq, np.ones(4), np.zeros(0, np.uint32), 0)])
+    index.catch_up()
+    assert len(index) == 2
+    loud.close()
+    quiet.close()
 
 
 @given(

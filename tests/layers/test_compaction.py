@@ -59,6 +59,26 @@ def test_earlier_steps_are_told_in_a_line_and_the_oldest_counted():
     assert "thought 3 " not in shown
 
 
+def test_a_folded_step_keeps_no_more_than_its_line():
+    memory, compaction = [TaskStep("the task")], Compaction()
+    for number in range(1, 41):
+        memory.append(acted(number, "thought " * 500, "seen " * 5000))
+        memory[-1].model_input_messages = [ChatMessage(MessageRole.USER, "prompt " * 5000)]
+        compaction.messages(memory)
+    held = [len(str(step.dict())) for step in memory[1:]]
+    assert max(held[:25]) < 2000
+    assert held[-1] > 60_000
+
+
+def test_a_successor_that_folds_the_same_steps_again_has_their_lines():
+    memory, compaction = [TaskStep("the task")], Compaction()
+    for number in range(1, 41):
+        memory.append(acted(number, f"thought {number}", "seen " * 500))
+        shown = compaction.messages(memory)
+    (line,) = [line for line in texts(shown)[1].splitlines() if line.startswith("- step 28:")]
+    assert line in texts(Compaction().messages(memory))[1].splitlines()
+
+
 def test_prompts_begin_like_the_one_before_between_two_foldings():
     every = [texts(messages) for messages in grown(acted(n) for n in range(1, 101))]
     alike = sum(later[: len(earlier)] == earlier for earlier, later in pairwise(every))

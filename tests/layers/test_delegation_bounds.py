@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from layers import delegation
 from layers.delegation import MAX_DEPTH, MAX_ORDERS, delegate
 from layers.run import Budget, EventKind, RunStopped, StopReason
 from tests.support.bench import opened_run, workbench
@@ -132,6 +133,29 @@ def test_a_plan_is_made_with_the_tools_in_view():
         with opened_run() as (run, _):
             delegate(run, bench, bench.layers["consciousness"], "go")
     assert "perception" in asked[0]
+
+
+def test_no_step_and_no_plan_keeps_its_prompt(monkeypatch):
+    made = []
+    monkeypatch.setattr("layers.delegation._run", _and_keep(delegation._run, made))
+
+    def play(request):
+        return "1. go on\n<end_plan>" if "plan" in conversation(request)[-800:] else code("print(1)")
+
+    layers = {"conceptual": {"planning_interval": 2, "max_steps": 5, "tools": []}}
+    with workbench(ScriptedModel(play), layers) as bench, opened_run() as (run, _):
+        delegate(run, bench, bench.layers["conceptual"], "go")
+    kinds = {type(step).__name__ for step in made[0].memory.steps}
+    assert kinds >= {"ActionStep", "PlanningStep"}
+    assert not any(getattr(step, "model_input_messages", None) for step in made[0].memory.steps)
+
+
+def _and_keep(run, made):
+    def kept(node, bench, agent, *rest):
+        made.append(agent)
+        return run(node, bench, agent, *rest)
+
+    return kept
 
 
 def test_a_step_that_fails_is_told_as_ended():

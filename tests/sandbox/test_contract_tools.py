@@ -225,3 +225,20 @@ def test_tools_run_in_the_thread_that_called_the_sandbox(open_box):
     threads = []
     open_box({"tool": lambda: threads.append(threading.current_thread())})("tool()")
     assert threads == [threading.current_thread()]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("search(7)", r"'query' of search\(\) must be str, not int"),
+        ("search('a', '3')", r"'top_k' of search\(\) must be int or None, not str"),
+        ("search(top_k=3)", r"search\(\) misses the argument 'query' \(str\)"),
+    ],
+)
+def test_arguments_of_another_type_are_a_type_error_before_the_tool_is_called(open_box, call, message):
+    tool = Search()
+    tool.lock = None  # calling it would be another error
+    box = open_box({"search": tool})
+    with pytest.raises(CodeError, match=f"TypeError: .*{message}"):
+        box(call)
+    assert box(f"try:\n    {call}\nexcept TypeError as error:\n    said = 'caught'\nsaid").output == "caught"

@@ -46,6 +46,14 @@ def test_an_engine_without_the_image_says_what_to_type(docker_engine):
         select(SandboxSettings(backend="docker", image="dionysus-sandbox:never-made"))
 
 
+@pytest.mark.docker
+def test_auto_says_what_to_type_where_only_the_image_is_missing(docker_engine):
+    backend = select(SandboxSettings(image="dionysus-sandbox:never-made"))
+    backend.close()
+    assert backend.name == "monty"
+    assert "for containers type `dionysus sandbox build --tag dionysus-sandbox:never-made`" in backend.notice
+
+
 def test_unsafe_local_is_taken_only_by_name_and_warns():
     backend = select(SandboxSettings(backend="unsafe-local"))
     assert isinstance(backend, UnsafeLocalBackend)

@@ -6,30 +6,10 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import pytest
-from smolagents import CodeAgent, Model, Tool, tool
-from smolagents.models import ChatMessage, MessageRole
-from smolagents.monitoring import LogLevel
+from smolagents import Tool, tool
 
 from sandbox import BackendLost, ExecutionStopped, Limits, MontySandbox
-
-
-class Script(Model):
-    """Says one code block after the other, and keeps what it was asked."""
-
-    def __init__(self, *blocks):
-        super().__init__(model_id="script")
-        self.blocks = iter(blocks)
-        self.asked = []
-
-    def generate(self, messages, **_kwargs):
-        self.asked.append("\n".join(str(message.content) for message in messages))
-        return ChatMessage(role=MessageRole.ASSISTANT, content=f"Thought: go on\n<code>\n{next(self.blocks)}\n</code>")
-
-
-def agent(box, model, **options):
-    return CodeAgent(
-        **{"tools": [], "max_steps": 6, "verbosity_level": LogLevel.OFF, **options}, model=model, executor=box
-    )
+from tests.sandbox.agents import Script, agent
 
 
 class Connection(Tool):

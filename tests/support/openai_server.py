@@ -26,10 +26,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts as a provider bills them."""
+    """Token counts as a provider bills them; `cached` of the prompt's are read from its cache."""
 
     prompt: int = 11
     completion: int = 7
+    cached: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Say:
         model: the model's name in the answer; the requested one by default.
         streams: whether it is streamed when asked for; else it comes in one piece all the same.
         reasoning_key: under which the reasoning content stands.
+        breaks_off: a streamed answer ends with the connection, before its finish reason.
     """
 
     text: str | None = None
@@ -67,6 +69,7 @@ class Say:
     model: str | None = None
     streams: bool = True
     reasoning_key: str = "reasoning_content"
+    breaks_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,11 +353,11 @@ async def _say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reque
     if not request.body.get("stream") or not say.streams:
         return await _send(writer, 200, json.dumps(_completion(request, say)))
     writer.write(_head(200, None))
-    for event in _events(request, say):
+    for number, event in enumerate(_events(request, say)):
         line = f"data: {event}\n\n".encode()
         writer.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
         await writer.drain()
-        await _silence(reader, say.chunk_pause)
+        await _silence(reader, say.chunk_pause if number else 0)  # the first piece only says whose turn it is
     writer.write(b"0\r\n\r\n")
     await writer.drain()
     return True
@@ -384,6 +387,8 @@ def _events(request: Request, say: Say) -> Iterator[str]:
     pieces += [_said(say)] if _said(say) else []
     for piece in pieces:
         yield json.dumps(frame | {"choices": [{"index": 0, "delta": piece, "finish_reason": None}]})
+    if say.breaks_off:
+        raise ConnectionAbortedError("as scripted")
     yield json.dumps(frame | {"choices": [{"index": 0, "delta": {}, "finish_reason": _finish(say)}]})
     if say.usage and (request.body.get("stream_options") or {}).get("include_usage"):
         yield json.dumps(frame | {"choices": [], "usage": _usage(say.usage)})
@@ -416,9 +421,10 @@ def _finish(say: Say) -> str:
     return say.finish or ("tool_calls" if say.calls else "stop")
 
 
-def _usage(usage: Usage) -> dict[str, int]:
+def _usage(usage: Usage) -> dict[str, Any]:
     total = usage.prompt + usage.completion
-    return {"prompt_tokens": usage.prompt, "completion_tokens": usage.completion, "total_tokens": total}
+    counts = {"prompt_tokens": usage.prompt, "completion_tokens": usage.completion, "total_tokens": total}
+    return counts | ({"prompt_tokens_details": {"cached_tokens": usage.cached}} if usage.cached else {})
 
 
 @contextmanager

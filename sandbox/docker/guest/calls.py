@@ -6,7 +6,8 @@ import _thread
 import builtins
 import os
 
-from sandbox.docker.guest.values import RefusedError, clean, packed
+from sandbox.docker.guest.codecs import CodecError
+from sandbox.docker.guest.values import RefusedError, clean, packed, unpacked
 from sandbox.docker.guest.wire import ANSWER, CALL, END, HARNESS_FAILED
 
 TYPE_CHECKING = False
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from sandbox.docker.guest.codecs import Codecs
     from sandbox.docker.guest.interrupts import Interrupts
     from sandbox.docker.guest.worker import Channel
 
@@ -23,20 +25,25 @@ class StepEnded(BaseException):
 
 
 class HostCalls:
-    """One call at a time, from whichever thread.
+    """One call at a time, from whichever thread, and none between two steps.
+
+    A step ends when the call that another thread has under way is answered; the thread's next call is part of the next
+    step. Without that, its frames would get between the step's answer and the next step.
 
     Args:
         channel: the worker's end.
         settings: what the host sent at boot.
         interrupts: held back while a call is under way, or its answer would be taken for the next one's.
-        unpack: makes a value of what came over the wire.
+        codecs: for the kinds of values that JSON has no word for.
     """
 
-    def __init__(
-        self, channel: Channel, settings: dict[str, Any], interrupts: Interrupts, unpack: Callable[[Any], Any]
-    ) -> None:
-        self._channel, self._settings, self._interrupts, self._unpack = channel, settings, interrupts, unpack
-        self._lock = _thread.allocate_lock()
+    def __init__(self, channel: Channel, settings: dict[str, Any], interrupts: Interrupts, codecs: Codecs) -> None:
+        self._channel, self._settings, self._interrupts, self._codecs = channel, settings, interrupts, codecs
+        # Whoever calls passes the gate and holds the lock until he has his answer. The end of a step closes the gate
+        # first: waiting for the lock alone, it would never get it from a thread that calls in a loop.
+        self._gate, self._lock = _thread.allocate_lock(), _thread.allocate_lock()
+        self._gate.acquire()
+        self._lock.acquire()
         self._getpid, self._exit = os.getpid, os._exit
         self._pid = os.getpid()
         self._step = ""
@@ -46,6 +53,13 @@ class HostCalls:
     def begin(self, step: str) -> None:
         """A step starts; `step` is the id that its calls carry."""
         self._step, self._count, self._ended = step, 0, False
+        self._lock.release()
+        self._gate.release()
+
+    def end(self) -> None:
+        """The step is over; returns when no call is under way, and from then on calls wait for the next step."""
+        self._gate.acquire()
+        self._lock.acquire()
 
     def named(self, name: str) -> Callable[..., Any]:
         """What stands for the host's tool of this name."""
@@ -62,11 +76,13 @@ class HostCalls:
                 f"{name}() can only be called from the process that runs the step, not from a fork of it"
             )
         try:
-            given = [packed(value, self._settings) for value in args]
-            named = {clean(key): packed(value, self._settings) for key, value in kwargs.items()}
+            given = [packed(value, self._settings, self._codecs) for value in args]
+            named = {clean(key): packed(value, self._settings, self._codecs) for key, value in kwargs.items()}
         except RefusedError as refused:
             raise TypeError(f"{name}() can't be given this: {refused}") from None
         message = {"name": name, "args": given, "kwargs": named}
+        with self._gate:
+            pass
         with self._lock, self._interrupts.held():
             if self._ended:
                 raise StepEnded
@@ -75,7 +91,10 @@ class HostCalls:
             raise StepEnded
         if "error" in answer:
             raise _raised(answer["error"])
-        return self._unpack(answer["value"])
+        try:
+            return unpacked(answer["value"], self._codecs, self._settings)
+        except CodecError as error:
+            raise TypeError(f"the result of {name}() can't be taken: {error}") from None
 
     def _exchange(self, message: dict[str, Any]) -> dict[str, Any] | None:
         self._count += 1

@@ -13,10 +13,10 @@ import sys
 import types
 
 from sandbox.docker.guest.calls import HostCalls, StepEnded
+from sandbox.docker.guest.codecs import CodecError, Codecs
 from sandbox.docker.guest.failures import described, from_the_step
 from sandbox.docker.guest.interrupts import Interrupts
-from sandbox.docker.guest.tags import untagged
-from sandbox.docker.guest.values import shown
+from sandbox.docker.guest.values import shown, unpacked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _ONLY_AST = 0x400
 _ROOM = 4 << 20  # bytes that must be left after a MemoryError
-_ANY_DEPTH = 10_000  # the host's values were checked by the host
 
 
 class BrokenError(BaseException):
@@ -44,7 +43,8 @@ class Session:
     def __init__(self, channel: Channel, settings: dict[str, Any]) -> None:
         self._settings = settings
         self._interrupts = Interrupts()
-        self._calls = HostCalls(channel, settings, self._interrupts, _unpacked)
+        self._codecs = Codecs(settings["packages"], _loader(settings["late"]), "the sandbox's image")
+        self._calls = HostCalls(channel, settings, self._interrupts, self._codecs)
         self._main = types.ModuleType("__main__")
         self._tools: dict[str, Any] = {}
         self._sources: dict[str, str] = {}
@@ -64,7 +64,9 @@ class Session:
             The message that answers it: its `id`, and `value` or `error`.
         """
         self._restore()
-        self._bind(step)
+        refused = self._bind(step)
+        if refused:
+            return {"id": step["id"], "error": {"text": f"TypeError: {refused}", "line": None}}
         self._calls.begin(step["id"])
         filename = f"<step {len(self._sources) + 1}>"
         self._sources[filename] = step["code"]
@@ -73,6 +75,7 @@ class Session:
         except KeyboardInterrupt:  # in between two lines of our own
             outcome = {"error": {"text": "KeyboardInterrupt", "line": None}}
         self._interrupts.end()
+        self._calls.end()
         for stream in self._streams:
             stream.flush()
         return {"id": step["id"], **outcome}
@@ -87,7 +90,8 @@ class Session:
         sys.setrecursionlimit(self._settings["recursion_limit"])
         self._interrupts.install()
 
-    def _bind(self, step: dict[str, Any]) -> None:
+    def _bind(self, step: dict[str, Any]) -> str:
+        """Set what the host sends along; returns what is to be said about variables that can't be made here."""
         names = vars(self._main)
         if "tools" in step:
             for name, tool in self._tools.items():
@@ -95,13 +99,18 @@ class Session:
                     del names[name]
             self._tools = {name: self._calls.named(name) for name in step["tools"]}
             names.update(self._tools)
+        refused = []
         for name, value in step.get("variables", {}).items():
-            names[name] = _unpacked(value)
+            try:
+                names[name] = unpacked(value, self._codecs, self._settings)
+            except CodecError as error:
+                refused.append(f"the variable {name!r} can't be set: {error}")
+        return "; ".join(refused)
 
     def _outcome(self, code: str, filename: str) -> dict[str, Any]:
         self._interrupts.begin()
         try:
-            return {"value": shown(self._evaluated(code, filename), self._settings)}
+            return {"value": shown(self._evaluated(code, filename), self._settings, self._codecs)}
         except StepEnded:
             return {"value": None}
         except BrokenError:
@@ -120,7 +129,8 @@ class Session:
         body, last = self._parsed(code, filename)
         names = vars(self._main)
         try:
-            self._exec(body, names)
+            if body is not None:
+                self._exec(body, names)
             return self._eval(last, names) if last is not None else None
         except BaseException as error:
             if not from_the_step(error, filename):
@@ -136,7 +146,9 @@ class Session:
             if tree.body and type(tree.body[-1]) is _ast.Expr:
                 expression = _ast.Expression(tree.body.pop().value)
                 last = self._compile(expression, filename, "eval", dont_inherit=True)
-            return self._compile(tree, filename, "exec", dont_inherit=True), last
+            # One expression and nothing else is the commonest step.
+            whole = tree.body or last is None
+            return self._compile(tree, filename, "exec", dont_inherit=True) if whole else None, last
         except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError, KeyboardInterrupt):
             raise
         except BaseException:  # noqa: BLE001 - see below
@@ -150,8 +162,18 @@ def _check_room() -> None:
     bytearray(_ROOM)
 
 
-def _unpacked(value: Any) -> Any:
-    return untagged(value, _ANY_DEPTH)
+def _loader(sources: dict[str, str]) -> Any:
+    """What gives a codec's module, made of its source when it is needed first: most sessions need none."""
+    loaded: dict[str, Any] = {}
+
+    def load(name: str) -> Any:
+        if name not in loaded:
+            module = types.ModuleType(f"sandbox.docker.guest.{name}")
+            exec(compile(sources[name], f"<{module.__name__}>", "exec", dont_inherit=True), module.__dict__)  # noqa: S102
+            loaded[name] = module
+        return loaded[name]
+
+    return load
 
 
 def _open_streams() -> tuple[Any, Any]:

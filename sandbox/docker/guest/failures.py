@@ -7,7 +7,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MESSAGE_LIMIT = 6_000
+_NAME_LIMIT = 200  # of a file, function or class; code may call them what it likes
 _FRAMES = 20
+_name_of = type.__dict__["__name__"].__get__  # a class of classes may have another `__name__`, which raises
 
 
 def described(error: BaseException, filename: str, sources: dict[str, str]) -> dict[str, Any]:
@@ -22,8 +24,8 @@ def described(error: BaseException, filename: str, sources: dict[str, str]) -> d
         `text`, which ends with type and message, and `line` in this step, counted from 1, or None.
     """
     message = _message(error)
-    if isinstance(error, SyntaxError) and error.filename == filename:
-        return {"text": _syntax(error), "line": error.lineno}
+    if isinstance(error, SyntaxError) and type(error.filename) is str and error.filename == filename:
+        return {"text": _syntax(error), "line": _line(error)}
     places = _places(error)
     lines = [line for name, line, _ in places if name == filename]
     shown = places if len(places) <= _FRAMES else places[: _FRAMES // 2] + places[-_FRAMES // 2 :]
@@ -43,14 +45,14 @@ def _places(error: BaseException) -> list[tuple[str, int, str]]:
     while trace is not None:
         code = trace.tb_frame.f_code
         if not code.co_filename.startswith("<sandbox."):
-            places.append((code.co_filename, trace.tb_lineno, code.co_name))
+            places.append((code.co_filename, trace.tb_lineno, code.co_name[:_NAME_LIMIT]))
         trace = trace.tb_next
     return places
 
 
 def _place(name: str, line: int, function: str, filename: str, sources: dict[str, str]) -> str:
     source = sources.get(name)
-    file = "this step" if name == filename else "an earlier step" if source is not None else name
+    file = "this step" if name == filename else "an earlier step" if source is not None else name[:_NAME_LIMIT]
     inside = "" if function == "<module>" else f", in {function}"
     lines = source.splitlines() if source is not None else []
     quoted = f"    {lines[line - 1].strip()[:200]}\n" if 0 < line <= len(lines) else ""
@@ -58,14 +60,20 @@ def _place(name: str, line: int, function: str, filename: str, sources: dict[str
 
 
 def _syntax(error: SyntaxError) -> str:
-    quoted = f"    {error.text.strip()[:200]}\n" if error.text else ""
-    return f'  File "this step", line {error.lineno}\n{quoted}{type(error).__name__}: {error.msg}'
+    """Code may raise one of its own, with any object for a part."""
+    quoted = f"    {error.text.strip()[:200]}\n" if type(error.text) is str else ""
+    return f'  File "this step", line {_line(error)}\n{quoted}{_message(error, error.msg)}'
 
 
-def _message(error: BaseException) -> str:
-    name = type(error).__name__
+def _line(error: SyntaxError) -> int | None:
+    line = error.lineno
+    return line if type(line) is int and 0 <= line < 1 << 31 else None
+
+
+def _message(error: BaseException, said: object = None) -> str:
+    name = _name_of(type(error))[:_NAME_LIMIT]
     try:
-        text = str(error)
+        text = str(error if said is None else said)
     except KeyboardInterrupt:
         raise
     except BaseException:  # noqa: BLE001 - an error that fights back is still an error of the code

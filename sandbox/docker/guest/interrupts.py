@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import signal
+# What `signal` wraps: its enumerations would cost more than all else at the start of a step.
+import _signal  # pyright: ignore[reportMissingImports]
+import _thread
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +17,8 @@ class Interrupts:
     def __init__(self) -> None:
         self._open = False
         self._came = False
-        self._signal, self._number = signal.signal, signal.SIGINT
+        self._signal, self._number = _signal.signal, _signal.SIGINT
+        self._ident, self._main = _thread.get_ident, _thread.get_ident()
 
     def install(self) -> None:
         """Take the signal over; code of an earlier step may have put its own handler there."""
@@ -39,12 +42,16 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def pause(self) -> bool:
-        """Hold interrupts back; returns whether they were let through until now."""
+        """Hold interrupts back; returns whether they were let through until now. Other threads never meet one."""
+        if self._ident() != self._main:
+            return False
         was, self._open = self._open, False
         return was
 
     def resume(self, was: bool) -> None:
         """Go on as before `pause`; one that came meanwhile is raised now."""
+        if self._ident() != self._main:
+            return
         self._open = was
         if was and self._came:
             raise KeyboardInterrupt

@@ -19,6 +19,7 @@ import time
 from sandbox.docker.guest import worker
 from sandbox.docker.guest.folder import Folder
 from sandbox.docker.guest.isolation import hide, oom_kills
+from sandbox.docker.guest.tunnel import Tunnel
 from sandbox.docker.guest.wire import (
     ANSWER,
     CALL,
@@ -29,12 +30,18 @@ from sandbox.docker.guest.wire import (
     FILE,
     FILED,
     HARNESS_FAILED,
+    HELLO,
     INTERRUPT,
     KILL,
     LOST,
+    NETWORK,
+    NO_PROGRAM,
     OUT_OF_MEMORY,
+    PATIENCE,
     PRINTED,
+    PROGRAM,
     READY,
+    SEEN,
     Frames,
     WireError,
     frame,
@@ -46,7 +53,9 @@ if TYPE_CHECKING:
 
 _CHUNK = 65536
 _BACKLOG = 1 << 20  # bytes for the host that may wait before the worker is no longer read
+_HASTE = 0.005  # seconds in which a step's output may wait
 _UNWIND_TIME = 1.0  # seconds that a step gets to leave its loops and finally blocks after its final answer
+_SILENCE = 10.0  # seconds after the end of a step's time in which its host must have done something about it
 
 
 class Supervisor:
@@ -69,6 +78,12 @@ class Supervisor:
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _nothing)  # only for the byte that it makes Python write
         self._room, self._dropped = settings["output_limit"], 0
+        self._program: dict[str, Any] | None = None
+        self._unsaid: tuple[int, bytes] | None = None  # what the host hears once the worker has greeted
+        self._hasty_until = self._given_up = 0.0
+        self._step_time = float(settings["patience"])  # seconds that a step may take
+        self._unseen = 0  # LOSTs that the host has not read yet
+        self._tunnel = Tunnel(lambda part: self._queue(NETWORK, part)) if settings["network"] else None
         self._start_worker()
 
     def serve(self) -> None:
@@ -79,6 +94,8 @@ class Supervisor:
                 self._handle(descriptor)
             if self._unwinding is not None and time.monotonic() >= self._unwinding:
                 self._replace("unwinding")
+            if self._running and time.monotonic() >= self._given_up:
+                self._end()  # the host is gone, and an engine that crashed keeps our stdin open
 
     def _ready(self) -> list[int]:
         """Wait for the next event. Whoever would overfill a buffer is not read for now."""
@@ -87,11 +104,24 @@ class Supervisor:
         poll.register(self._wake, select.POLLIN)
         if len(self._out) <= _BACKLOG:
             poll.register(self._channel, select.POLLIN | (select.POLLOUT if self._inward else 0))
-            poll.register(self._printed, select.POLLIN)
+            if not self._in_haste():
+                poll.register(self._printed, select.POLLIN)
+        if self._tunnel is not None:
+            self._tunnel.register(poll, outward=len(self._out) <= _BACKLOG)
         if self._out:
             poll.register(1, select.POLLOUT)
-        patience = None if self._unwinding is None else max(0.0, self._unwinding - time.monotonic()) * 1000
-        return [descriptor for descriptor, _ in poll.poll(patience)]
+        return [descriptor for descriptor, _ in poll.poll(self._patience())]
+
+    def _in_haste(self) -> bool:
+        """Whether a step has just begun: what a short one prints is read with its end, and saves everybody a turn."""
+        return self._running and time.monotonic() < self._hasty_until
+
+    def _patience(self) -> float | None:
+        """Milliseconds until something is to be done without an event."""
+        moments = [self._hasty_until if self._in_haste() else self._given_up] if self._running else []
+        if self._unwinding is not None:
+            moments.append(self._unwinding)
+        return max(0.0, min(moments) - time.monotonic()) * 1000 + 1 if moments else None
 
     def _handle(self, descriptor: int) -> None:
         if descriptor == 0:
@@ -102,12 +132,16 @@ class Supervisor:
             self._reap()
         elif descriptor == self._printed:
             self._read_printed()
+            self._flush()
         elif descriptor == self._channel.fileno():
             self._push()
             self._from_worker()
+        elif self._tunnel is not None:
+            self._tunnel.handle(descriptor)
+            self._flush()
 
-    # From the host. It is trusted; what it may not know is that the worker has just died, and then its frames for it
-    # are dropped: the LOST that it has not read yet answers them.
+    # From the host. It is trusted; what it may not know is that the worker has just died. Its frames for that one are
+    # dropped until it says that it has seen the LOST, which answers them: a fresh worker must never get an old step.
 
     def _from_host(self) -> None:
         octets = _read(0)
@@ -115,25 +149,47 @@ class Supervisor:
             self._end()
         self._host.feed(octets or b"")
         while (received := self._host.next()) is not None:
-            kind, payload = received
-            if kind == EXECUTE:
-                self._room, self._dropped, self._unwinding = self._settings["output_limit"], 0, None
-                self._asked = True
-                self._to_worker(kind, payload)
-            elif kind in (ANSWER, END) and self._asked:
-                self._unwinding = time.monotonic() + _UNWIND_TIME if kind == END else None
-                self._to_worker(kind, payload)
-            elif kind == INTERRUPT and self._running:
+            if not self._for_us(*received) and not self._unseen:
+                self._obey(*received)
+
+    def _for_us(self, kind: int, payload: bytes) -> bool:
+        """Do what a frame asks of this process; False if it is for the worker."""
+        if kind == FILE:
+            self._send(FILED, self._folder.answer(payload))
+        elif kind == PROGRAM:
+            self._change_program(json.loads(payload))
+        elif kind == NETWORK and self._tunnel is not None:
+            self._tunnel.from_host(payload)
+            self._flush()
+        elif kind == PATIENCE:
+            self._step_time = float(payload)
+        elif kind == SEEN:
+            self._unseen -= 1
+        else:
+            return False
+        return True
+
+    def _obey(self, kind: int, payload: bytes) -> None:
+        """Do what a frame for the worker that lives now asks."""
+        if kind == EXECUTE:
+            self._room, self._dropped, self._unwinding = self._settings["output_limit"], 0, None
+            self._asked = True
+            self._to_worker(kind, payload)
+        elif kind in (ANSWER, END) and self._asked:
+            self._unwinding = time.monotonic() + _UNWIND_TIME if kind == END else None
+            self._to_worker(kind, payload)
+        elif kind == INTERRUPT and self._asked:
+            # While it is stopped in a call this waits for the answer. It may also have died a moment ago.
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGINT)
-            elif kind == KILL and self._asked:
-                self._replace("killed")
-            elif kind == FILE:
-                self._send(FILED, self._folder.answer(payload))
+        elif kind == KILL and self._asked:
+            self._replace("killed")
 
     def _to_worker(self, kind: int, payload: bytes) -> None:
         self._inward += frame(kind, payload)
         self._push()
-        self._running = True
+        self._running, self._hasty_until = True, time.monotonic() + _HASTE
+        self._given_up = time.monotonic() + self._step_time + _SILENCE
         _signal_all(signal.SIGCONT)
 
     # From the worker. Every byte may be forged by the code that runs in it.
@@ -147,6 +203,9 @@ class Supervisor:
                 return self._replace("ended")
             self._worker_frames.feed(octets)
             while (received := self._worker_frames.next()) is not None:
+                if received[0] == HELLO and not self._greeted:
+                    self._greet(received[1])
+                    continue
                 if not self._running or received[0] not in (CALL, DONE):
                     return self._replace("forged")
                 self._pause(*received)
@@ -157,12 +216,19 @@ class Supervisor:
         """The worker waits now; let nothing of the box run until the host has replied."""
         self._running, self._unwinding = False, None
         _signal_all(signal.SIGSTOP)
-        self._read_printed()
+        self._read_printed()  # queued before the frame, and sent with it
         if kind == DONE:
             self._asked = False
             if self._dropped:
                 self._queue(DROPPED, str(self._dropped).encode())
         self._send(kind, payload)
+
+    def _greet(self, payload: bytes) -> None:
+        """Another program has become the worker, and waits; no code of the user has run in it yet."""
+        self._greeted = True
+        _signal_all(signal.SIGSTOP)
+        self._send(*(self._unsaid or (READY, payload)))
+        self._unsaid = None
 
     def _read_printed(self) -> None:
         while octets := _read(self._printed):
@@ -173,23 +239,45 @@ class Supervisor:
                 self._queue(PRINTED, kept)
             if len(self._out) > _BACKLOG or len(octets) < _CHUNK:
                 break
-        self._flush()
 
     # Life and death of the worker.
 
     def _start_worker(self) -> None:
-        self._pid, self._channel = worker.spawn(self._settings, self._print_end)
+        program = self._program
+        command = program["command"] if program else None
+        self._pid, self._channel = worker.spawn(self._settings, self._print_end, command)
         self._channel.setblocking(False)
         self._worker_frames = Frames(self._settings["frame_limit"])
         self._inward = bytearray()
+        self._greeted = program is None
+        if program:
+            boot = program["boot"].encode()
+            self._inward += len(boot).to_bytes(4, "big") + boot
+            self._push()
         self._running, self._asked, self._unwinding, self._status = False, False, None, None
         self._oom_kills = oom_kills()
 
-    def _replace(self, reason: str) -> None:
-        """End everything in the box and start afresh; the host is told why."""
+    def _change_program(self, program: dict[str, Any]) -> None:
+        """Have another program as the worker from now on: `command`, and `boot`, the text it finds on its channel.
+
+        The host hears READY with its first frame. A worker that ends before that is LOST and followed by a Python.
+        """
+        self._program = program
+        self._end_worker()
+        self._channel.close()
+        self._start_worker()
+
+    def _end_worker(self) -> None:
         _signal_all(signal.SIGKILL)
         self._reap_all()
-        if oom_kills() > self._oom_kills or self._status == OUT_OF_MEMORY:
+
+    def _replace(self, reason: str) -> None:
+        """End everything in the box and start afresh; the host is told why."""
+        self._end_worker()
+        if not self._greeted:
+            self._program, self._unsaid = None, None
+            reason = "absent" if self._status == NO_PROGRAM else "stillborn"
+        elif oom_kills() > self._oom_kills or self._status == OUT_OF_MEMORY:
             reason = "memory"
         elif self._status == HARNESS_FAILED:
             reason = "broken"
@@ -198,9 +286,14 @@ class Supervisor:
             self._queue(DROPPED, str(self._dropped).encode())
             self._dropped = 0
         self._channel.close()
-        told = {"reason": reason, "status": self._status, "idle": not self._asked}
+        told = {"reason": reason, "status": self._status}
         self._start_worker()
-        self._send(LOST, json.dumps(told).encode())
+        self._unseen += 1
+        lost = LOST, json.dumps(told).encode()
+        if self._greeted:
+            self._send(*lost)
+        else:
+            self._unsaid = lost  # or the next step would be charged for the start of this worker
 
     def _reap(self) -> None:
         _read(self._wake.fileno())

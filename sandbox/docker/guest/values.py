@@ -7,17 +7,24 @@ from __future__ import annotations
 
 import sys
 
-from sandbox.docker.guest.tags import tagged
+from sandbox.docker.guest.codecs import CodecError
+from sandbox.docker.guest.tags import tagged, untagged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from sandbox.docker.guest.codecs import Codecs
+
 _MAX_INT_BITS = 14_000
 _ITEM_BYTES = 8
+_ANY_DEPTH = 10_000  # the host's values were checked by the host
 _SHOWN = 10_000  # characters of a repr that stands for a value
-_ONLY_PLAIN = "only None, bool, int, float, str, bytes, list, tuple, set and dict can"
+_ONLY_PLAIN = (
+    "only None, bool, int, float, complex, str, bytes, list, tuple, set and dict can, and numpy arrays, pandas tables "
+    "and PIL images where both sides have the package: turn it into one of these first, or write it to a file"
+)
 _SCALARS = frozenset((type(None), bool))
 
 
@@ -25,19 +32,24 @@ class RefusedError(TypeError):
     """A value can't cross the boundary; the text names its type, depth or size."""
 
 
-def packed(value: Any, settings: dict[str, Any]) -> Any:
+def packed(value: Any, settings: dict[str, Any], codecs: Codecs) -> Any:
     """The value as JSON with tags.
+
+    Args:
+        value: anything.
+        settings: what the host sent at boot.
+        codecs: for the kinds that JSON has no word for.
 
     Raises:
         RefusedError: a type, depth or size that can't cross.
     """
-    return _Packing(settings).of(value, 0)
+    return _Packing(settings, codecs).of(value, 0)
 
 
-def shown(value: Any, settings: dict[str, Any]) -> Any:
+def shown(value: Any, settings: dict[str, Any], codecs: Codecs) -> Any:
     """The value as JSON with tags, or a text about it where there is none."""
     try:
-        return packed(value, settings)
+        return packed(value, settings, codecs)
     except RefusedError as refused:
         try:
             text = repr(value)
@@ -50,15 +62,25 @@ def shown(value: Any, settings: dict[str, Any]) -> Any:
         )
 
 
+def unpacked(value: Any, codecs: Codecs, settings: dict[str, Any]) -> Any:
+    """The value that the host has sent. The host has checked it, so only the size of its kinds can be too much.
+
+    Raises:
+        CodecError: it is of a kind that this side hasn't got.
+    """
+    return untagged(value, _ANY_DEPTH, codecs.makers(settings["unpacked_limit"]))
+
+
 def clean(text: str) -> str:
     """Text without lone surrogates, which UTF-8 can't carry."""
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 class _Packing:
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any], codecs: Codecs) -> None:
         self._depth, self._limit = settings["value_depth"], settings["value_limit"]
         self._left = self._limit
+        self._codecs = codecs
 
     def of(self, value: Any, depth: int) -> Any:
         if depth > self._depth:
@@ -108,6 +130,13 @@ class _Packing:
 
     def _other(self, value: Any, kind: type, depth: int) -> Any:
         """Types that are only there when their module is, and instances of the code's own classes."""
+        try:
+            coded = self._codecs.reduce(value, self._left)
+        except CodecError as error:
+            raise RefusedError(str(error)) from None
+        if coded is not None:
+            content = self.of(coded.content, depth + 1)
+            return content if coded.tag is None else {"$": coded.tag, "v": content}
         for module, names, plain in _LATE:
             loaded = sys.modules.get(module)
             if loaded is not None and any(issubclass(kind, getattr(loaded, name)) for name in names):

@@ -10,14 +10,16 @@ import struct
 HEADER = struct.Struct(">IB")
 
 # From the host.
-EXECUTE, ANSWER, END, INTERRUPT, KILL, FILE = b"xaeikf"
-# From the worker, passed on by the supervisor.
-CALL, DONE = b"cd"
+EXECUTE, ANSWER, END, INTERRUPT, KILL, FILE, SEEN, PROGRAM, PATIENCE = b"xaeikfspt"
+# From the worker, passed on by the supervisor; HELLO only once, from a worker that is another program, before all else.
+CALL, DONE, HELLO = b"cdh"
 # From the supervisor itself.
 READY, PRINTED, DROPPED, LOST, FILED = b"ronlF"
+# In both directions, for the connections of a box that has a network.
+NETWORK = ord("N")
 
 # Exit statuses of a worker that gives up.
-HARNESS_FAILED, OUT_OF_MEMORY = 70, 71
+HARNESS_FAILED, OUT_OF_MEMORY, NO_PROGRAM = 70, 71, 72
 
 
 class WireError(Exception):

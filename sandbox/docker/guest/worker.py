@@ -1,4 +1,6 @@
-"""The process that runs the user's Python: forked from the supervisor, confined, and asked for one step after another.
+"""The process that runs the user's code: forked from the supervisor, confined, and asked for one step after another.
+
+It stays the Python that it is, or becomes another program, which then speaks the same frames on the same descriptor.
 
 What it sends may have been forged by the code it ran, and its own machinery broken by it. When that machinery fails, it
 ends with a status that the supervisor knows, and a fresh worker takes its place.
@@ -14,7 +16,7 @@ import socket
 import sys
 
 from sandbox.docker.guest.isolation import confine_worker
-from sandbox.docker.guest.wire import DONE, EXECUTE, HARNESS_FAILED, HEADER, OUT_OF_MEMORY, frame
+from sandbox.docker.guest.wire import DONE, EXECUTE, HARNESS_FAILED, HEADER, NO_PROGRAM, OUT_OF_MEMORY, frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,12 +25,13 @@ if TYPE_CHECKING:
 _CHANNEL = 3
 
 
-def spawn(settings: dict[str, Any], output: int) -> tuple[int, socket.socket]:
+def spawn(settings: dict[str, Any], output: int, program: list[str] | None = None) -> tuple[int, socket.socket]:
     """Fork a worker.
 
     Args:
         settings: what the host sent at boot.
         output: descriptor that gets its stdout and stderr.
+        program: what it is to become, with its arguments; None for a Python.
 
     Returns:
         Its process id, and the supervisor's end of its channel.
@@ -43,7 +46,9 @@ def spawn(settings: dict[str, Any], output: int) -> tuple[int, socket.socket]:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGPIPE):
             signal.signal(number, signal.SIG_DFL)
-        confine_worker(settings)
+        confine_worker({**settings, "heap": 0} if program else settings)
+        if program:
+            _become(program)
         _run(settings, channel)
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
@@ -65,6 +70,14 @@ def _take_descriptors(channel: int, output: int) -> int:
     for number in (1, 2):
         os.set_blocking(number, True)
     return _CHANNEL
+
+
+def _become(program: list[str]) -> None:
+    os.set_inheritable(_CHANNEL, True)
+    try:
+        os.execvp(program[0], program)  # noqa: S606 - there is no shell, and the host names the program
+    except FileNotFoundError:
+        os._exit(NO_PROGRAM)
 
 
 def _run(settings: dict[str, Any], channel: int) -> None:

@@ -173,3 +173,18 @@ def test_a_run_cancelled_at_its_start_twice_and_after_its_end_is_one_cancelled_r
             thinking.result()
         thinking.cancel()
         assert list(thinking.events())[-1].summary == "cancelled"
+
+
+def test_a_prediction_is_an_event_when_it_is_made_and_when_it_is_scored(make_mind):
+    lines = [
+        "made = predict(statement='The queue holds', probability=0.8)",
+        "resolve(prediction_id=made['id'], observation=True)",
+        "final_answer({'answer': 'done'})",
+    ]
+    layers = {"consciousness": {"tools": ["predict", "resolve"]}}
+    with make_mind(**scripted(only_manager(lambda _: code("\n".join(lines)))), layers=layers) as mind:
+        told = [event for event in mind.stream("Predict") if event.kind == "prediction"]
+    assert [event.detail["outcome"] for event in told] == [None, True]
+    assert told[0].summary == "80%: The queue holds"
+    assert told[1].summary == "80%, and it came true: The queue holds"
+    assert {event.layer for event in told} == {"consciousness"}

@@ -31,6 +31,17 @@ def test_the_deadline_stops_what_waits():
     loop.close()
 
 
+def test_a_deadline_is_the_reason_also_for_who_sees_it_before_the_timer(monkeypatch):
+    monkeypatch.setattr(threading.Timer, "start", lambda timer: None)
+    line = Lifeline(time.monotonic() + 0.05)
+    line.check()
+    time.sleep(0.06)
+    with pytest.raises(RunStopped) as stopped:
+        line.check()
+    assert stopped.value.reason is StopReason.DEADLINE
+    assert line.stopped.is_set()
+
+
 def test_a_stop_cancels_the_coroutine_itself():
     loop, lifeline, ended = LoopThread(), Lifeline(), threading.Event()
 

@@ -71,11 +71,6 @@ class OwnEngine:
             os.kill(int((self.folder / "exec/containerd/containerd.pid").read_text()), signal.SIGKILL)
         self.stop()
 
-    def pid_in(self, container: str) -> int:
-        """Process id of a container's first process, as this machine sees it."""
-        with self.ask() as api:
-            return api.inspect_container(container)["State"]["Pid"]
-
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """For this time it takes no step."""

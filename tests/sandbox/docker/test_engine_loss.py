@@ -214,13 +214,15 @@ def test_an_image_that_went_without_a_successor_is_told_with_what_to_type(engine
 
 
 def test_an_engine_that_is_killed_ends_the_run_and_nothing_hangs(engine, make):
-    backend = make(warm=1)
+    backend = make(warm=1, step_timeout=1)
     box = backend.open()
     box("1")
-    engine.kill()
+    killing = threading.Timer(0.3, engine.kill)
+    killing.start()
     started = time.monotonic()
     with pytest.raises(BackendLost) as lost:
-        box("2")
+        box("while True: pass")
+    killing.join()
     assert_unavailable(lost.value, "went away", "start it")
     with pytest.raises(BackendLost) as lost, backend.open() as other:
         other("3")

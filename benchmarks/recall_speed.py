@@ -1,0 +1,223 @@
+"""Time and memory of a recall in large stores, and how fast memories are indexed.
+
+    python benchmarks/recall_speed.py --memories 10000 100000 1000000
+
+Up to 10,000 memories are indexed by the server's own embedder in the background, on one core, and timed. Larger stores
+get seeded random vectors, as recall's time doesn't depend on what they mean. Texts are seeded too: words of a made-up
+vocabulary by Zipf's law, as common and as rare as in English, in sessions of two speakers. A query holds common words
+and rare ones of one memory. Each store is measured in a process of its own, so that its memory is a server's.
+Beside the time of a call its processor time is told: on a busy machine that is the sounder figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dionysus_mcp.embedding import DIMENSION, MODEL_ID
+from dionysus_mcp.recall.embedder import BackgroundEmbedder
+from dionysus_mcp.recall.index import MemoryIndex
+from dionysus_mcp.recall.search import Query, Search
+from dionysus_mcp.recall.terms import Stemmer
+from dionysus_mcp.recall.views import Told, views
+from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.memories import NewMemory, add_in
+from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.vectors import Indexed, Vectors
+
+REAL = 10_000
+"""Memories up to which vectors are the model's own."""
+VOCABULARY = 60_000
+WORDS = 20
+"""Words of an average memory."""
+PART = 10_000
+SPEAKERS = ("Ann", "Bo")
+_SOUNDS = ["ba", "ke", "li", "mo", "nu", "ra", "se", "ti", "vo", "zu", "da", "fe", "gi", "ho", "ju", "pa"]
+
+
+class Texts:
+    """Seeded texts whose words are as common and as rare as those of a language."""
+
+    def __init__(self, seed: int = 7) -> None:
+        self._random = np.random.default_rng(seed)
+        ranks = np.arange(1, VOCABULARY + 1)
+        # Zipf's law as Mandelbrot put it (1953), with his constants for English.
+        share = 1 / (ranks + 2.7) ** 1.07
+        self._bounds = np.cumsum(share / share.sum())
+        self._words = [self._word(rank) for rank in range(VOCABULARY)]
+
+    def texts(self, count: int) -> list[str]:
+        """Return texts of 5 to 35 words."""
+        lengths = self._random.integers(5, 2 * WORDS - 4, size=count)
+        drawn = self._drawn(int(lengths.sum()))
+        ends = np.cumsum(lengths)
+        return [" ".join(drawn[end - size : end]) for size, end in zip(lengths, ends, strict=True)]
+
+    def query(self, text: str) -> str:
+        """A question about a text: four of its words among four of the language's."""
+        own = text.split()
+        picked = self._random.choice(own, size=min(4, len(own)), replace=False).tolist()
+        return " ".join([*self._drawn(4), *picked]) + "?"
+
+    def _drawn(self, count: int) -> list[str]:
+        return [self._words[place] for place in np.searchsorted(self._bounds, self._random.random(count))]
+
+    def _word(self, rank: int) -> str:
+        parts = []
+        while rank or not parts:
+            rank, rest = divmod(rank, len(_SOUNDS))
+            parts.append(_SOUNDS[rest])
+        return "".join(parts) + "n"
+
+
+class Known:
+    """In place of the model: vectors that were worked out before, so that a recall's own time is what is measured."""
+
+    model_id = MODEL_ID
+    dimension = DIMENSION
+
+    def __init__(self, vectors: np.ndarray[Any, Any]) -> None:
+        self._vectors = vectors
+
+    def embed(self, texts: list[str]) -> np.ndarray[Any, Any]:
+        """As many vectors as there are texts."""
+        return self._vectors[: len(texts)]
+
+
+class Ready:
+    """In place of the background's embedder, with a model that is there."""
+
+    status = "ready"
+
+    def __init__(self, store: Store) -> None:
+        self.model = Known(np.zeros((2, DIMENSION), np.float32))
+        self.index = MemoryIndex(Vectors(store, MODEL_ID, DIMENSION))
+
+    def notice(self) -> None:
+        """Nothing is to be said."""
+
+
+def unit(vectors: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Vectors of length 1."""
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def fill(store: Store, count: int) -> list[str]:
+    """Store memories in sessions of 40; returns some of their texts."""
+    made, some = Texts(), []
+    for start in range(0, count, PART):
+        texts = made.texts(min(PART, count - start))
+        new = [
+            NewMemory(f"{text} {start + n}", speaker=SPEAKERS[n % 2], session_id=f"s{(start + n) // 40}")
+            for n, text in enumerate(texts)
+        ]
+        store.write(lambda connection, new=new: add_in(connection, store.scope, new))
+        some += texts[:: max(1, len(texts) // 20)]
+    return some
+
+
+def index_at_random(store: Store) -> None:
+    """Give all memories vectors that mean nothing, and the stems of their words."""
+    rows, random, stemmer = Vectors(store, MODEL_ID, DIMENSION), np.random.default_rng(11), Stemmer()
+    while missing := rows.missing(PART):
+        vectors = unit(random.normal(size=(len(missing), DIMENSION)).astype(np.float32))
+        seen = views([Told(one.content, "", frozenset(SPEAKERS)) for one in missing], stemmer)
+        rows.put(
+            [
+                Indexed(one.seq, vector, view.terms, view.traits)
+                for one, vector, view in zip(missing, vectors, seen, strict=True)
+            ]
+        )
+
+
+def index_for_real(store: Store, settings: MemorySettings) -> float:
+    """Let the server's embedder index all memories; returns memories a second."""
+    embedder = BackgroundEmbedder(store, settings)
+    embedder.start()
+    embedder.wait(60)
+    count, began = embedder.pending(), time.perf_counter()
+    while embedder.pending():
+        time.sleep(0.1)
+    speed = count / (time.perf_counter() - began)
+    embedder.close()
+    return speed
+
+
+def measure(url: str, queries: list[str]) -> dict[str, float]:
+    """Time recalls over a store; run in a process of its own."""
+    store, random = Store(MemorySettings(url=url)), np.random.default_rng(13)
+    ready, began = Ready(store), time.perf_counter()
+    ready.index.catch_up()
+    load = time.perf_counter() - began
+    search = Search(store, ready)  # type: ignore[arg-type]
+    times, busy = [], []
+    for text in queries:
+        ready.model = Known(unit(random.normal(size=(2, DIMENSION)).astype(np.float32)))
+        began, used = time.perf_counter(), time.process_time()
+        search.recall(Query(text, 10, 8000))
+        times.append(time.perf_counter() - began)
+        busy.append(time.process_time() - used)
+    store.close()
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
+    held, peak = (int(fields[name].split()[0]) / 2**20 for name in ("VmRSS", "VmHWM"))
+    centiles = statistics.quantiles(times, n=20)
+    return {
+        "load": load,
+        "p50": statistics.median(times),
+        "p95": centiles[18],
+        "busy": statistics.median(busy),
+        "held": held,
+        "peak": peak,
+    }
+
+
+def measured(count: int, queries: int, folder: Path) -> str:
+    """Build a store, measure it, and say what came out."""
+    settings = MemorySettings(url=f"sqlite:///{folder / 'memory.db'}", embedder_threads=1)
+    store, began = Store(settings), time.perf_counter()
+    some = fill(store, count)
+    stored = count / (time.perf_counter() - began)
+    indexed = index_for_real(store, settings) if count <= REAL else index_at_random(store)
+    store.close()
+    made = Texts(seed=17)
+    asked = [made.query(some[n % len(some)]) for n in range(queries)]
+    (folder / "queries.json").write_text(json.dumps(asked))
+    command = [sys.executable, __file__, "--measure", settings.url, str(folder / "queries.json")]
+    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    size = (folder / "memory.db").stat().st_size / count
+    return (
+        f"{count:>9,} memories: recall p50 {1e3 * found['p50']:.1f} ms, p95 {1e3 * found['p95']:.1f} ms, "
+        f"of the processor {1e3 * found['busy']:.1f} ms; all vectors read in "
+        f"{found['load']:.1f} s; memory {found['held']:.2f} GB, at most {found['peak']:.2f} GB; "
+        f"{size:,.0f} bytes a memory on disk; stored {stored:,.0f}/s"
+        + (f"; indexed {indexed:.0f}/s on one core" if indexed else "")
+    )
+
+
+def main() -> None:
+    """Measure stores of the sizes asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--memories", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--measure", nargs=2, metavar=("URL", "QUERIES"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        url, queries = arguments.measure
+        print(json.dumps(measure(url, json.loads(Path(queries).read_text()))))
+        return
+    for count in arguments.memories:
+        with tempfile.TemporaryDirectory() as folder:
+            print(measured(count, arguments.queries, Path(folder)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Which memories are looked at closely: the nearest, those that hold the words, and what stands beside either."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dionysus_mcp.recall.around import Around, around
+from dionysus_mcp.recall.asked import Asked
+from dionysus_mcp.recall.index import NOBODY, MemoryIndex
+from dionysus_mcp.recall.keywords import Filter
+from dionysus_mcp.recall.moments import agreement
+from dionysus_mcp.recall.wording import worded
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CANDIDATES = 100
+"""From each of words and meaning; and of what was told, as many as are judged."""
+
+
+def candidates(index: MemoryIndex, asked: Asked, admitted: Filter, by_words: Sequence[int]) -> "np.ndarray[Any, Any]":
+    """Places of the candidates of a query, ascending.
+
+    In a conversation an answer often shares no word with the question, but stands beside what does: so there the
+    neighbours of all that was found are looked at too, quickly, and the likeliest are kept.
+
+    Args:
+        index: Held locked.
+        asked: The query.
+        admitted: What may be returned.
+        by_words: Numbers of the memories that the text index found.
+    """
+    import numpy as np
+
+    nearest = index.nearest(asked.vectors.sum(axis=0), admitted, CANDIDATES)
+    worded_places = index.places(by_words)
+    found = np.unique(np.concatenate([nearest, worded_places[worded_places != NOBODY]]).astype(np.int64))
+    if not index.is_told:
+        return found
+    wide = np.concatenate([found, index.beside(found, -1), index.beside(found, 1)])
+    wide = np.unique(wide[wide != NOBODY])
+    wide = wide[index.admits(wide, admitted)]
+    if len(wide) <= CANDIDATES:
+        return wide
+    quick = look(index, asked, wide).quick
+    return np.sort(wide[np.argpartition(-quick, CANDIDATES - 1)[:CANDIDATES]])
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is quickly seen of some memories and of what stands beside them.
+
+    Attributes:
+        around: The memories and their neighbours, the units.
+        cosines: Of the units with the query as "I" and as "you", shape `(units, 2)`.
+        words: BM25 of the units.
+        worded: Features of the memories' words.
+        speaks: Whether somebody whom the query names said it, by unit.
+        light: A first score of the units, on the memories' scale.
+        quick: A first score of the memories, with the words around them and their dates.
+    """
+
+    around: Around
+    cosines: "np.ndarray[Any, Any]"
+    words: "np.ndarray[Any, Any]"
+    worded: "dict[str, np.ndarray[Any, Any]]"
+    speaks: "np.ndarray[Any, Any]"
+    light: "np.ndarray[Any, Any]"
+    quick: "np.ndarray[Any, Any]"
+
+
+def look(index: MemoryIndex, asked: Asked, places: "np.ndarray[Any, Any]") -> Look:
+    """Look quickly at the memories at some places."""
+    units = around(index, places)
+    cosines = index.matrix.rows(units.safe) @ asked.vectors.T
+    found, words = worded(index, asked, units)
+    speaks = _speaks(index, asked, units)
+    light = _light(cosines.sum(axis=1), words, speaks - 0.5 * bool(asked.speakers), units)
+    dated = agreement(asked.moments, index.column("days", places))
+    quick = light[units.at] + 0.2 * found["words_pair"] + 0.2 * found["words_window"] + 0.3 * dated
+    return Look(units, cosines, words, found, speaks, light, quick)
+
+
+def _speaks(index: MemoryIndex, asked: Asked, units: Around) -> "np.ndarray[Any, Any]":
+    """Whether somebody whom the query names said it, by unit."""
+    import numpy as np
+
+    return np.isin(index.column("speakers", units.safe), list(asked.speakers)).astype(np.float32)
+
+
+def _light(cosine: Any, words: Any, speaks: Any, units: Around) -> "np.ndarray[Any, Any]":
+    """A first score of candidates and of what stands beside them, on the candidates' scale."""
+    import numpy as np
+
+    def scaled(values: Any) -> Any:
+        own = values[units.at]
+        return (values - own.mean()) / max(float(own.std()), 1e-6)
+
+    return np.where(units.here, 0.65 * scaled(cosine) + 0.35 * scaled(words) + 0.8 * speaks, 0.0)

@@ -1,0 +1,76 @@
+"""Sessions under the runtimes and over the addresses that an engine may have.
+
+`runsc` is runc registered under gVisor's name: what is done with a second runtime is real, gVisor is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import docker
+import pytest
+
+from sandbox import BackendLost, DockerBackend, DockerSandbox, SandboxSettings, SandboxUnavailable
+from sandbox.docker.detect import connect, facts
+from sandbox.docker.launch import environment, uid
+from tests.sandbox.docker.engines import forwarded
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture(scope="module")
+def api(docker_engine: str) -> Iterator[docker.APIClient]:
+    with closing(connect(SandboxSettings(engine=docker_engine))) as api:
+        yield api
+
+
+@pytest.mark.parametrize(("asked", "taken"), [("auto", "runsc"), ("runsc", "runsc"), ("runc", "runc")])
+def test_a_box_runs_under_the_runtime_that_was_asked_for_and_auto_prefers_gvisor(api, sandbox_image, asked, taken):
+    if not facts(api).runsc:
+        pytest.skip("this engine has no runtime by the name runsc; that of `make test` has one")
+    with DockerSandbox(image=sandbox_image, runtime=asked) as box:
+        assert box("1 + 1").output == 2
+        assert api.inspect_container(box.container)["HostConfig"]["Runtime"] == taken
+
+
+def test_a_runtime_that_the_engine_lacks_is_an_error_and_never_replaced(sandbox_image):
+    with pytest.raises(SandboxUnavailable, match="no runtime 'kata'"):
+        DockerSandbox(image=sandbox_image, runtime="kata")
+
+
+class TestAnEngineOverTcp:
+    def test_it_runs_steps_calls_and_files(self, docker_engine, sandbox_image):
+        with forwarded(Path(docker_engine.removeprefix("unix://"))) as port:
+            backend = DockerBackend(SandboxSettings(engine=f"tcp://127.0.0.1:{port}", image=sandbox_image, warm=1))
+            with closing(backend), backend.open(files={"in.txt": b"x" * 200_000}) as box:
+                assert backend.engine.remote
+                box.send_tools({"double": lambda number: 2 * number})
+                assert box("double(len(open('in.txt').read()))").output == 400_000
+                assert box.get_file("in.txt") == b"x" * 200_000
+
+    def test_it_is_the_one_that_docker_host_names(self, docker_engine, sandbox_image, monkeypatch):
+        with forwarded(Path(docker_engine.removeprefix("unix://"))) as port:
+            monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{port}")
+            with DockerSandbox(image=sandbox_image) as box:
+                assert box("1 + 1").output == 2
+
+    def test_a_connection_that_is_cut_ends_the_run(self, docker_engine, sandbox_image):
+        with forwarded(Path(docker_engine.removeprefix("unix://"))) as port:
+            box = DockerSandbox(limits=SandboxSettings(engine=f"tcp://127.0.0.1:{port}", image=sandbox_image))
+            box("1")
+        with pytest.raises(BackendLost, match=f"the Docker engine at tcp://127.0.0.1:{port} went away"):
+            box("2")
+        box.cleanup()
+
+
+def test_where_an_engine_maps_ids_boxes_get_ids_that_exist_there():
+    assert all(10_000 <= uid(rootless=True) < 60_000 for _ in range(100))
+    assert all(uid(rootless=False) >= 200_000 for _ in range(100))
+    assert len({uid(rootless=False) for _ in range(100)}) == 100
+
+
+def test_only_a_box_with_a_network_is_told_of_a_proxy():
+    assert "HTTPS_PROXY" not in environment(SandboxSettings())
+    assert environment(SandboxSettings(network=("pypi.org:443",)))["HTTPS_PROXY"] == "http://127.0.0.1:3128"
