@@ -6,9 +6,13 @@ worth something is proved over all corpora together, in `test_removal.py`.
 
 from __future__ import annotations
 
+import pytest
+
 from tests.layers.offline.scoring import Outcome, of_kind, open_mind, questions, score, ways
 
 
+# The first test asks a whole corpus: minutes on a busy machine.
+@pytest.mark.timeout(900)
 class Proofs:
     """Subclass it with a corpus and what its score must reach."""
 

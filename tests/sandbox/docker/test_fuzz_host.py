@@ -16,7 +16,7 @@ from sandbox.docker.guest.tags import TagError, untagged
 from sandbox.docker.guest.wire import Frames, WireError, frame
 from tests.sandbox.docker.fuzz.target import ID, chunked, saying, take
 
-KINDS = st.sampled_from(b"cdronlF") | st.integers(0, 255)
+KINDS = st.sampled_from(b"cdhronlFN") | st.integers(0, 255)
 texts = st.text(max_size=8) | st.sampled_from(["\ud800", "a\udfff"])  # lone surrogates too
 numbers = st.integers(-(10**20), 10**20) | st.floats() | st.just(10**4200)
 scalars = st.none() | st.booleans() | numbers | texts | st.sampled_from([ID, "echo", "final_answer", "$"])

@@ -133,7 +133,6 @@ def _restore_once(self):
 Session.__init__, Session._restore = _make, _restore_once
 """
 _BELIEVING = """\
-<<<<<<< HEAD
 def packed(value, *given):
     if isinstance(value, dict):
         return {str(key): packed(item) for key, item in value.items()}
@@ -142,16 +141,6 @@ def packed(value, *given):
     return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)
 def shown(value, *given):
     return packed(value)
-=======
-def packed(value, settings, codecs):
-    if isinstance(value, dict):
-        return {str(key): packed(item, settings, codecs) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [packed(item, settings, codecs) for item in value]
-    return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)
-def shown(value, settings, codecs):
-    return packed(value, settings, codecs)
->>>>>>> main
 """
 _FOLLOWING = """\
 import types

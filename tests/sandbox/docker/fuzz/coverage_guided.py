@@ -17,7 +17,7 @@ with atheris.instrument_imports(include=["sandbox.docker", "sandbox.host_tools",
     from sandbox.docker.guest.wire import frame
     from tests.sandbox.docker.fuzz.target import ID, chunked, take
 
-_KEYS = "id step call name args kwargs value error text line reason data total names type shape octets is $ v"
+_KEYS = "id step call name args kwargs value error text line reason data total names type is $ v"
 _WORDS = (
     *(f'"{word}":' for word in _KEYS.split()),
     *(

@@ -26,7 +26,7 @@ class _Boxes:
     """The part of a backend that a session asks: one box, and none after it."""
 
     def __init__(self, box: Box) -> None:
-        self._box = box
+        self._box, self.settings = box, LIMITS
 
     def take(self, *_: object) -> Box:
         return self._box
