@@ -1,9 +1,10 @@
-"""Administration of a memory store: taking in files, histories and texts, and saying how large it is.
+"""Administration of a memory store: taking in files, histories and texts, and looking after what is there.
 
 Works on the store itself, not over MCP, and is safe beside running servers. Imported by `cognition` only.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,28 @@ from dionysus_mcp.store.preflight import SCHEMA_VERSION, database_path, is_new
 
 if TYPE_CHECKING:
     from dionysus_mcp.ingest.writer import Writer
+    from dionysus_mcp.store.sqlite import Store
+    from dionysus_mcp.upkeep.backup import BackupSummary
+    from dionysus_mcp.upkeep.importing import ImportSummary
+    from dionysus_mcp.upkeep.purge import PurgeSummary
+    from dionysus_mcp.upkeep.reembed import ReembedSummary
+    from dionysus_mcp.upkeep.verify import Verification
 
-__all__ = ["IngestSummary", "Progress", "StoreStats", "ingest", "ingest_git", "ingest_text", "stats"]
+__all__ = [
+    "IngestSummary",
+    "Progress",
+    "StoreStats",
+    "back_up",
+    "export_lines",
+    "import_lines",
+    "ingest",
+    "ingest_git",
+    "ingest_text",
+    "purge",
+    "reembed",
+    "stats",
+    "verify",
+]
 
 
 class StoreStats(BaseModel):
@@ -140,6 +161,125 @@ def stats(settings: MemorySettings) -> StoreStats:
         pending=pending,
         **counted,
     )
+
+
+def export_lines(settings: MemorySettings, progress: Callable[[Progress], None] | None = None) -> Iterator[str]:
+    """The scope as JSON lines: memories with all versions, beliefs, predictions, which files were read.
+
+    Raises:
+        MemoryStoreError: if there is no store, or it can't be read.
+    """
+    from dionysus_mcp.upkeep import exporting
+
+    report = progress or _silent
+    with _existing(settings) as store:
+        yield from exporting.export_lines(store, lambda done, total: report(Progress("writing", done, total)))
+
+
+def import_lines(
+    lines: Iterable[bytes], settings: MemorySettings, progress: Callable[[Progress], None] | None = None
+) -> "ImportSummary":
+    """Store what an export tells in the scope of the settings; what is there already stays.
+
+    Raises:
+        MemoryStoreError: naming the line that is wrong, or if the store can't be written.
+    """
+    from dionysus_mcp.store.sqlite import Store
+    from dionysus_mcp.upkeep.importing import Import
+
+    report = progress or _silent
+    with contextlib.closing(Store(settings)) as store:
+        return Import(store, settings.max_content, lambda done: report(Progress("reading", done, None))).take(lines)
+
+
+def verify(
+    settings: MemorySettings, progress: Callable[[Progress], None] | None = None, *, repair: bool = False
+) -> "Verification":
+    """Check all that must hold within the file; `repair` sets right what can be worked out anew.
+
+    Raises:
+        MemoryStoreError: if there is no store, or it can't be read at all.
+    """
+    from dionysus_mcp.upkeep import verify as checking
+
+    report = progress or _silent
+    with _existing(settings) as store:
+        return checking.verify(
+            store, lambda done, total, name: report(Progress("checking", done, total, name)), repair=repair
+        )
+
+
+def back_up(
+    settings: MemorySettings, target: Path, progress: Callable[[Progress], None] | None = None
+) -> "BackupSummary":
+    """Copy the store, with all its scopes, into a new file while others go on to use it.
+
+    Raises:
+        MemoryStoreError: if there is no store, the file exists or can't be written, or the copy isn't sound.
+    """
+    from dionysus_mcp.upkeep import backup
+
+    report = progress or _silent
+    with _existing(settings) as store:
+        return backup.back_up(store, target, lambda done, total: report(Progress("copying", done, total)))
+
+
+def reembed(settings: MemorySettings, progress: Callable[[Progress], None] | None = None) -> "ReembedSummary":
+    """Give vectors of the current model to what has none, and drop those of other models.
+
+    Raises:
+        EmbedderError: if there is no model.
+        MemoryStoreError: if there is no store, or it can't be written.
+    """
+    from dionysus_mcp.upkeep import reembed as embedding
+
+    report = progress or _silent
+    with _existing(settings) as store:
+        return embedding.reembed(store, settings, lambda done, total: report(Progress("embedding", done, total)))
+
+
+def purge(
+    settings: MemorySettings,
+    *,
+    ids: Sequence[str] = (),
+    sessions: Sequence[str] = (),
+    sources: Sequence[str] = (),
+    everything: bool = False,
+    versions: bool = False,
+    trial: bool = True,
+) -> "PurgeSummary":
+    """Delete for good, and erase from the file; nothing brings it back. See `upkeep.purge.Selection`.
+
+    Args:
+        settings: Of the memory; they name the scope.
+        ids: Of memories.
+        sessions: With all their memories.
+        sources: With all their memories.
+        everything: The whole scope.
+        versions: Also all other versions of what was named.
+        trial: Only count what would go.
+
+    Raises:
+        MemoryStoreError: if there is no store, nothing or an unknown id was named, or the store can't be written.
+    """
+    from dionysus_mcp.upkeep.purge import Purge, Selection
+
+    selection = Selection(ids, sessions, sources, everything=everything, versions=versions)
+    with _existing(settings) as store:
+        one = Purge(store, selection)
+        return one.trial() if trial else one.run()
+
+
+@contextlib.contextmanager
+def _existing(settings: MemorySettings) -> "Generator[Store]":
+    """The store, which is not made by asking for it."""
+    path = database_path(settings.url)
+    if is_new(path):
+        raise MemoryStoreError(f"There is no memory store {path} yet; `dionysus remember` makes one.")
+    from dionysus_mcp.store.sqlite import Store
+
+    with contextlib.closing(Store(settings)) as store:
+        yield store
 
 
 def _written(

@@ -23,6 +23,7 @@ from dionysus_mcp.records import (
     ConsciousnessState,
     Memory,
     MemoryHealth,
+    MemoryHistory,
     MentalModel,
     Prediction,
     Recall,
@@ -51,7 +52,7 @@ __all__ = [
 ]
 
 MEMORY_TOOLS = frozenset(
-    {
+    {  # those that the layers need; a server may have more
         "semantic_recall",
         "create_memory",
         "get_memories",
@@ -84,6 +85,7 @@ class MemoryClient:
         exclude_types: Sequence[str] | None = None,
         session_id: str | None = None,
         token_budget: int | None = None,
+        as_of: datetime | None = None,
     ) -> Recall:
         """Find memories by meaning and by words.
 
@@ -96,6 +98,7 @@ class MemoryClient:
             session_id: Only this session's memories; the whole project when None.
             token_budget: Roughly so many tokens of content at most (four characters a token); hits beyond it are left
                 out and `notice` says so.
+            as_of: What memory held at that moment (aware), rather than now.
         """
         arguments = {
             "query": query,
@@ -105,6 +108,7 @@ class MemoryClient:
             "exclude_types": _listed(exclude_types),
             "session_id": session_id,
             "token_budget": token_budget,
+            "as_of": as_of.isoformat() if as_of else None,
         }
         return Recall.model_validate(await self._client.call("semantic_recall", _given(arguments)))
 
@@ -148,6 +152,38 @@ class MemoryClient:
             answer = await self._client.call("get_memories", {"ids": list(ids[start : start + IDS_PER_CALL])})
             memories.extend(Memory.model_validate(memory) for memory in answer["memories"])
         return memories
+
+    async def update(
+        self,
+        memory_id: str,
+        reason: str,
+        *,
+        content: str | None = None,
+        importance: float | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Memory:
+        """Supersede a memory by a changed version, which is returned; what is None stays as it is."""
+        arguments = {
+            "memory_id": memory_id,
+            "reason": reason,
+            "content": content,
+            "importance": importance,
+            "metadata": None if metadata is None else dict(metadata),
+        }
+        return Memory.model_validate(await self._client.call("update_memory", _given(arguments)))
+
+    async def forget(self, memory_id: str, reason: str) -> Memory:
+        """Close a memory: it is not recalled any more, but stays in its history, and `restore` brings it back."""
+        answer = await self._client.call("forget_memory", {"memory_id": memory_id, "reason": reason})
+        return Memory.model_validate(answer)
+
+    async def restore(self, memory_id: str) -> Memory:
+        """Believe a forgotten memory again; returns its new version."""
+        return Memory.model_validate(await self._client.call("restore_memory", {"memory_id": memory_id}))
+
+    async def history(self, memory_id: str) -> MemoryHistory:
+        """All versions of a memory, by the id of any of them."""
+        return MemoryHistory.model_validate(await self._client.call("memory_history", {"memory_id": memory_id}))
 
     async def state(
         self, *, session_id: str | None = None, memory_types: Sequence[str] | None = None, recent: int = 10

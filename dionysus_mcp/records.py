@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Domain = Literal["user", "self", "world", "task"]
+Ending = Literal["superseded", "forgotten"]
 IDS_PER_CALL = 200
 """Memories that one call of `get_memories` gives at most."""
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -30,7 +31,9 @@ class Memory(Record):
         importance: From 0 to 1.
         source: Where it came from, such as `docs/queue.md:12-20` or `git:1a2b3c4`, or None when it was just told.
         occurred_at: When what it tells happened, if known; `recorded_at` is when it was stored.
-        superseded_at: When a newer version replaced it; None while it is current.
+        superseded_at: When a newer version replaced it or it was forgotten; None while it is current.
+        ended_as: Which of both it was; None while it is current.
+        ended_because: The reason that was given, if any.
     """
 
     id: str
@@ -44,6 +47,20 @@ class Memory(Record):
     occurred_at: datetime | None = None
     recorded_at: datetime
     superseded_at: datetime | None = None
+    ended_as: Ending | None = None
+    ended_because: str | None = None
+
+
+class MemoryHistory(Record):
+    """All versions of one memory.
+
+    Attributes:
+        versions: The first one first.
+        current: Id of the version that is believed now; None when it was forgotten, or its source no longer says it.
+    """
+
+    versions: list[Memory]
+    current: str | None = None
 
 
 class Passage(Record):
@@ -63,6 +80,7 @@ class Hit(Record):
             the memory has no vector (yet).
         passages: The pieces of its content that are nearest to the query, the nearest first; empty where the content
             is a single piece or has no vector.
+        superseded_at: Only in a recall of the past: when the store ceased to believe it; None if it still does.
     """
 
     id: str
@@ -77,6 +95,7 @@ class Hit(Record):
     source: str | None = None
     occurred_at: datetime | None = None
     recorded_at: datetime | None = None
+    superseded_at: datetime | None = None
 
 
 class Recall(Record):

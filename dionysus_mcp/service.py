@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dionysus_mcp.recall.search import Search
     from dionysus_mcp.store.memories import Memories
     from dionysus_mcp.store.sqlite import Store
+    from dionysus_mcp.store.versions import Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Service:
     settings: MemorySettings
     store: "Store"
     memories: "Memories"
+    versions: "Versions"
     models: "MentalModels"
     predictions: "Predictions"
     embedder: "BackgroundEmbedder"
@@ -48,12 +50,22 @@ class Service:
         from dionysus_mcp.recall.search import Search
         from dionysus_mcp.store.memories import Memories
         from dionysus_mcp.store.sqlite import Store
+        from dionysus_mcp.store.versions import Versions
 
         store = Store(settings)
         embedder = BackgroundEmbedder(store, settings, load)
         embedder.start()
         search = Search(store, embedder)
-        return cls(settings, store, Memories(store), MentalModels(store), Predictions(store), embedder, search)
+        return cls(
+            settings=settings,
+            store=store,
+            memories=Memories(store),
+            versions=Versions(store),
+            models=MentalModels(store),
+            predictions=Predictions(store),
+            embedder=embedder,
+            search=search,
+        )
 
     def close(self) -> None:
         """Stop the embedder and let go of the store; what was stored is on disk already."""

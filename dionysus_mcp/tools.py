@@ -23,6 +23,7 @@ from dionysus_mcp.records import (
     Recall,
     Record,
 )
+from dionysus_mcp.version_tools import VersionTools
 from observability import Kind, conventions, span
 
 if TYPE_CHECKING:
@@ -65,11 +66,18 @@ class Tools:
         from mcp_types import ToolAnnotations
 
         reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-        # Nothing is ever deleted, and every write recognises its own repetition.
+        # No tool deletes anything, and every write recognises its own repetition.
         adds = ToolAnnotations(
             read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
         )
-        reading = (self.semantic_recall, self.get_memories, self.get_consciousness_state, self.memory_health)
+        versions = VersionTools(self._traced)
+        reading = (
+            self.semantic_recall,
+            self.get_memories,
+            self.get_consciousness_state,
+            self.memory_health,
+            versions.memory_history,
+        )
         for tool in reading:
             server.add_tool(tool, annotations=reads)
         for tool in (
@@ -78,8 +86,12 @@ class Tools:
             self.make_prediction,
             self.resolve_prediction,
             self.revise_mental_model,
+            versions.update_memory,
+            versions.restore_memory,
         ):
             server.add_tool(tool, annotations=adds)
+        # It can be undone, and still a user may want to be asked before something is no longer recalled.
+        server.add_tool(versions.forget_memory, annotations=adds.model_copy(update={"destructive_hint": True}))
         return [tool.__name__ for tool in reading]
 
     def semantic_recall(
@@ -91,6 +103,9 @@ class Tools:
         exclude_types: Types = None,
         session_id: Annotated[str | None, Field(description="Only this session; all when left out.")] = None,
         token_budget: Annotated[int | None, Field(ge=1, description="Most tokens of content to return.")] = None,
+        as_of: Annotated[
+            datetime | None, Field(description="Recall what was believed at this moment, ISO 8601; now when left out.")
+        ] = None,
     ) -> Recall:
         """Find memories by meaning and by words, best first, with the query's rare words that no hit covers.
 
@@ -106,7 +121,7 @@ class Tools:
                 session_id=session_id,
             )
             budget = token_budget or service.settings.token_budget
-            recall = service.search.recall(Query(query, top_k, budget, threshold, admitted))
+            recall = service.search.recall(Query(query, top_k, budget, threshold, admitted, _aware(as_of)))
             _show_hits(current, recall)
             return recall
 

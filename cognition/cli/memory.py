@@ -1,4 +1,4 @@
-"""`dionysus memory`: the memory server for many clients, and who may use it."""
+"""`dionysus memory`: the memory server for many clients, who may use it, and looking after the store."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cognition.cli import options
+from cognition.cli import options, upkeep
 from cognition.cli.examples import examples
 from cognition.cli.exits import ExitCode
 
@@ -21,9 +21,12 @@ ADD_EXAMPLES = examples(
 )
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
-memory = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Serve memory to many clients.")
+memory = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Serve memory to many clients, and look after it."
+)
 token = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Who may use the memory server.")
 memory.add_typer(token, name="token")
+upkeep.add_to(memory)
 
 
 @memory.command("serve", epilog=SERVE_EXAMPLES)

@@ -1,8 +1,6 @@
 """`dionysus remember`: read files, folders or git histories into memory."""
 
-import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +9,7 @@ import typer
 from cognition.cli import options
 from cognition.cli.examples import examples
 from cognition.cli.exits import ExitCode
+from cognition.cli.progress import bar
 
 if TYPE_CHECKING:
     from cognition.settings import Settings
@@ -43,7 +42,7 @@ def remember(
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
         raise typer.BadParameter(f"there is no file or folder {', '.join(missing)}", param_hint="PATH")
-    with _bar(silent=quiet or as_json) as progress:
+    with bar(silent=quiet or as_json) as progress:
         summaries = _ingested(settings, paths, progress, git=git)
     total = _total(summaries)
     notices(total["notices"], quiet=quiet)
@@ -92,22 +91,4 @@ def _show(total: dict[str, Any], *, quiet: bool) -> None:
         typer.echo(
             f"{total['added']} memories added, {total['unchanged']} unchanged, {total['superseded']} superseded,"
             f" {len(total['skipped'])} files skipped"
-        )
-
-
-@contextmanager
-def _bar(*, silent: bool) -> "Generator[Callable[[Progress], None] | None]":
-    """Give what shows progress: a bar in a terminal, nothing elsewhere."""
-    if silent or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        bar = bars.add_task("reading", total=None)
-        yield lambda progress: bars.update(
-            bar, completed=progress.done, total=progress.total, description=progress.stage
         )

@@ -11,12 +11,10 @@ from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.records import Domain, MentalModel, Revision
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.sqlite import Scope, Store
+from dionysus_mcp.texts import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-STATEMENT_LIMIT = 4000
-"""Characters of a statement, a reason or a context."""
 
 model, revision, prediction = schema.mental_model, schema.model_revision, schema.prediction
 
@@ -161,20 +159,6 @@ def load(connection: Connection, scope: Scope, model_id: str) -> MentalModel:
         resolved_predictions=resolved,
         history=[_revision(one) for one in history],
     )
-
-
-def text_of(what: str, given: str) -> str:
-    """A text as it is stored.
-
-    Raises:
-        MemoryStoreError: if it is empty, too long, or no text.
-    """
-    trimmed = given.strip()
-    if not trimmed or len(trimmed) > STATEMENT_LIMIT:
-        raise MemoryStoreError(f"The {what} must have 1 to {STATEMENT_LIMIT:,} characters; it has {len(trimmed):,}.")
-    if "\x00" in trimmed or any("\ud800" <= character <= "\udfff" for character in trimmed):
-        raise MemoryStoreError(f"The {what} holds a NUL or half of a surrogate pair, which are no text; remove them.")
-    return trimmed
 
 
 def _record_of(connection: Connection, row: Row[Any]) -> tuple[int, int, float | None]:

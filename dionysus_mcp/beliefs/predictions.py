@@ -10,12 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from dionysus_mcp.beliefs import scoring
-from dionysus_mcp.beliefs.models import load, of_scope, text_of
+from dionysus_mcp.beliefs.models import load, of_scope
 from dionysus_mcp.beliefs.rules import checked_rule, outcome_of
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.records import MentalModel, Prediction
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.texts import text_of
 
 model, prediction = schema.mental_model, schema.prediction
 

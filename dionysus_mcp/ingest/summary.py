@@ -11,13 +11,14 @@ class Progress:
     """How far an ingest has come; reported after every file and every batch.
 
     Attributes:
-        stage: "reading" while texts are stored, "embedding" while vectors are made for them.
-        done: Files (or commits) read, or memories embedded, so far.
+        stage: "reading" while texts are stored, "embedding" while vectors are made for them; "writing", "checking" and
+            "copying" while a store is exported, verified and backed up.
+        done: Files (or commits) read, memories embedded, lines, checks or pages so far.
         total: Of how many; None while that isn't known.
         path: What is being read.
     """
 
-    stage: Literal["reading", "embedding"]
+    stage: Literal["reading", "embedding", "writing", "checking", "copying"]
     done: int
     total: int | None
     path: str | None = None

@@ -15,8 +15,9 @@ from dionysus_mcp.recall.passages import spans
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.recall.views import Told, name_words, views
 from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.memories import headings
 from dionysus_mcp.store.sqlite import Store
-from dionysus_mcp.store.vectors import Indexed, PassageVectors, Vectors, headings
+from dionysus_mcp.store.vectors import Indexed, PassageVectors, Vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +58,7 @@ class BackgroundEmbedder:
         self._stop = threading.Event()
         self.status: Literal["loading", "ready", "failed", "off"] = "loading"
         self.detail: str | None = None
+        self._outdated: dict[str, int] = {}
         self._thread = threading.Thread(target=self._run, name="embedder", daemon=True)
 
     def start(self) -> None:
@@ -88,7 +90,13 @@ class BackgroundEmbedder:
         return self._vectors.count_missing()
 
     def notice(self) -> str | None:
-        """What a reader of hits should know about it; None when it is ready."""
+        """What a reader of hits should know about it; None when it is ready and all was embedded with this model."""
+        if self._outdated:
+            models = ", ".join(f"{count:,} with {model}" for model, count in self._outdated.items())
+            return (
+                f"Some memories were embedded with another model ({models}) and are found by their words alone until "
+                "they are embedded anew, which goes on in the background; `dionysus memory reembed` does it at once."
+            )
         if self.status == "loading":
             return "The embedding model is still loading: these hits were found by their words alone."
         if self.status == "failed":
@@ -127,14 +135,21 @@ class BackgroundEmbedder:
             self._catch_up(self._model)
 
     def _catch_up(self, model: "MiniLm") -> None:
+        started = False
         while not self._stop.is_set():
             self._wake.clear()
             try:
+                if not started:
+                    # Counted once: it looks at every memory.
+                    self._outdated, started = self._vectors.outdated(), True
                 busy = embed_missing(self._vectors, model, _AT_A_TIME, self._stemmer, self._stop) > 0
             except MemoryStoreError as error:
                 # A full disk or a locked file may pass; the memories themselves are safe, so try again later.
                 _log.warning("Vectors could not be stored: %s", error)
                 busy = False
+            else:
+                if not busy:
+                    self._outdated = {}
             if not busy:
                 self._wake.wait(_LOOK_AGAIN)
 
@@ -146,7 +161,10 @@ def embed_missing(
     missing = vectors.missing(count)
     if not missing:
         return 0
-    told = [Told(one.content, headings(one), name_words({one.speaker, *one.speakers})) for one in missing]
+    told = [
+        Told(one.content, headings(one.context, one.speaker), name_words({one.speaker, *one.speakers}))
+        for one in missing
+    ]
     seen = views(told, stemmer)
     places = [found if len(found := spans(one.content)) > 1 else [] for one in missing]
     pieces = [one.content[first:last] for one, found in zip(missing, places, strict=True) for first, last in found]

@@ -2,16 +2,28 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, text
 
 from dionysus_mcp.recall.terms import Term
+from dionysus_mcp.store.schema import Moment
 from dionysus_mcp.store.sqlite import Scope
 
 # bm25() weighs content and headings alike; a word of the file's name counts half. Its values are negative, best lowest.
 _SCORE = "-bm25(memory_fts, 1.0, 1.0, 0.5)"
 
 _WIDE = 4
+
+
+_BELIEVED_NOW = "m.recorded_to IS NULL"
+_BELIEVED_THEN = "m.recorded_from <= :as_of AND (m.recorded_to IS NULL OR m.recorded_to > :as_of)"
+_BOUND: dict[str, dict[str, Any]] = {
+    "types": {"expanding": True},
+    "excluded": {"expanding": True},
+    "as_of": {"type_": Moment()},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,30 +41,50 @@ class Filter:
 
 
 def matches(
-    connection: Connection, scope: Scope, terms: Sequence[Term], admitted: Filter, count: int
+    connection: Connection,
+    scope: Scope,
+    terms: Sequence[Term],
+    admitted: Filter,
+    count: int,
+    as_of: datetime | None = None,
 ) -> dict[int, float]:
-    """The `count` best memories that hold any of the terms, as BM25 score by memory number."""
+    """The `count` best memories that hold any of the terms, as BM25 score by memory number.
+
+    Args:
+        connection: In a transaction that reads.
+        scope: Whose memories.
+        terms: Words to search for.
+        admitted: Which memories may be returned.
+        count: At most so many.
+        as_of: Search what the store believed then; None for now.
+    """
     if not terms:
         return {}
     wide = _WIDE * count
-    found = _ranked(connection, scope, terms, admitted, count, wide)
+    found = _ranked(connection, scope, terms, admitted, count, wide, as_of)
     # Mostly the best few are of this scope and admitted; only where they aren't, all that match are looked at.
     if len(found) < count and sum(term.frequency for term in terms) > wide:
-        return _ranked(connection, scope, terms, admitted, count, -1)
+        return _ranked(connection, scope, terms, admitted, count, -1, as_of)
     return found
 
 
 def _ranked(
-    connection: Connection, scope: Scope, terms: Sequence[Term], admitted: Filter, count: int, wide: int
+    connection: Connection,
+    scope: Scope,
+    terms: Sequence[Term],
+    admitted: Filter,
+    count: int,
+    wide: int,
+    as_of: datetime | None,
 ) -> dict[int, float]:
     """The best of the `wide` best matches of the whole store; -1 stands for all."""
-    conditions, values = _conditions(scope, admitted)
+    conditions, values = _conditions(scope, admitted, as_of)
     query = text(
         "SELECT m.seq AS seq, best.score AS score FROM "  # noqa: S608 -- constants; values are bound
         f"(SELECT rowid AS seq, {_SCORE} AS score FROM memory_fts WHERE memory_fts MATCH :match "
         "ORDER BY score DESC, rowid DESC LIMIT :wide) AS best JOIN memory m ON m.seq = best.seq "
         f"WHERE {conditions} ORDER BY best.score DESC, m.seq DESC LIMIT :count"
-    ).bindparams(*(bindparam(name, expanding=True) for name in values if name in ("types", "excluded")))
+    ).bindparams(*(bindparam(name, **_BOUND[name]) for name in values if name in _BOUND))
     rows = connection.execute(query, {"match": any_of(terms), "count": count, "wide": wide, **values})
     return {row.seq: row.score for row in rows}
 
@@ -78,9 +110,11 @@ def _quoted(word: str) -> str:
     return '"' + word.replace('"', '""') + '"'
 
 
-def _conditions(scope: Scope, admitted: Filter) -> tuple[str, dict[str, object]]:
-    conditions = ["m.recorded_to IS NULL", "m.tenant = :tenant", "m.project = :project"]
+def _conditions(scope: Scope, admitted: Filter, as_of: datetime | None) -> tuple[str, dict[str, object]]:
+    conditions = [_BELIEVED_NOW if as_of is None else _BELIEVED_THEN, "m.tenant = :tenant", "m.project = :project"]
     values: dict[str, object] = {"tenant": scope.tenant, "project": scope.project}
+    if as_of is not None:
+        values["as_of"] = as_of
     if admitted.memory_types is not None:
         conditions.append("m.memory_type IN :types")
         values["types"] = sorted(admitted.memory_types)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -23,7 +24,8 @@ from dionysus_mcp.recall.persons import Persons, persons
 from dionysus_mcp.recall.views import number_of
 from dionysus_mcp.records import Hit, Recall
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import cited, picked_in_scope
+from dionysus_mcp.store.memories import believed, cited, picked_in_scope
+from dionysus_mcp.store.vectors import Vectors
 
 if TYPE_CHECKING:
     from dionysus_mcp.embedding import MiniLm
@@ -48,6 +50,7 @@ class Query:
     token_budget: int
     threshold: float | None = None
     admitted: Filter = field(default_factory=Filter)
+    as_of: datetime | None = None
 
 
 class Search:
@@ -57,6 +60,8 @@ class Search:
         self._store = store
         self._embedder = embedder
         self._stemmer = terms.Stemmer()
+        # What was believed at the moment that was asked for last; whoever looks back mostly asks more than once.
+        self._past: tuple[datetime, MemoryIndex] | None = None
         self._frequencies = terms.Frequencies()
         self._weights = weights.load()
 
@@ -70,16 +75,18 @@ class Search:
             raise MemoryStoreError(
                 f"A query has 1 to {MAX_QUERY:,} characters that are not all blank; this one has {len(query.text):,}."
             )
+        if query.as_of is not None and query.as_of >= datetime.now(UTC):
+            query = replace(query, as_of=None)
         model = self._embedder.model
-        index = self._embedder.index
-        if index is not None:
-            index.catch_up()
+        index = self._index(query.as_of)
         with self._store.read() as connection:
             total = connection.execute(select(func.max(memory.c.seq))).scalar() or 0
             weighed = terms.weigh(connection, self._stemmer, self._frequencies, terms.words(query.text), total)
             wanted = _with_content(weighed, query.text)
             searched = terms.worth_matching(wanted, total)
-            by_words = keywords.matches(connection, self._store.scope, searched, query.admitted, CANDIDATES)
+            by_words = keywords.matches(
+                connection, self._store.scope, searched, query.admitted, CANDIDATES, query.as_of
+            )
             if model is None or index is None:
                 scores, near = fuse(by_words, None), None
             else:
@@ -91,12 +98,23 @@ class Search:
             hits=[hit for _, hit in hits],
             missing_terms=missing,
             mode="keyword" if model is None else "hybrid",
-            notice=" ".join(filter(None, (None if model else self._embedder.notice(), left_out))) or None,
+            notice=" ".join(filter(None, (self._embedder.notice(), left_out))) or None,
         )
 
     def close(self) -> None:
         """Free what isn't the store's."""
         self._stemmer.close()
+
+    def _index(self, as_of: datetime | None) -> MemoryIndex | None:
+        model, index, past = self._embedder.model, self._embedder.index, self._past
+        if as_of is not None and model is not None:
+            if past is None or past[0] != as_of:
+                rows = Vectors(self._store, model.model_id, model.dimension, as_of)
+                past = self._past = as_of, MemoryIndex(rows)
+            index = past[1]
+        if index is not None:
+            index.catch_up()
+        return index
 
     def _described(
         self,
@@ -143,7 +161,7 @@ class Search:
         wanted = [seq for seq, score in scores.items() if query.threshold is None or score >= query.threshold]
         # Of equals, the newer one: it has the higher number.
         wanted.sort(key=lambda seq: (scores[seq], seq), reverse=True)
-        rows = _rows(connection, self._store, wanted[: query.top_k + _SPARE])
+        rows = _rows(connection, self._store, wanted[: query.top_k + _SPARE], query.as_of)
         ranked = [seq for seq in wanted if seq in rows][: query.top_k]
         return _within_budget([(seq, _hit(rows[seq], scores[seq], near)) for seq in ranked], query.token_budget)
 
@@ -192,8 +210,8 @@ def _missing(
     return [term.word for term in rare if not keywords.covered(connection, term, seqs)]
 
 
-def _rows(connection: Connection, store: Store, seqs: list[int]) -> dict[int, Row[Any]]:
-    query = select(memory).where(picked_in_scope(store.scope), memory.c.recorded_to.is_(None), memory.c.seq.in_(seqs))
+def _rows(connection: Connection, store: Store, seqs: list[int], as_of: datetime | None) -> dict[int, Row[Any]]:
+    query = select(memory).where(picked_in_scope(store.scope), believed(as_of), memory.c.seq.in_(seqs))
     return {row.seq: row for row in connection.execute(query)}
 
 
@@ -213,6 +231,7 @@ def _hit(row: Row[Any], score: float, near: _Near | None) -> Hit:
         source=cited(row.source, row.source_position),
         occurred_at=row.occurred_at,
         recorded_at=row.recorded_from,
+        superseded_at=row.recorded_to,
     )
 
 

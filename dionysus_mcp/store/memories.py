@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select
 
 from dionysus_mcp.errors import MemoryStoreError
-from dionysus_mcp.records import Memory
+from dionysus_mcp.records import Ending, Memory
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.sqlite import Scope, Store
 
 METADATA_LIMIT = 65_536
 """Bytes of one memory's metadata as JSON."""
+METADATA_DEPTH = 50
+"""Levels of lists and objects within one memory's metadata; far deeper ones not every writer of JSON can write."""
 _BATCH = 400
 """Values in one IN clause; SQLite takes many more, the query planner likes fewer."""
 
@@ -93,9 +95,9 @@ class Memories:
                     select(memory).where(picked_in_scope(self._store.scope), memory.c.id.in_(part))
                 )
                 found |= {row.id: to_record(row) for row in rows}
-        unknown = [key for key in ids if key not in found]
-        if unknown:
-            raise MemoryStoreError(f"Unknown memory ids: {', '.join(map(repr, unknown[:5]))}. Ids come from recall.")
+        missing = [key for key in ids if key not in found]
+        if missing:
+            raise unknown(missing)
         return [found[key] for key in ids]
 
     def recent(
@@ -122,12 +124,58 @@ class Memories:
             return {row[0]: row[1] for row in connection.execute(query)}
 
     def _current(self) -> ColumnElement[bool]:
-        return and_(in_scope(self._store.scope), memory.c.recorded_to.is_(None))
+        return and_(in_scope(self._store.scope), believed())
 
 
 def in_scope(scope: Scope) -> ColumnElement[bool]:
     """The predicate that keeps a query within its scope."""
     return and_(memory.c.tenant == scope.tenant, memory.c.project == scope.project)
+
+
+def believed(as_of: datetime | None = None) -> ColumnElement[bool]:
+    """The predicate for what the store holds true now, or held true at a moment."""
+    if as_of is None:
+        return memory.c.recorded_to.is_(None)
+    return and_(memory.c.recorded_from <= as_of, or_(memory.c.recorded_to.is_(None), memory.c.recorded_to > as_of))
+
+
+def row_of(connection: Connection, scope: Scope, memory_id: str) -> Row[Any]:
+    """The row of one version of a memory.
+
+    Raises:
+        MemoryStoreError: if there is none in this scope.
+    """
+    row = connection.execute(select(memory).where(in_scope(scope), memory.c.id == memory_id)).first()
+    if row is None:
+        raise unknown([memory_id])
+    return row
+
+
+def unknown(ids: Sequence[str]) -> MemoryStoreError:
+    """The refusal of ids that this scope doesn't have."""
+    return MemoryStoreError(f"Unknown memory ids: {', '.join(map(repr, ids[:5]))}. Ids come from recall.")
+
+
+def new_of(row: Row[Any]) -> NewMemory:
+    """A row as it would be stored anew: what its hash is made of."""
+    return NewMemory(
+        content=row.content,
+        memory_type=row.memory_type,
+        importance=row.importance,
+        metadata=row.metadata,
+        context=headings(row.context, row.speaker),
+        speaker=row.speaker,
+        session_id=row.session_id,
+        source=row.source,
+        position=row.source_position,
+        origin=row.origin,
+        occurred_at=row.occurred_at,
+    )
+
+
+def headings(context: str, speaker: str | None) -> str:
+    """What stands around a memory without its speaker, who is stored before it."""
+    return context.removeprefix(speaker).removeprefix(" · ") if speaker else context
 
 
 def picked_in_scope(scope: Scope) -> ColumnElement[bool]:
@@ -148,7 +196,7 @@ def add_in(connection: Connection, scope: Scope, new: Iterable[NewMemory]) -> li
     fresh = [one for key, one in wanted.items() if key not in present]
     if fresh:
         now = datetime.now(UTC)
-        connection.execute(insert(memory), [_row(one, scope, now) for one in fresh])
+        connection.execute(insert(memory), [row_for(one, scope, now) for one in fresh])
     return fresh
 
 
@@ -168,10 +216,16 @@ def supersede_in(connection: Connection, scope: Scope, origin: str, kept: set[st
         in_scope(scope), memory.c.recorded_to.is_(None), memory.c.origin == origin
     )
     stale = [row.seq for row in connection.execute(query) if row.hash not in kept]
-    for start in range(0, len(stale), _BATCH):
-        part = stale[start : start + _BATCH]
-        connection.execute(update(memory).where(memory.c.seq.in_(part)).values(recorded_to=datetime.now(UTC)))
+    close_in(connection, stale, "superseded", None, datetime.now(UTC))
     return len(stale)
+
+
+def close_in(connection: Connection, seqs: Sequence[int], ending: Ending, reason: str | None, now: datetime) -> None:
+    """End current memories: from now on the store doesn't believe them, and keeps that it did."""
+    for start in range(0, len(seqs), _BATCH):
+        part = seqs[start : start + _BATCH]
+        values = {"recorded_to": now, "ending": ending, "ending_reason": reason}
+        connection.execute(memory.update().where(memory.c.seq.in_(part)).values(values))
 
 
 def check(new: NewMemory, limit: int) -> None:
@@ -187,19 +241,34 @@ def check(new: NewMemory, limit: int) -> None:
             f"The content has {len(new.content):,} characters; one memory may have {limit:,}. Store it in parts."
         )
     try:
-        encoded = json.dumps(dict(new.metadata), allow_nan=False)
+        if _is_deep(new.metadata):
+            raise MemoryStoreError(
+                f"The metadata is nested more than {METADATA_DEPTH} levels deep; flatten it, or store it as content."
+            )
+        encoded = json.dumps(dict(new.metadata), allow_nan=False, ensure_ascii=False)
         texts = "".join(
             filter(None, (new.content, new.context, new.speaker, new.session_id, new.source, new.memory_type))
         )
-        (texts + encoded).encode()
+        size = len((texts + encoded).encode()) - len(texts.encode())
     except UnicodeEncodeError as error:
         raise MemoryStoreError("The text holds half of a surrogate pair, which is no character; remove it.") from error
     except (TypeError, ValueError, RecursionError) as error:
         raise MemoryStoreError(f"The metadata can't be written as JSON: {error}.") from error
     if "\x00" in texts:
         raise MemoryStoreError("The text holds a NUL character, which is not text; remove it.")
-    if len(encoded) > METADATA_LIMIT:
-        raise MemoryStoreError(f"The metadata has {len(encoded):,} bytes as JSON; at most {METADATA_LIMIT:,} are kept.")
+    if size > METADATA_LIMIT:
+        raise MemoryStoreError(f"The metadata has {size:,} bytes as JSON; at most {METADATA_LIMIT:,} are kept.")
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether a JSON value is nested too deep, found level by level: recursion would be what must be prevented."""
+    level = [value]
+    for _ in range(METADATA_DEPTH + 1):
+        inner = (each.values() if isinstance(each, Mapping) else each for each in level)
+        level = [each for values in inner for each in values if isinstance(each, Mapping | list | tuple)]
+        if not level:
+            return False
+    return True
 
 
 def to_record(row: Row[Any]) -> Memory:
@@ -216,6 +285,8 @@ def to_record(row: Row[Any]) -> Memory:
         occurred_at=row.occurred_at,
         recorded_at=row.recorded_from,
         superseded_at=row.recorded_to,
+        ended_as=None if row.recorded_to is None else row.ending or "superseded",
+        ended_because=row.ending_reason,
     )
 
 
@@ -224,7 +295,8 @@ def cited(source: str | None, position: str | None) -> str | None:
     return f"{source}:{position}" if source and position else source
 
 
-def _row(new: NewMemory, scope: Scope, now: datetime) -> dict[str, Any]:
+def row_for(new: NewMemory, scope: Scope, now: datetime) -> dict[str, Any]:
+    """The values of a new row, with an id of its own."""
     return {
         "id": f"m-{secrets.token_hex(8)}",
         "tenant": scope.tenant,

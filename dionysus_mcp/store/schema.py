@@ -1,8 +1,8 @@
 """The tables of a memory store, and the text index kept beside them by triggers.
 
-Nothing is deleted: a memory that is replaced gets a `recorded_to`, and `closure` lists such rows in order, so that
-caches of other processes can follow. `valid_*` is when a fact held in the world, `recorded_*` when the
-store believed it.
+Nothing is deleted but by a purge: a memory that is replaced or forgotten gets a `recorded_to`. `closure` lists what is
+current no longer, in order, so that caches of other processes can follow. `valid_*` is when a fact held in the world,
+`recorded_*` when the store believed it.
 """
 
 from datetime import UTC, datetime
@@ -71,6 +71,11 @@ memory = Table(
     Column("valid_to", Moment),
     Column("recorded_from", Moment, nullable=False),
     Column("recorded_to", Moment),
+    # The id of its first version, which it shares with all others; null in that first one.
+    Column("lineage", String),
+    # How it ended: superseded or forgotten, and why somebody wanted that.
+    Column("ending", String),
+    Column("ending_reason", Text),
     sqlite_autoincrement=True,
 )
 Index(
@@ -83,6 +88,7 @@ Index(
 )
 Index("memory_origin", memory.c.tenant, memory.c.project, memory.c.origin)
 Index("memory_session", memory.c.tenant, memory.c.project, memory.c.session_id)
+Index("memory_lineage", memory.c.lineage, sqlite_where=memory.c.lineage.is_not(None))
 
 vector = Table(
     "vector",
@@ -115,7 +121,8 @@ closure = Table(
     "closure",
     metadata,
     Column("seq", Integer, primary_key=True),
-    Column("memory_seq", Integer, ForeignKey("memory.seq", ondelete="CASCADE"), nullable=False),
+    # No foreign key: that a purged memory is gone must be told after it is gone.
+    Column("memory_seq", Integer, nullable=False),
     sqlite_autoincrement=True,
 )
 
@@ -202,8 +209,16 @@ TEXT_INDEX = tuple(
         "VALUES ('delete', old.seq, old.content, old.context, old.source); "
         "INSERT INTO memory_fts(rowid, content, context, source) "
         "VALUES (new.seq, new.content, new.context, new.source); END",
+    )
+)
+
+CLOSURES = tuple(
+    text(statement)
+    for statement in (
         "CREATE TRIGGER memory_closed AFTER UPDATE OF recorded_to ON memory "
         "WHEN old.recorded_to IS NULL AND new.recorded_to IS NOT NULL BEGIN "
         "INSERT INTO closure(memory_seq) VALUES (new.seq); END",
+        "CREATE TRIGGER memory_purged AFTER DELETE ON memory WHEN old.recorded_to IS NULL BEGIN "
+        "INSERT INTO closure(memory_seq) VALUES (old.seq); END",
     )
 )

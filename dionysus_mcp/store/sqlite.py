@@ -7,18 +7,20 @@ a transaction that starts by reading and then writes may be refused without wait
 import contextlib
 import os
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.migration import migrate
 from dionysus_mcp.store.preflight import APPLICATION_ID, SCHEMA_VERSION, check_identity, database_path, is_new
 
 T = TypeVar("T")
@@ -48,6 +50,8 @@ class Store:
     def __init__(self, settings: MemorySettings) -> None:
         self.path = database_path(settings.url)
         self.scope = Scope(settings.tenant, settings.project)
+        if not (settings.tenant and settings.project):
+            raise MemoryStoreError("A scope has a tenant and a project, and one of them is empty; name it.")
         if is_new(self.path):
             _create_private(self.path)
         self._engine = _engine(self.path, settings.busy_timeout)
@@ -67,6 +71,8 @@ class Store:
                 yield connection
         except exc.DBAPIError as error:
             raise self._explained(error) from error
+        except UnicodeEncodeError as error:
+            raise _no_text(error) from error
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction that may write; all of it is stored, or nothing.
@@ -83,9 +89,37 @@ class Store:
             except exc.DBAPIError as error:
                 if attempt == ATTEMPTS - 1 or not _is_busy(error):
                     raise self._explained(error) from error
+            except UnicodeEncodeError as error:
+                raise _no_text(error) from error
             # Jitter: writers that were refused together must not come back together.
             time.sleep(random.uniform(0.0, 0.02 * 2**attempt))  # noqa: S311 -- no secret
         raise AssertionError("unreachable")  # pragma: no cover
+
+    @contextlib.contextmanager
+    def alone(self) -> Generator[sqlite3.Connection]:
+        """A plain connection outside of transactions, while no other thread of this process writes.
+
+        For what SQLite does with a file as a whole: checking it, copying it, making it anew.
+        """
+        with self._one_writer:
+            raw = self._engine.raw_connection()
+            try:
+                yield cast("sqlite3.Connection", raw.driver_connection)
+            finally:
+                # Settings of the connection, and what it has locked, must not come back from the pool.
+                raw.invalidate()
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Generator[sqlite3.Connection]:
+        """A plain connection that sees one state of the store, whatever others write meanwhile."""
+        raw = self._engine.raw_connection()
+        try:
+            connection = cast("sqlite3.Connection", raw.driver_connection)
+            connection.execute("BEGIN")
+            connection.execute("SELECT count(*) FROM sqlite_master")  # the state is that of the first read
+            yield connection
+        finally:
+            raw.invalidate()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -121,12 +155,10 @@ class Store:
         if version == SCHEMA_VERSION:
             return
         if application == APPLICATION_ID:
-            # From 1 or 2 to 3: what recall knows of a memory. It is worked out anew in the background.
-            schema.vector.drop(connection)
-            schema.metadata.create_all(connection, tables=[schema.vector, schema.passage])
+            migrate(connection, version)
         else:
             schema.metadata.create_all(connection)
-            for statement in schema.TEXT_INDEX:
+            for statement in (*schema.TEXT_INDEX, *schema.CLOSURES):
                 connection.execute(statement)
         connection.execute(text(f"PRAGMA application_id={APPLICATION_ID}"))
         connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))
@@ -136,6 +168,12 @@ class Store:
             f"The memory store {self.path} refused: {error.orig}. Check free space, the file's rights, and that no "
             "other program holds it locked."
         )
+
+
+def _no_text(error: UnicodeEncodeError) -> MemoryStoreError:
+    return MemoryStoreError(
+        f"A text holds half of a surrogate pair, which is no character; remove it. ({error.reason})"
+    )
 
 
 def _create_private(path: Path) -> None:

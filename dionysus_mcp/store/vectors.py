@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Row, and_, func, select
+from sqlalchemy import Connection, and_, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import in_scope, picked_in_scope
+from dionysus_mcp.store.memories import believed, in_scope, picked_in_scope
 from dionysus_mcp.store.sqlite import Store
 
 if TYPE_CHECKING:
@@ -77,10 +77,18 @@ class Indexed:
 
 
 class Vectors:
-    """The vectors of one scope of a store, for one model."""
+    """The vectors of one scope of a store, for one model.
 
-    def __init__(self, store: Store, model: str, dimension: int) -> None:
+    Args:
+        store: Where they are.
+        model: Name of the model.
+        dimension: Numbers in one of its vectors.
+        as_of: Only those of memories that the store believed then, and nothing that was closed since; None for now.
+    """
+
+    def __init__(self, store: Store, model: str, dimension: int, as_of: datetime | None = None) -> None:
         self._store = store
+        self._as_of = as_of
         self.model = model
         self.dimension = dimension
         # Up to this number every memory is known to have its vector, so nobody need look there again.
@@ -112,6 +120,18 @@ class Vectors:
         with self._store.read() as connection:
             return connection.execute(query).scalar_one()
 
+    def outdated(self) -> dict[str, int]:
+        """Current memories that have a vector of another model but none of this one, counted by that model."""
+        other = vector.alias()
+        query = (
+            select(other.c.model, func.count())
+            .select_from(self._joined().join(other, other.c.memory_seq == memory.c.seq))
+            .where(self._lacking())
+            .group_by(other.c.model)
+        )
+        with self._store.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
     def put(self, indexed: Sequence[Indexed]) -> None:
         """Store what is known of some memories.
 
@@ -129,7 +149,7 @@ class Vectors:
             self._store.write(work)
 
     def since(self, seq: int) -> Iterator[VectorRow]:
-        """Vectors of current memories stored after vector `seq`, in order."""
+        """Vectors stored after vector `seq`, in order."""
         with self._store.read() as connection:
             last = connection.execute(select(func.max(vector.c.seq))).scalar() or 0
             while seq < last:
@@ -156,7 +176,9 @@ class Vectors:
         return found
 
     def closed_since(self, seq: int) -> list[tuple[int, int]]:
-        """`(closure, memory)` numbers of memories closed after closure `seq`, in order."""
+        """`(closure, memory)` numbers of memories closed or purged after closure `seq`, in order."""
+        if self._as_of is not None:
+            return []  # what was believed then doesn't change
         query = select(closure.c.seq, closure.c.memory_seq).where(closure.c.seq > seq).order_by(closure.c.seq)
         with self._store.read() as connection:
             return [(row.seq, row.memory_seq) for row in connection.execute(query)]
@@ -186,7 +208,9 @@ class Vectors:
                 vector.c.seq <= upto,
                 vector.c.model == self.model,
                 vector.c.dimension == self.dimension,
-                memory.c.recorded_to.is_(None),
+                # A damaged one would spoil all that are read with it; `verify` tells of it.
+                func.length(vector.c.vector) == 2 * self.dimension,
+                believed(self._as_of),
                 picked_in_scope(self._store.scope),
             )
             .order_by(vector.c.seq)
@@ -237,8 +261,3 @@ class Vectors:
             memory.c.recorded_to.is_(None),
             vector.c.seq.is_(None),
         )
-
-
-def headings(row: "Unindexed | Row[Any]") -> str:
-    """What stands around a memory without its speaker, who is stored before it."""
-    return row.context.removeprefix(row.speaker).removeprefix(" · ") if row.speaker else row.context

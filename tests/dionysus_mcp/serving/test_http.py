@@ -52,7 +52,7 @@ async def ours(server, token=None):
 
 async def test_the_official_client_stores_and_recalls(server):
     async with official(server) as client:
-        assert {tool.name for tool in (await client.list_tools()).tools} == MEMORY_TOOLS
+        assert {tool.name for tool in (await client.list_tools()).tools} > MEMORY_TOOLS
         assert not (await client.call_tool("create_memory", {"content": "Tea is at four."})).is_error
         found = await client.call_tool("semantic_recall", {"query": "tea"})
         assert found.structured_content["hits"][0]["content"] == "Tea is at four."
@@ -129,10 +129,14 @@ class TestTokens:
                     "get_memories",
                     "get_consciousness_state",
                     "memory_health",
+                    "memory_history",
                 }
-                refused = await client.call_tool("create_memory", {"content": "Tea is at five."})
-                assert refused.is_error
-                assert "may only read" in refused.content[0].text
+                for tool in ("create_memory", "update_memory", "forget_memory", "restore_memory"):
+                    refused = await client.call_tool(
+                        tool, {"content": "Tea is at five.", "memory_id": "m", "reason": "r"}
+                    )
+                    assert refused.is_error
+                    assert "may only read" in refused.content[0].text
                 found = await client.call_tool("semantic_recall", {"query": "tea"})
                 assert [hit["content"] for hit in found.structured_content["hits"]] == ["Tea is at four."]
 
