@@ -127,7 +127,9 @@ def test_an_execution_may_take_longer_than_a_step_usually_does(sandbox_image):
     backend = DockerBackend(SandboxSettings(image=sandbox_image, warm=0, step_timeout=1))
     try:
         with JavaScriptAgent(backend=backend) as agent:
-            slow = "await new Promise(done => setTimeout(done, 12_000)); 'done'"  # past the silence that ends a lost box
+            slow = (
+                "await new Promise(done => setTimeout(done, 12_000)); 'done'"  # past the silence that ends a lost box
+            )
             assert agent.execute_code(slow, timeout=40)["result"] == "done"
             assert not agent.execute_code("while (true) {}", timeout=1)["success"]
     finally:
