@@ -34,6 +34,7 @@ class Asked:
     Attributes:
         started: seconds of `time.monotonic`.
         trace_id: set once the root span is open.
+        layers: set once the parts are open; a run that ends before has none.
     """
 
     task: str
@@ -47,6 +48,7 @@ class Asked:
     retries: int = 0
     started: float = field(default_factory=time.monotonic)
     trace_id: str = "0" * 32
+    layers: Mapping[str, LayerSpec] = field(default_factory=dict[str, "LayerSpec"])
 
     def expiry(self) -> tuple[float | None, StopReason]:
         """Return when the run must end, in seconds of `time.monotonic`, and for which reason."""
@@ -65,7 +67,6 @@ class Asked:
         evidence: tuple[Evidence, ...] = (),
         confidence: float | None = None,
         errors: tuple[str, ...] = (),
-        layers: Mapping[str, LayerSpec] | None = None,
     ) -> Thought:
         """Return the thought that a run came to."""
         hide = run.secrets.hide_in
@@ -77,7 +78,7 @@ class Asked:
             stop_reason=reason,
             errors=hide(errors),
             usage=run.ledger.usage(),
-            max_steps={name: spec.max_steps for name, spec in (layers or {}).items()},
+            max_steps={name: spec.max_steps for name, spec in self.layers.items()},
             duration=time.monotonic() - self.started,
             run_id=run.id,
             trace_id=self.trace_id,

@@ -42,7 +42,7 @@ class Thought(BaseModel):
         stop_reason: why the run ended.
         errors: what went wrong on the way, one line each.
         usage: per layer, what it spent; `seconds` without the layers it called.
-        max_steps: per layer, the steps it may make each time it is called.
+        max_steps: per layer, the steps it may make each time it is called; empty if the run ended before it knew.
         duration: seconds from start to end.
         run_id: names the run in the trace: `dionysus trace show RUN`.
         trace_id: the OpenTelemetry trace, 32 hex digits.

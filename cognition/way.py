@@ -52,6 +52,7 @@ def think(held: Holding, run: Run, asked: Asked) -> Thought:
 def _thought(held: Holding, run: Run, asked: Asked) -> Thought:
     try:
         parts = held.of(run)
+        asked.layers = parts.bench.layers
         run.events.publish(EventKind.PARTS_OPENED, (), "memory, sandbox and models are there", notices=parts.notices)
         return _conclude(parts, run, asked, _lead(parts, run, asked))
     except ThinkingError as error:
@@ -84,8 +85,7 @@ def _conclude(parts: Parts, run: Run, asked: Asked, report: Report) -> Thought:
     abstained = report.findings.get("abstained") is True
     answer = report.answer if abstained else _fitted(parts, run, asked, report, checked)
     reason = StopReason.ABSTAINED if abstained else StopReason.ANSWERED
-    layers = parts.bench.layers
-    thought = asked.thought(run, answer, reason, checked.evidence, checked.confidence, checked.errors, layers)
+    thought = asked.thought(run, answer, reason, checked.evidence, checked.confidence, checked.errors)
     if not abstained:
         check_answer(run, thought, asked.checks)
     remember_answer(parts, run, thought)
