@@ -11,7 +11,7 @@ from cognition.cli.examples import examples
 
 EXAMPLES = examples(
     'dionysus think "Which queue do we use, and why?"',
-    'dionysus think "Who decided it?" --session queues --budget-usd 0.20 --deadline 60',
+    'dionysus think "Who decided it?" --session queues --budget-usd 0.20 --retries 2',
     'dionysus think "What changed?" --tier offline --ask remember --deny "github.*" --json',
 )
 
