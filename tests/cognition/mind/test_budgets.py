@@ -72,6 +72,51 @@ def test_counts_that_the_provider_does_not_send_are_estimated_and_marked(make_mi
     assert all(usage.estimated for usage in thought.usage.values())
 
 
+def speechless(bill, *, finishes=True):
+    """Writes no code, whatever layer asks; with tools the manager calls a layer first, then both report."""
+
+    def play(request):
+        if is_planning(request):
+            return Say("1. Go on.\n<end_plan>", usage=bill())
+        if not request.tools:
+            return Say("Well, it depends.", usage=bill())
+        if "conception" in request.tools and "Observation" not in request.text:
+            return Say(calls=[ToolCall("conception", {"task": "look"})], usage=bill())
+        if finishes or "conception" in request.tools:
+            return Say(calls=[ToolCall("final_answer", {"answer": {"answer": "by tools"}})], usage=bill())
+        return Say(calls=[ToolCall("recall", {"query": "anything"})], usage=bill())
+
+    return play
+
+
+@pytest.mark.parametrize("finishes", [True, False], ids=["finishing", "out of steps"])
+def test_usage_is_the_sum_of_the_providers_own_counts_over_the_way_from_code_to_tool_calls(make_mind, finishes):
+    numbers, sent = itertools.count(1), []
+
+    def bill():
+        sent.append(Usage(prompt=100 + next(numbers), completion=next(numbers)))
+        return sent[-1]
+
+    layers = {"conceptual": {"planning_interval": 2, "max_steps": 4}, "perceptual": {"enabled": False}}
+    with (
+        OpenAIServer(speechless(bill, finishes=finishes)) as server,
+        make_mind(layers=layers, **served_by(server.url, **PRICES)) as mind,
+    ):
+        thinking = mind.start("How many?")
+        fallen = [event.layer for event in thinking.events() if event.kind == "fallback"]
+        thought = thinking.result()
+        chats = [node for _, node in mind.trace(thought.run_id).root.walk() if node.kind == "chat"]
+    assert thought.answer == "by tools"
+    assert fallen == ["consciousness", "conceptual"]
+    assert thought.steps == {"consciousness": 4, "conceptual": 3 if finishes else 4}
+    assert thought.total.model_calls == len(server.requests) == len(sent) == len(chats)
+    assert thought.total.input_tokens == sum(usage.prompt for usage in sent)
+    assert thought.total.output_tokens == sum(usage.completion for usage in sent)
+    assert thought.cost_usd == pytest.approx(thought.total.tokens / 1000)
+    assert not thought.total.estimated
+    assert thought.total.overshoot_tokens == 0
+
+
 def test_an_error_of_the_budget_has_the_ledger_and_the_best_answer_so_far(make_mind):
     def play(request):
         if layer_of(request) == "conceptual":
