@@ -183,6 +183,7 @@ async def _whole(stream: Any, request: ChatRequest, call: Call) -> Answer:
         # Also when the run was stopped: the provider must not go on writing for nobody, and billing it.
         await stream.aclose()
     if not any(chunk.choices for chunk in stream.chunks):
+        call.lose()
         raise NoStream("an empty stream")
     counted = any(getattr(chunk, "usage", None) is not None for chunk in stream.chunks)
     return Answer(litellm.stream_chunk_builder(stream.chunks), counted)

@@ -31,16 +31,21 @@ class Call:
         self._prompt_tokens = prompt_tokens
         self._price = price
         self._said: list[str] = []
+        self._unread = False
 
     @property
     def answered(self) -> bool:
         """Whether anything of an answer has come."""
-        return bool(self._said)
+        return bool(self._said) or self._unread
 
     def hear(self, text: str) -> None:
         """Take a piece of the answer, or of the thinking before it."""
         if text:
             self._said.append(text)
+
+    def lose(self) -> None:
+        """Take note that an answer came which can't be read: it is billed all the same."""
+        self._unread = True
 
     def usage(self) -> Usage:
         """Return what it has used so far, as an estimate."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -115,6 +116,23 @@ def test_usage_is_the_sum_of_the_providers_own_counts_over_the_way_from_code_to_
     assert thought.cost_usd == pytest.approx(thought.total.tokens / 1000)
     assert not thought.total.estimated
     assert thought.total.overshoot_tokens == 0
+
+
+def test_what_an_endpoint_bills_that_sends_no_stream_when_asked_for_one_is_estimated_once(make_mind):
+    def play(request):
+        return replace(never_finishing(usage=Usage(prompt=100, completion=10))(request), streams=False)
+
+    with OpenAIServer(play) as server, make_mind(**served_by(server.url, **PRICES)) as mind:
+        first, second = mind.think("Go on"), mind.think("Go on")
+        lost, *read = server.requests
+    # the very first answer can't be read, as its form shows only then; later calls don't ask for streams
+    assert (lost.body.get("stream"), {request.body.get("stream") for request in read}) == (True, {None})
+    assert [usage.estimated for usage in (first.usage["perceptual"], second.total)] == [True, False]
+    calls = first.total.model_calls + second.total.model_calls
+    assert calls == len(read)
+    assert second.total.tokens == second.total.model_calls * 110
+    assert first.total.input_tokens > first.total.model_calls * 100 + len(lost.text) // 10
+    assert first.cost_usd == pytest.approx(first.total.tokens / 1000)
 
 
 def test_an_error_of_the_budget_has_the_ledger_and_the_best_answer_so_far(make_mind):
