@@ -9,11 +9,13 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any, Final
+from urllib.parse import unquote
 
 from observability.conventions import is_content
 from observability.records import SpanRecord, Status
@@ -34,15 +36,16 @@ class OtlpSender:
     """A bounded backlog and a thread that posts it.
 
     Args:
-        endpoint: base URL, or the full one ending in `/v1/traces`.
+        endpoint: base URL, or the full one ending in `/v1/traces`; a user and password in it are sent as a header.
         headers: sent with each request.
         encode: makes a request's body (`encoder`).
         content: send what was said too; otherwise only facts leave the machine.
     """
 
     def __init__(self, endpoint: str, headers: Mapping[str, str], encode: Encode, *, content: bool) -> None:
-        self._url = endpoint if endpoint.endswith("/v1/traces") else endpoint.rstrip("/") + "/v1/traces"
-        self._headers = {"Content-Type": "application/x-protobuf", **headers}
+        address, credentials = _address(endpoint)
+        self._url = address if address.endswith("/v1/traces") else address.rstrip("/") + "/v1/traces"
+        self._headers = {"Content-Type": "application/x-protobuf", **credentials, **headers}
         self._encode = encode
         self._content = content
         self._queue: SimpleQueue[SpanRecord | None] = SimpleQueue()
@@ -176,3 +179,15 @@ def _span(record: SpanRecord, resource: Any) -> Any:
         end_time=record.end_ns,
         instrumentation_scope=InstrumentationScope(record.scope),
     )
+
+
+def _address(endpoint: str) -> tuple[str, dict[str, str]]:
+    """The address without user and password, which no message may show, and the header that says them instead."""
+    scheme, separator, rest = endpoint.partition("://")
+    place, slash, path = rest.partition("/")
+    who, _, host = place.rpartition("@")
+    if not who:
+        return endpoint, {}
+    return scheme + separator + host + slash + path, {
+        "Authorization": f"Basic {b64encode(unquote(who).encode()).decode()}"
+    }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -205,7 +207,12 @@ def _with_one_pool(client: docker.APIClient) -> docker.APIClient:
 
 
 def _close(pool: Any) -> None:
-    pool.close()
+    """Close the idle connections of a pool that gives way, and not the pool: another thread may be about to use it."""
+    with suppress(queue.Empty):
+        while True:
+            connection = pool.pool.get(block=False)
+            if connection is not None:  # a place where there is none yet
+                connection.close()
 
 
 def _knock(path: Path, named_by: str) -> None:

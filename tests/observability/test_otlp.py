@@ -117,6 +117,22 @@ def test_a_collector_gets_facts_and_no_content_unless_asked(start_telemetry, col
     assert b"private" in store_path.read_bytes()
 
 
+def test_a_password_in_the_address_is_sent_as_a_header(start_telemetry, collector):
+    telemetry = start_telemetry(otlp_endpoint=f"http://me:p%40ss@127.0.0.1:{collector.port}")
+    a_run(telemetry)
+    telemetry.shutdown(10)
+    assert collector.paths == ["/v1/traces"]
+    assert collector.headers[0]["authorization"] == "Basic bWU6cEBzcw=="  # me:p@ss
+
+
+def test_a_dead_collector_is_named_without_the_password_of_its_address(start_telemetry, dead_port, caplog):
+    telemetry = start_telemetry(otlp_endpoint=f"http://me:hidden-word@127.0.0.1:{dead_port}")
+    a_run(telemetry)
+    telemetry.shutdown(10)
+    assert f"http://127.0.0.1:{dead_port}/v1/traces takes no spans" in caplog.text
+    assert "hidden-word" not in caplog.text
+
+
 def test_a_collector_gets_redacted_content_when_asked(start_telemetry, collector):
     telemetry = start_telemetry(otlp_endpoint=collector.endpoint, otlp_content=True, secrets=["private"])
     a_run(telemetry)

@@ -28,7 +28,7 @@ def test_every_line_is_told_as_it_comes(tmp_path: Path) -> None:
 def test_a_failure_comes_with_the_last_words(tmp_path: Path) -> None:
     talks = "import sys; print('first'); [print(n) for n in range(50)]; sys.exit('no space left')"
     with pytest.raises(ImageNotBuilt) as failed:
-        run([sys.executable, "-c", talks], progress=lambda line: None, cwd=tmp_path)
+        run([sys.executable, "-u", "-c", talks], progress=lambda line: None, cwd=tmp_path)
     assert "ended with 1" in str(failed.value)
     assert "no space left" in str(failed.value)
     assert "first" not in str(failed.value)
