@@ -281,6 +281,7 @@ class DockerSandbox(Sandbox):
                 if outcome is not None:
                     return outcome
                 self._check_worker(clock)
+                self._climb(box, clock)  # nor does a flood of calls
             else:
                 return self._ended(kind, payload, step, clock)
 

@@ -69,7 +69,9 @@ def test_ten_threads_get_their_own_answers(box):
 def test_a_thread_that_waits_for_a_tool_does_not_swallow_the_interrupt_of_its_step(box):
     asked = threading.Event()
     box.send_tools({"slow": lambda: (asked.set(), time.sleep(0.02))[1]})
-    code = "import threading\ndef many():\n    while True: slow()\nthreading.Thread(target=many, daemon=True).start()"
+    # It pauses, as a step's time stands still in a call: without that, a quick machine makes too many calls within it.
+    many = "import threading, time\ndef many():\n    while True:\n        slow()\n        time.sleep(0.005)\n"
+    code = f"{many}threading.Thread(target=many, daemon=True).start()"
     with pytest.raises(LimitExceeded, match="step_timeout") as caught:
         box(f"kept = 1\n{code}\nwhile True: pass")
     assert asked.is_set()
