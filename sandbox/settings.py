@@ -75,7 +75,7 @@ class SandboxSettings(BaseSettings, Limits):  # pyright: ignore[reportIncompatib
 
     network: tuple[str, ...] = Field(
         default=(),
-        description="Names and ports that code in a container may reach over HTTP(S), such as pypi.org:443 and "
+        description="Names and ports that code in a container may reach over HTTP(S), such as example.org:443 and "
         "*.example.com:443; nothing by default.",
     )
     network_total: int = Field(

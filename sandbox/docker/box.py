@@ -67,25 +67,10 @@ def start(
     from docker.errors import DockerException, ImageNotFound
     from requests import RequestException
 
-    user = uid(rootless=engine.rootless or engine.userns_remap)
     container, channel = "", None
     knock(api)
     try:
-        created = api.create_container(
-            image,
-            command=list(COMMAND),
-            hostname="sandbox",
-            user=f"{user}:{user}",
-            environment=environment(settings),
-            entrypoint=[],
-            stdin_open=True,
-            labels=dict(labels),
-            working_dir="/tmp",  # noqa: S108 - in the container
-            stop_signal="SIGKILL",  # nothing in it takes another, and an engine that stops would wait ten seconds
-            host_config=host_config(settings, user, runtime),
-            network_disabled=True,
-            detach=False,
-        )
+        created = api.create_container(image, labels=dict(labels), **_shape(settings, engine, runtime))
         container = str(created["Id"])
         channel = attached(
             partial(api.attach_socket, container, params=dict(_ATTACH)), partial(Channel, limit=frame_limit(settings))
@@ -104,6 +89,24 @@ def start(
         if isinstance(error, (DockerException, RequestException, ChannelClosedError, WireError)):
             raise _not_started(api, error, complaint) from error
         raise
+
+
+def _shape(settings: SandboxSettings, engine: Engine, runtime: str | None) -> dict[str, Any]:
+    """What every box is: a user of its own, nothing of the image's own wishes, no network, the settings' limits."""
+    user = uid(rootless=engine.rootless or engine.userns_remap)
+    return {
+        "command": list(COMMAND),
+        "hostname": "sandbox",
+        "user": f"{user}:{user}",
+        "environment": environment(settings),
+        "entrypoint": [],
+        "stdin_open": True,
+        "working_dir": "/tmp",  # noqa: S108 - in the container
+        "stop_signal": "SIGKILL",  # nothing in it takes another, and an engine that stops would wait ten seconds
+        "host_config": host_config(settings, user, runtime),
+        "network_disabled": True,
+        "detach": False,
+    }
 
 
 def remove(api: docker.APIClient, container: str) -> None:

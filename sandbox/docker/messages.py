@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.docker.guest.tags import readable
 from sandbox.docker.guest.wire import PRINTED, WireError
-from sandbox.errors import CodeError
+from sandbox.errors import CodeError, LimitExceeded, SessionLost
 
 if TYPE_CHECKING:
     from sandbox.printed import Printed
@@ -66,6 +66,20 @@ def code_error(error: Any) -> CodeError:
     if len(shown) > _TEXT_LIMIT:
         shown = f"{shown[: _TEXT_LIMIT // 2]}\n…\n{shown[-_TEXT_LIMIT // 2 :]}"
     return CodeError(shown, line=line if type(line) is int else None)
+
+
+def loss_of(payload: bytes, step_time: float, *, late: bool) -> LimitExceeded:
+    """What a lost worker means for its step.
+
+    Args:
+        payload: of the supervisor's LOST.
+        step_time: seconds that the step had.
+        late: whether they were over.
+    """
+    reason = text_of(read(payload), "reason")
+    if late and reason != "memory":
+        return LimitExceeded.of_time(step_time, state_lost=True)
+    return SessionLost(REASONS.get(reason, REASONS["ended"]))
 
 
 def keep(printed: Printed, kind: int, payload: bytes) -> None:

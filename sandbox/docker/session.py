@@ -34,7 +34,7 @@ from sandbox.docker.guest.wire import (
     WireError,
 )
 from sandbox.docker.launch import unpacked_limit
-from sandbox.docker.messages import NOTHING_SAID, REASONS, code_error, keep, read, text_of, written
+from sandbox.docker.messages import NOTHING_SAID, REASONS, code_error, keep, loss_of, read, written
 from sandbox.docker.shelf import Shelf
 from sandbox.docker.tunnel import Tunnel
 from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost, ValueRefused
@@ -65,7 +65,7 @@ class DockerSandbox(Sandbox):
         step_timeout: seconds one step may execute; short for `limits`.
         image: name or id of the image; short for `limits`.
         runtime: container runtime, `auto` for gVisor where it is there; short for `limits`.
-        network: names and ports that code may reach, such as `pypi.org:443`; short for `limits`.
+        network: names and ports that code may reach, such as `example.org:443`; short for `limits`.
         tracer: records every execution as a span.
         stop: when set, running code ends with `ExecutionStopped`.
         deadline: the same at this moment of `time.monotonic()`, in seconds.
@@ -199,7 +199,9 @@ class DockerSandbox(Sandbox):
         if self._loss is not None:
             self._loss = None
             printed.write(f"(note: {STATE_LOST}.)\n")
-        return self._box or self._never()
+        if self._box is None:
+            raise SandboxClosed("this sandbox was closed while its code ran")
+        return self._box
 
     def _adopt(self, box: Box) -> None:
         """Make a fresh box ready for the first step; its worker is a Python already."""
@@ -376,10 +378,7 @@ class DockerSandbox(Sandbox):
 
     def _lost(self, payload: bytes, clock: StepClock) -> LimitExceeded:
         self._forget()
-        reason = text_of(read(payload), "reason")
-        if clock.rung is not Rung.RUNNING and reason != "memory":
-            return self._out_of_time(state_lost=True)
-        return SessionLost(REASONS.get(reason, REASONS["ended"]))
+        return loss_of(payload, self._step_timeout, late=clock.rung is not Rung.RUNNING)
 
     def _gone(self, closed: ChannelClosedError) -> Exception:
         """The stream is closed: by us, by the end of the container, or by the end of the engine."""
@@ -399,6 +398,3 @@ class DockerSandbox(Sandbox):
 
     def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
         return LimitExceeded.of_time(self._step_timeout, state_lost=state_lost)
-
-    def _never(self) -> Box:
-        raise SandboxClosed("this sandbox was closed while its code ran")

@@ -49,7 +49,7 @@ class AllowList:
     """All rules of one sandbox.
 
     Args:
-        rules: such as `pypi.org:443`, `*.example.com:80`, `10.0.0.7:8080`, `[::1]:8080`.
+        rules: such as `example.org:443`, `*.example.com:80`, `10.0.0.7:8080`, `[::1]:8080`.
 
     Raises:
         ValueError: one of them is none; the text says why.
@@ -75,7 +75,7 @@ def parse_rule(rule: str) -> Rule:
     """
     name, colon, port = rule.strip().rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) not in _PORTS:
-        raise ValueError(f"{rule!r} names no port; write NAME:PORT, such as {name or port or 'pypi.org'}:443")
+        raise ValueError(f"{rule!r} names no port; write NAME:PORT, such as {name or port or 'example.org'}:443")
     wildcard = name.startswith("*.")
     try:
         canonical = canonical_name(name[2:] if wildcard else name)

@@ -73,4 +73,4 @@ def test_where_an_engine_maps_ids_boxes_get_ids_that_exist_there():
 
 def test_only_a_box_with_a_network_is_told_of_a_proxy():
     assert "HTTPS_PROXY" not in environment(SandboxSettings())
-    assert environment(SandboxSettings(network=("pypi.org:443",)))["HTTPS_PROXY"] == "http://127.0.0.1:3128"
+    assert environment(SandboxSettings(network=("example.org:443",)))["HTTPS_PROXY"] == "http://127.0.0.1:3128"
