@@ -199,9 +199,7 @@ class DockerSandbox(Sandbox):
         if self._loss is not None:
             self._loss = None
             printed.write(f"(note: {STATE_LOST}.)\n")
-        if self._box is None:
-            raise SandboxClosed("this sandbox was closed while its code ran")
-        return self._box
+        return self._box or self._never()
 
     def _adopt(self, box: Box) -> None:
         """Make a fresh box ready for the first step; its worker is a Python already."""
@@ -398,3 +396,6 @@ class DockerSandbox(Sandbox):
 
     def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
         return LimitExceeded.of_time(self._step_timeout, state_lost=state_lost)
+
+    def _never(self) -> Box:
+        raise SandboxClosed("this sandbox was closed while its code ran")
