@@ -28,8 +28,8 @@ from dionysus_mcp.recall.index import MemoryIndex
 from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import NewMemory, add_in, memory
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.vectors import Vectors
 
 Question = tuple[str, int, set[str]]

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from dionysus_mcp.embedding import MiniLm
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
     from dionysus_mcp.recall.search import Search
+    from dionysus_mcp.store.access import Store
     from dionysus_mcp.store.memories import Memories
-    from dionysus_mcp.store.sqlite import Store
     from dionysus_mcp.store.versions import Versions
 
 
@@ -48,8 +48,8 @@ class Service:
         from dionysus_mcp.beliefs.predictions import Predictions
         from dionysus_mcp.recall.embedder import BackgroundEmbedder
         from dionysus_mcp.recall.search import Search
+        from dionysus_mcp.store.access import Store
         from dionysus_mcp.store.memories import Memories
-        from dionysus_mcp.store.sqlite import Store
         from dionysus_mcp.store.versions import Versions
 
         store = Store(settings)

@@ -1,15 +1,15 @@
 """Recall by words: the text index, ranked by BM25 (Robertson and Zaragoza 2009)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import BindParameter, Connection, bindparam, text
 
 from dionysus_mcp.recall.terms import Term
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.store.schema import Moment
-from dionysus_mcp.store.sqlite import Scope
 
 # bm25() weighs content and headings alike; a word of the file's name counts half. Its values are negative, best lowest.
 _SCORE = "-bm25(memory_fts, 1.0, 1.0, 0.5)"
@@ -60,6 +60,11 @@ def matches(
     """
     if not terms:
         return {}
+    if connection.dialect.name == "postgresql":
+        from dionysus_mcp.recall import postgres_words
+
+        conditions, values = conditions_of(scope, admitted, as_of)
+        return postgres_words.matches(connection, terms, conditions, values, count)
     wide = _WIDE * count
     found = _ranked(connection, scope, terms, admitted, count, wide, as_of)
     # Mostly the best few are of this scope and admitted; only where they aren't, all that match are looked at.
@@ -78,19 +83,23 @@ def _ranked(
     as_of: datetime | None,
 ) -> dict[int, float]:
     """The best of the `wide` best matches of the whole store; -1 stands for all."""
-    conditions, values = _conditions(scope, admitted, as_of)
+    conditions, values = conditions_of(scope, admitted, as_of)
     query = text(
         "SELECT m.seq AS seq, best.score AS score FROM "  # noqa: S608 -- constants; values are bound
         f"(SELECT rowid AS seq, {_SCORE} AS score FROM memory_fts WHERE memory_fts MATCH :match "
         "ORDER BY score DESC, rowid DESC LIMIT :wide) AS best JOIN memory m ON m.seq = best.seq "
         f"WHERE {conditions} ORDER BY best.score DESC, m.seq DESC LIMIT :count"
-    ).bindparams(*(bindparam(name, **_BOUND[name]) for name in values if name in _BOUND))
+    ).bindparams(*binds(values))
     rows = connection.execute(query, {"match": any_of(terms), "count": count, "wide": wide, **values})
     return {row.seq: row.score for row in rows}
 
 
 def covered(connection: Connection, term: Term, seqs: Collection[int]) -> bool:
     """Whether any of the memories holds the term, whatever its ending, in its content or in what stands around it."""
+    if connection.dialect.name == "postgresql":
+        from dionysus_mcp.recall import postgres_words
+
+        return postgres_words.covered(connection, term, seqs)
     # Not built by SQLAlchemy: that takes longer than running it, and there is one for each term.
     numbers = ",".join(str(int(seq)) for seq in seqs)
     found = connection.exec_driver_sql(
@@ -110,7 +119,13 @@ def _quoted(word: str) -> str:
     return '"' + word.replace('"', '""') + '"'
 
 
-def _conditions(scope: Scope, admitted: Filter, as_of: datetime | None) -> tuple[str, dict[str, object]]:
+def binds(values: Iterable[str]) -> list[BindParameter[Any]]:
+    """How the values of `conditions_of` are bound, where it isn't plain."""
+    return [bindparam(name, **_BOUND[name]) for name in values if name in _BOUND]
+
+
+def conditions_of(scope: Scope, admitted: Filter, as_of: datetime | None) -> tuple[str, dict[str, object]]:
+    """What may be returned, as SQL on the memories `m`, and the values in it."""
     conditions = [_BELIEVED_NOW if as_of is None else _BELIEVED_THEN, "m.tenant = :tenant", "m.project = :project"]
     values: dict[str, object] = {"tenant": scope.tenant, "project": scope.project}
     if as_of is not None:

@@ -13,8 +13,8 @@ from dionysus_mcp.recall.embedder import embed_missing
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import in_scope
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.vectors import Vectors
 
 _BATCH = 64

@@ -16,7 +16,10 @@ from dionysus_mcp.store.memories import Memories, NewMemory
 from dionysus_mcp.store.vectors import Indexed, PassageVectors, Vectors
 from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.purge import Purge, Selection
+from tests.dionysus_mcp.engines import BOTH
 from tests.dionysus_mcp.memories_of import LIMIT, current, fill, opened, problems, told
+
+ENGINES = BOTH
 
 
 def purged(store, **selection):

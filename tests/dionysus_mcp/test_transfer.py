@@ -11,12 +11,16 @@ from hypothesis import strategies as st
 
 from dionysus_mcp.beliefs.models import MentalModels
 from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, NewMemory, add_in
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.exporting import export_lines
 from dionysus_mcp.upkeep.importing import Import
+from tests.dionysus_mcp.engines import BOTH
 from tests.dionysus_mcp.memories_of import LIMIT, current, fill, opened, problems, told
+
+ENGINES = BOTH
+
 
 ORPHANS = json.dumps({"kind": "end", "counts": {"model_revision": 2, "prediction": 2}})
 

@@ -15,8 +15,8 @@ from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.recall.embedder import BackgroundEmbedder, embed_missing
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.recall.terms import Stemmer
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.vectors import Indexed, Vectors
 from tests.dionysus_mcp.memories_of import current, fill, opened, problems, told
 
@@ -249,7 +249,7 @@ class TestBackup:
 WRITER = """
 import sys
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, NewMemory
 store = Store(MemorySettings(url=sys.argv[1]))
 memories = Memories(store)
