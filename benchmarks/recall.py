@@ -1,11 +1,13 @@
 """Recall quality beside BM25, the embedding alone and reciprocal rank fusion, over one run and one store a collection.
 
-    python benchmarks/recall.py --data FILE
+    python benchmarks/recall.py --data FILE [--url postgresql://...]
 
 FILE is LoCoMo's JSON (github.com/snap-research/locomo, CC BY-NC 4.0): every turn becomes a memory with its speaker,
 session and date, and a question is answered by the turns named as its evidence. Or a JSON object with `documents`
 (id, text) and `queries` (query, relevant ids). The installed weights were fitted on five of LoCoMo's conversations and
 half of Cranfield's queries, so figures on these flatter them.
+
+With `--url` the memories are kept in that PostgreSQL database, which must hold no memories; they are deleted afterwards.
 """
 
 from __future__ import annotations
@@ -29,8 +31,9 @@ from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.access import Store
-from dionysus_mcp.store.memories import NewMemory, add_in, memory
+from dionysus_mcp.store.memories import Memories, NewMemory, add_in, memory
 from dionysus_mcp.store.vectors import Vectors
+from dionysus_mcp.upkeep.purge import Purge, Selection
 
 Question = tuple[str, int, set[str]]
 
@@ -66,10 +69,12 @@ def collections(path: Path) -> list[tuple[list[NewMemory], list[Question]]]:
     return [(documents, [(one["query"], 0, set(one["relevant"])) for one in held["queries"]])]
 
 
-def ranked(memories: list[NewMemory], questions: list[Question], folder: Path) -> list[tuple[int, set[str], dict]]:
+def ranked(memories: list[NewMemory], questions: list[Question], url: str) -> list[tuple[int, set[str], dict]]:
     """Ids in the order of each method, by question."""
-    settings = MemorySettings(url=f"sqlite:///{folder / 'memory.db'}", embedder_threads=1)
+    settings = MemorySettings(url=url, embedder_threads=1)
     store = Store(settings)
+    if Memories(store).counts():
+        raise SystemExit("There are memories in this database; name one without.")
     store.write(lambda connection: add_in(connection, store.scope, memories))
     embedder = BackgroundEmbedder(store, settings)
     embedder.start()
@@ -96,6 +101,8 @@ def ranked(memories: list[NewMemory], questions: list[Question], folder: Path) -
             found.append((category, evidence, by_id))
     search.close()
     embedder.close()
+    if store.in_postgres:
+        Purge(store, Selection(everything=True)).run()
     store.close()
     return found
 
@@ -113,10 +120,11 @@ def main() -> None:
     """Print R@5, R@10 and MRR (of the first ten) by category and method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    rows = []
-    for memories, questions in collections(parser.parse_args().data):
+    parser.add_argument("--url")
+    given, rows = parser.parse_args(), []
+    for memories, questions in collections(given.data):
         with tempfile.TemporaryDirectory() as folder:
-            rows += ranked(memories, questions, Path(folder))
+            rows += ranked(memories, questions, given.url or f"sqlite:///{Path(folder) / 'memory.db'}")
     for category in [None, *sorted({row[0] for row in rows})]:
         chosen = [row for row in rows if category in (None, row[0])]
         print(f"{'all' if category is None else f'category {category}'}: {len(chosen)} questions")

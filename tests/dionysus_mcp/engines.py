@@ -9,6 +9,7 @@ import os
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.access import Store
@@ -34,11 +35,26 @@ def parametrized(metafunc):
         metafunc.parametrize("engine", [pytest.param(one, marks=marks.get(one, [])) for one in named], indirect=True)
 
 
+def in_tables(store):
+    """All bytes of the files in which PostgreSQL keeps the store; the tests' user may read them."""
+    files = text(
+        "SELECT pg_read_binary_file(pg_relation_filepath(c.oid)) FROM pg_class c "
+        "WHERE c.relkind IN ('r', 'i', 't') AND NOT EXISTS (SELECT FROM pg_namespace n "
+        "WHERE n.oid = c.relnamespace AND n.nspname = 'pg_catalog')"
+    )
+    with store.postgres.outside_transactions(lambda _: None) as connection:
+        connection.execute(text("CHECKPOINT"))
+        return b"".join(bytes(one) for one in connection.execute(files).scalars())
+
+
 class Databases:
     """Databases on one server, made from a template that holds an empty store."""
 
     def __init__(self, url):
         self._url = url
+        # The server ends with the tests, and no test takes its power away.
+        self._run("ALTER SYSTEM SET fsync = off")
+        self._run("SELECT pg_reload_conf()")
         self._template = self._name("template")
         self._run(f"CREATE DATABASE {self._template}")
         Store(MemorySettings(url=self.url_of(self._template))).close()

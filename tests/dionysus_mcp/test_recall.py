@@ -19,7 +19,7 @@ from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, NewMemory, add_in, memory, supersede_in
 from dionysus_mcp.store.vectors import Indexed, Vectors
-from tests.dionysus_mcp.engines import BOTH
+from tests.dionysus_mcp.engines import BOTH, sqlite_only
 
 ENGINES = BOTH
 
@@ -72,6 +72,7 @@ def ask(text, **options):
     return Query(text, options.pop("top_k", 3), options.pop("token_budget", 10_000), **options)
 
 
+@sqlite_only
 @pytest.mark.parametrize(
     ("question", "expected"),
     [
@@ -347,6 +348,7 @@ def test_equal_values_have_no_spread():
     assert z_scores([]) == []
 
 
+@sqlite_only
 def test_the_cache_grows_and_finds_the_nearest_exactly(store):
     generator = np.random.default_rng(7)
     vectors = generator.normal(size=(1500, 384)).astype(np.float32)

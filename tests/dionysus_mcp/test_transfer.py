@@ -136,7 +136,7 @@ def test_a_wrong_file_is_refused_by_its_line_and_leaves_the_store_sound(store, o
 
 
 def test_few_rows_at_a_time_are_held(store, other):
-    text = "x " * 8000
+    text = f"{'x' * 999} " * 16
     for start in range(0, 1200, 100):
         batch = [NewMemory(f"{number} {text}") for number in range(start, start + 100)]
         store.write(lambda connection, batch=batch: add_in(connection, store.scope, batch))
