@@ -7,7 +7,7 @@ session and date, and a question is answered by the turns named as its evidence.
 (id, text) and `queries` (query, relevant ids). The installed weights were fitted on five of LoCoMo's conversations and
 half of Cranfield's queries, so figures on these flatter them.
 
-With `--url` the memories are kept in that PostgreSQL database, which must hold no memories; they are deleted afterwards.
+With `--url` they are kept in that PostgreSQL database, which must hold no memories; they are deleted afterwards.
 """
 
 from __future__ import annotations
