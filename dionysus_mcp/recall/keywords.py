@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, text
 
 from dionysus_mcp.recall.terms import Term
 from dionysus_mcp.store.schema import Moment
+from dionysus_mcp.store.scoping import visible_text
 from dionysus_mcp.store.sqlite import Scope
 
 # bm25() weighs content and headings alike; a word of the file's name counts half. Its values are negative, best lowest.
@@ -111,8 +112,8 @@ def _quoted(word: str) -> str:
 
 
 def _conditions(scope: Scope, admitted: Filter, as_of: datetime | None) -> tuple[str, dict[str, object]]:
-    conditions = [_BELIEVED_NOW if as_of is None else _BELIEVED_THEN, "m.tenant = :tenant", "m.project = :project"]
-    values: dict[str, object] = {"tenant": scope.tenant, "project": scope.project}
+    mine, values = visible_text("m", scope)
+    conditions = [_BELIEVED_NOW if as_of is None else _BELIEVED_THEN, mine]
     if as_of is not None:
         values["as_of"] = as_of
     if admitted.memory_types is not None:

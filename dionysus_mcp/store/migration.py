@@ -11,6 +11,8 @@ def migrate(connection: Connection, version: int) -> None:
         _describe_anew(connection)
     if version < 4:
         _keep_versions(connection)
+    if version < 5:
+        _name_owners(connection)
 
 
 def _describe_anew(connection: Connection) -> None:
@@ -32,3 +34,20 @@ def _keep_versions(connection: Connection) -> None:
     connection.execute(text("DROP TABLE closure_3"))
     for statement in schema.CLOSURES:
         connection.execute(statement)
+
+
+def _name_owners(connection: Connection) -> None:
+    """What was there before belongs to no user: the project shares it."""
+    connection.execute(text("ALTER TABLE memory ADD COLUMN owner VARCHAR DEFAULT '' NOT NULL"))
+    for name in ("owner", "session_id"):
+        connection.execute(text(f"ALTER TABLE mental_model ADD COLUMN {name} VARCHAR DEFAULT '' NOT NULL"))
+    for table in (schema.memory, schema.mental_model):
+        for index in table.indexes:
+            connection.execute(text(f"DROP INDEX IF EXISTS {index.name}"))
+            index.create(connection)
+    # A primary key can't be altered.
+    connection.execute(text("ALTER TABLE ingested RENAME TO ingested_4"))
+    schema.ingested.create(connection)
+    columns = "tenant, project, origin, digest, pieces, recorded_at"
+    connection.execute(text(f"INSERT INTO ingested ({columns}) SELECT {columns} FROM ingested_4"))  # noqa: S608 -- constants
+    connection.execute(text("DROP TABLE ingested_4"))
