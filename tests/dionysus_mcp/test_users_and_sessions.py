@@ -13,8 +13,10 @@ from dionysus_mcp import admin
 from dionysus_mcp.beliefs.models import MentalModels, NewModel
 from dionysus_mcp.beliefs.predictions import NewPrediction, Predictions
 from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.recall import within
 from dionysus_mcp.recall.embedder import BackgroundEmbedder
 from dionysus_mcp.recall.search import Query, Search
+from dionysus_mcp.recall.terms import Stemmer, Term
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store.counting import count_rows
 from dionysus_mcp.store.memories import Memories, NewMemory
@@ -79,7 +81,7 @@ class Actor:
             [one.model_dump(mode="json") for one in memories.recent(999)],
             memories.counts(),
             count_rows(self.store),
-            [sorted(hit.content for hit in recall.hits) for recall in recalls],
+            [recall.model_dump(mode="json") for recall in recalls],
             [json.loads(line) for line in export_lines(self.store, lambda *_: None)],
             [one.model_dump(mode="json") for one in MentalModels(self.store).held(99)],
             [one.model_dump(mode="json") for one in Predictions(self.store).open(99)],
@@ -107,7 +109,7 @@ def reads_of(reader, writer):
 
 
 @given(st.lists(actions, min_size=6, max_size=16))
-@rules(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@rules(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_a_scope_sees_is_made_of_its_own_and_of_what_is_shared(settings, tmp_path_factory, steps):
     """Each scope is shown the same by the common store as by one in which nobody else ever wrote."""
     folder = tmp_path_factory.mktemp("users")
@@ -115,6 +117,8 @@ def test_what_a_scope_sees_is_made_of_its_own_and_of_what_is_shared(settings, tm
     def played(name, scopes):
         file = settings.model_copy(update={"url": f"sqlite:///{folder / name}.db"})
         actors = {scope: Actor(file, scope) for scope in scopes}
+        with opened(file, tenant="stranger") as store:
+            told(store, "tea coffee harbour anew bread")  # that others are there at all makes a difference
         for number, action, word, place in steps:
             if SCOPES[number] in actors:
                 actors[SCOPES[number]].do(action, word, place)
@@ -283,3 +287,54 @@ def test_a_memory_told_twice_in_a_session_is_stored_once(acting):
     memories = Memories(tea)
     assert [memories.add(NewMemory("Two sugars."), limit=LIMIT)[1] for _ in range(2)] == [True, False]
     assert not memories.add(NewMemory("Two sugars.", session_id="tea"), limit=LIMIT)[1]
+
+
+def test_what_others_write_makes_no_word_common(settings):
+    """Or `missing_terms` would tell what others write about."""
+    plain = settings.model_copy(update={"embedder": "none"})
+    told_of = []
+    for others in ("nothing of that", "the zebra merger is secret"):
+        with opened(plain, tenant=others.split()[1]) as store:
+            for number in range(40):
+                told(store, f"{others} {number}")
+        ann = Actor(plain, SCOPES[1])
+        if not told_of:
+            for number in range(40):
+                told(ann.store, f"lunch {number}")
+        told_of.append(ann._search.recall(Query("lunch with the zebra about a merger", 8, 8000)).model_dump())
+        ann.close()
+    assert told_of[0] == told_of[1]
+    assert told_of[0]["missing_terms"] == ["zebra", "merger"]
+
+
+def test_recall_beside_others_finds_what_it_finds_alone(settings):
+    plain = settings.model_copy(update={"embedder": "none"})
+    ann, found = Actor(plain, SCOPES[1]), []
+    for number in range(30):
+        told(ann.store, f"{'tea ' * (number % 3)}at {number} o'clock in the harbour", source="day.md")
+    for other in ("", "bob"):
+        if other:
+            with opened(plain, user=other) as store:
+                told(store, "tea in the harbour")
+        found.append([hit.content for hit in ann._search.recall(Query("tea at 9 in the harbour", 9, 8000)).hits])
+    ann.close()
+    assert found[0] == found[1]
+    assert "at 9 o'clock" in found[0][0]
+
+
+@pytest.mark.parametrize("own", [10, 60])
+def test_a_word_that_is_common_in_all_the_store_is_counted_in_a_sample_of_the_scope(settings, monkeypatch, own):
+    monkeypatch.setattr(within, "_COMMON", 5)
+    monkeypatch.setattr(within, "_SAMPLE", 20)
+    with opened(settings) as loud, opened(settings, user="ann") as ann, contextlib.closing(Stemmer()) as stemmer:
+        for number in range(own):
+            told(ann, f"{'zebras' if number % 2 else 'horses'} {number}")
+        for number in range(30):
+            told(loud, f"zebra {number}", session_id="loud")
+        with opened(settings, project="another") as other:
+            told(other, "zebra")
+        with ann.read() as connection:
+            counted = within.count(connection, ann.scope, stemmer, [Term("zebra", ("zebra",), 0)])
+        assert counted.total == own + 30
+        # The newest twenty are shared ones that all hold it.
+        assert counted.frequencies["zebra"] == counted.total
