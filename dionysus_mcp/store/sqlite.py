@@ -20,7 +20,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.migration import migrate
+from dionysus_mcp.store.migration import create, upgrade
 from dionysus_mcp.store.preflight import APPLICATION_ID, SCHEMA_VERSION, check_identity, database_path, is_new
 
 T = TypeVar("T")
@@ -155,9 +155,9 @@ class Store:
         if version == SCHEMA_VERSION:
             return
         if application == APPLICATION_ID:
-            migrate(connection, version)
+            upgrade(connection, version)
         else:
-            schema.metadata.create_all(connection)
+            create(connection)
             for statement in (*schema.TEXT_INDEX, *schema.CLOSURES):
                 connection.execute(statement)
         connection.execute(text(f"PRAGMA application_id={APPLICATION_ID}"))
