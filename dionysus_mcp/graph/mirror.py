@@ -1,8 +1,8 @@
 """The graph in Neo4j, kept equal to the store's by telling it what changed.
 
 A change is told as the state that the store has when it is told. The first thing that a transaction does in Neo4j is
-to lock the node of this graph; only then it reads the store. So of two processes that tell the same, the later one has read
-the later state, and being told twice, or in another order, changes nothing.
+to lock the node of this graph; only then it reads the store. So of two processes that tell the same, the later one has
+read the later state, and being told twice, or in another order, changes nothing.
 """
 
 from collections.abc import Callable, Iterable

@@ -47,9 +47,8 @@ class SqlGraph:
     def edges(self, ids: Collection[str], types: Collection[str] | None, at: datetime | None, limit: int) -> list[Edge]:
         """What is said between these entities and any others, the surest and newest first."""
         query = (
-            select(relation, memory.c.id.label("memory_id"), memory.c.recorded_to.label("forgotten"))
-            .select_from(relation.outerjoin(memory, memory.c.seq == relation.c.memory_seq))
-            .where(same_scope(self._scope), self._believed(at))
+            self._edges()
+            .where(self._believed(at))
             .where(or_(relation.c.subject_id.in_(ids), relation.c.object_id.in_(ids)))
             .order_by(relation.c.confidence.desc(), relation.c.recorded_from.desc(), relation.c.id)
             .limit(limit)
@@ -58,6 +57,14 @@ class SqlGraph:
             query = query.where(relation.c.type.in_(types))
         with self._store.read() as connection:
             return [_edge(row) for row in connection.execute(query)]
+
+    def said(self, subject: str, type_: str, object_: str) -> list[Edge]:
+        """All that says one relation, ended or not, the newest first."""
+        query = self._edges().where(
+            relation.c.subject_id == subject, relation.c.type == type_, relation.c.object_id == object_
+        )
+        with self._store.read() as connection:
+            return [_edge(row) for row in connection.execute(query.order_by(relation.c.recorded_from.desc()))]
 
     def pairs(self, ids: Sequence[str], at: datetime | None, limit: int) -> list[Pair]:
         """What else the latest memories of each of these mention: for each at most `limit`, the most frequent first."""
@@ -97,6 +104,13 @@ class SqlGraph:
                     select(func.count()).select_from(relation).where(same_scope(self._scope))
                 ).scalar_one(),
             )
+
+    def _edges(self) -> Select[Any]:
+        return (
+            select(relation, memory.c.id.label("memory_id"), memory.c.recorded_to.label("forgotten"))
+            .select_from(relation.outerjoin(memory, memory.c.seq == relation.c.memory_seq))
+            .where(same_scope(self._scope))
+        )
 
     def _entities(self) -> Select[Any, *tuple[Any, ...]]:
         return select(entity.c.id, entity.c.name, entity.c.kind).where(of_scope(self._scope))

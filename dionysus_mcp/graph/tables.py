@@ -5,7 +5,7 @@ read from a memory ends with it at the latest. Only what somebody told without a
 be ended here when a memory is forgotten, and a purge takes the rows along by their foreign keys.
 """
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
+from sqlalchemy import DDL, Column, Float, ForeignKey, Index, Integer, String, Table, Text, event
 
 from dionysus_mcp.store.schema import Moment, metadata
 
@@ -95,32 +95,26 @@ change = Table(
 )
 Index("graph_change_scope", change.c.tenant, change.c.project, change.c.seq)
 
-TABLES = (entity, mention, relation, seen, mirror, change)
-
 # Memories end in many ways (forgotten, superseded, imported as ended, purged), and each must reach the outbox in the
 # same transaction. A trigger can't be forgotten by the next way that is built.
 _TELL = (
     "INSERT INTO graph_change(tenant, project, kind, ref) SELECT old.tenant, old.project, 'memory', old.id "
     "WHERE EXISTS (SELECT 1 FROM graph_mirror WHERE tenant = old.tenant AND project = old.project)"
 )
-TRIGGERS = tuple(
-    text(statement)
-    for statement in (
+_TRIGGERS = {
+    "sqlite": (
         "CREATE TRIGGER graph_memory_closed AFTER UPDATE OF recorded_to ON memory "
         f"WHEN old.recorded_to IS NULL AND new.recorded_to IS NOT NULL BEGIN {_TELL}; END",
         f"CREATE TRIGGER graph_memory_purged AFTER DELETE ON memory BEGIN {_TELL}; END",
-    )
-)
-"""For SQLite."""
-
-POSTGRESQL_TRIGGERS = tuple(
-    text(statement)
-    for statement in (
-        "CREATE OR REPLACE FUNCTION graph_tell() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN {_TELL}; RETURN NULL; END $$",
+    ),
+    "postgresql": (
+        f"CREATE FUNCTION graph_tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {_TELL}; RETURN NULL; END $$",
         "CREATE TRIGGER graph_memory_closed AFTER UPDATE OF recorded_to ON memory FOR EACH ROW "
         "WHEN (old.recorded_to IS NULL AND new.recorded_to IS NOT NULL) EXECUTE FUNCTION graph_tell()",
         "CREATE TRIGGER graph_memory_purged AFTER DELETE ON memory FOR EACH ROW EXECUTE FUNCTION graph_tell()",
-    )
-)
-"""For PostgreSQL."""
+    ),
+}
+for _dialect, _statements in _TRIGGERS.items():
+    for _statement in _statements:
+        # With `relation`, which refers to `memory` and so is made after it.
+        event.listen(relation, "after_create", DDL(_statement).execute_if(dialect=_dialect))

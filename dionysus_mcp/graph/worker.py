@@ -13,17 +13,20 @@ from sqlalchemy import ColumnElement, exists, func, select
 
 from dionysus_mcp.errors import GraphUnavailable, MemoryStoreError
 from dionysus_mcp.graph import writing
+from dionysus_mcp.graph.answering import Answering
 from dionysus_mcp.graph.bolt import Bolt
 from dionysus_mcp.graph.cypher import Neo4jGraph
+from dionysus_mcp.graph.exploring import Asked, explore
 from dionysus_mcp.graph.mirror import Mirror
 from dionysus_mcp.graph.reading import RULES, Draft, Told
+from dionysus_mcp.graph.records import Exploration
 from dionysus_mcp.graph.shape import Graph
 from dionysus_mcp.graph.sql import SqlGraph
 from dionysus_mcp.graph.tables import seen
 from dionysus_mcp.records import GraphHealth
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import picked_in_scope
+from dionysus_mcp.store.memories import Memories, picked_in_scope
 from dionysus_mcp.store.sqlite import Store
 
 memory = schema.memory
@@ -134,6 +137,27 @@ class GraphWorker:
         if waiting:
             return SqlGraph(self._store), "store", f"{waiting:,} changes wait for Neo4j; the memory store answered."
         return Neo4jGraph(self._bolt, lambda: self.mirror.graph if self.mirror else ""), "neo4j", None
+
+    def explore(self, asked: Asked, token_budget: int) -> Exploration:
+        """What surrounds an entity or a memory, from Neo4j where it is up to date, and from the store otherwise.
+
+        Raises:
+            MemoryStoreError: if neither a name nor a memory is given, or both, or the memory is unknown.
+        """
+        if (asked.name is None) == (asked.memory_id is None):
+            raise MemoryStoreError("Name an entity or a memory_id to begin with, one of them.")
+        if asked.memory_id is not None:
+            Memories(self._store).get([asked.memory_id])
+        self.catch_up()
+        graph, by, notice = self.graph()
+        try:
+            found = explore(graph, asked)
+        except GraphUnavailable:
+            graph, by, notice = self.graph()
+            found = explore(graph, asked)
+        answer = Answering(self._store).exploration(found, token_budget)
+        notices = " ".join(filter(None, (notice, answer.notice))) or None
+        return answer.model_copy(update={"answered_by": by, "notice": notices})
 
     def health(self) -> GraphHealth:
         """Whether all is read and told."""
