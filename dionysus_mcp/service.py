@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dionysus_mcp.beliefs.models import MentalModels
     from dionysus_mcp.beliefs.predictions import Predictions
     from dionysus_mcp.embedding import MiniLm
+    from dionysus_mcp.graph.worker import GraphWorker
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
     from dionysus_mcp.recall.search import Search
     from dionysus_mcp.store.memories import Memories
@@ -32,6 +33,7 @@ class Service:
     predictions: "Predictions"
     embedder: "BackgroundEmbedder"
     search: "Search"
+    graph: "GraphWorker"
 
     @classmethod
     def open(cls, settings: MemorySettings, load: "Callable[[int], MiniLm] | None" = None) -> "Service":
@@ -46,6 +48,7 @@ class Service:
         """
         from dionysus_mcp.beliefs.models import MentalModels
         from dionysus_mcp.beliefs.predictions import Predictions
+        from dionysus_mcp.graph.worker import GraphWorker
         from dionysus_mcp.recall.embedder import BackgroundEmbedder
         from dionysus_mcp.recall.search import Search
         from dionysus_mcp.store.memories import Memories
@@ -56,6 +59,8 @@ class Service:
         embedder = BackgroundEmbedder(store, settings, load)
         embedder.start()
         search = Search(store, embedder)
+        graph = GraphWorker(store, settings)
+        graph.start()
         return cls(
             settings=settings,
             store=store,
@@ -65,11 +70,13 @@ class Service:
             predictions=Predictions(store),
             embedder=embedder,
             search=search,
+            graph=graph,
         )
 
     def close(self) -> None:
-        """Stop the embedder and let go of the store; what was stored is on disk already."""
+        """Stop what works in the background and let go of the store; what was stored is on disk already."""
         self.embedder.close()
+        self.graph.close()
         self.search.close()
         self.store.close()
 
