@@ -11,6 +11,10 @@ def migrate(connection: Connection, version: int) -> None:
         _describe_anew(connection)
     if version < 4:
         _keep_versions(connection)
+    if version < 5:
+        from dionysus_mcp.consolidation.tables import TABLES
+
+        schema.metadata.create_all(connection, tables=TABLES)
 
 
 def _describe_anew(connection: Connection) -> None:

@@ -10,7 +10,7 @@ from dionysus_mcp.errors import MemoryStoreError
 
 APPLICATION_ID = 0x44494F4D
 """In the header of every memory store: "DIOM"."""
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _NAMES = {
     "postgresql": "PostgreSQL",

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -157,6 +158,7 @@ class Store:
         if application == APPLICATION_ID:
             migrate(connection, version)
         else:
+            import_module("dionysus_mcp.consolidation.tables")  # declared there, on the same metadata
             schema.metadata.create_all(connection)
             for statement in (*schema.TEXT_INDEX, *schema.CLOSURES):
                 connection.execute(statement)
