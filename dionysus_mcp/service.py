@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.settings import MemorySettings
@@ -12,6 +12,7 @@ from dionysus_mcp.settings import MemorySettings
 if TYPE_CHECKING:
     from dionysus_mcp.beliefs.models import MentalModels
     from dionysus_mcp.beliefs.predictions import Predictions
+    from dionysus_mcp.consolidation.recalled import RecallCounts
     from dionysus_mcp.embedding import MiniLm
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
     from dionysus_mcp.recall.search import Search
@@ -32,6 +33,7 @@ class Service:
     predictions: "Predictions"
     embedder: "BackgroundEmbedder"
     search: "Search"
+    recalls: "RecallCounts"
 
     @classmethod
     def open(cls, settings: MemorySettings, load: "Callable[[int], MiniLm] | None" = None) -> "Service":
@@ -46,6 +48,8 @@ class Service:
         """
         from dionysus_mcp.beliefs.models import MentalModels
         from dionysus_mcp.beliefs.predictions import Predictions
+        from dionysus_mcp.consolidation.recalled import RecallCounts
+        from dionysus_mcp.consolidation.shadows import shadowed
         from dionysus_mcp.recall.embedder import BackgroundEmbedder
         from dionysus_mcp.recall.search import Search
         from dionysus_mcp.store.memories import Memories
@@ -55,7 +59,10 @@ class Service:
         store = Store(settings)
         embedder = BackgroundEmbedder(store, settings, load)
         embedder.start()
-        search = Search(store, embedder)
+        search = Search(store, embedder, shadowed)
+        recalls = RecallCounts(store)
+        if settings.count_recalls:
+            recalls.start()
         return cls(
             settings=settings,
             store=store,
@@ -65,13 +72,23 @@ class Service:
             predictions=Predictions(store),
             embedder=embedder,
             search=search,
+            recalls=recalls,
         )
 
     def close(self) -> None:
         """Stop the embedder and let go of the store; what was stored is on disk already."""
         self.embedder.close()
+        self.recalls.close()
         self.search.close()
         self.store.close()
+
+
+class Closing(Protocol):
+    """A part that can be closed, more than once."""
+
+    def close(self) -> None:
+        """End."""
+        ...
 
 
 class Opening:
@@ -88,7 +105,12 @@ class Opening:
         self._opened: Future[Service] = Future()
         self._models: dict[int, MiniLm] = {}
         self._loading = threading.Lock()
+        self._beside: list[Closing] = []
         self._thread = threading.Thread(target=self._open, name="opening", daemon=True)
+
+    def closes(self, part: "Closing") -> None:
+        """Close a part that works on the service before the service itself."""
+        self._beside.append(part)
 
     def start(self) -> None:
         """Begin."""
@@ -120,6 +142,8 @@ class Opening:
 
     def close(self) -> None:
         """Close the service if it was opened."""
+        for part in self._beside:
+            part.close()
         if self._thread.ident is not None:
             self._thread.join()
         if self._opened.done() and self._opened.exception() is None:

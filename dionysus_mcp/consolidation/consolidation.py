@@ -36,7 +36,8 @@ class Consolidation:
         self._store = store
         self._check = check
         self._report = report
-        self._planning = Planning(store, settings or ConsolidationSettings(), writer, check, report)
+        self._settings = settings or ConsolidationSettings()
+        self._writer = writer
 
     def plan(self, *, limit: int | None = None, now: datetime | None = None) -> Plan:
         """What would be done; nothing is changed.
@@ -45,7 +46,25 @@ class Consolidation:
             limit: Most actions; that of the settings when left out.
             now: The moment for which retention is reckoned.
         """
-        return self._planning.plan(now or datetime.now(UTC), limit)
+        planning = Planning(self._store, self._settings, self._writer, self._check, self._report)
+        return planning.plan(now or datetime.now(UTC), limit)
+
+    def run(self, *, limit: int | None = None) -> tuple[Plan, Run]:
+        """Plan and do it at once, while no other process does.
+
+        Raises:
+            ConsolidationBusy: if another process is consolidating the scope.
+            MemoryStoreError: if the store can't be written; what was done until then is in the log.
+        """
+        with Lease(self._store) as lease:
+
+            def check() -> None:
+                self._check()
+                lease.renew()
+
+            planning = Planning(self._store, self._settings, self._writer, check, self._report)
+            plan = planning.plan(datetime.now(UTC), limit)
+            return plan, self._applied(plan, lease)
 
     def apply(self, plan: Plan) -> Run:
         """Do what a plan says. What the store no longer allows is left, and named in the answer.
@@ -55,8 +74,7 @@ class Consolidation:
             MemoryStoreError: if the store can't be written; what was done until then is in the log.
         """
         with Lease(self._store) as lease:
-            run_id, skipped = apply(self._store, plan, lease, self._doing)
-        return one_run(self._store, run_id).model_copy(update={"skipped": skipped})
+            return self._applied(plan, lease)
 
     def undo(self, run_id: str) -> Run:
         """Take back what a run did; what others changed since stays, and is named in the answer.
@@ -86,6 +104,10 @@ class Consolidation:
             MemoryStoreError: if there is no such run.
         """
         return actions_of(self._store, run_id)
+
+    def _applied(self, plan: Plan, lease: Lease) -> Run:
+        run_id, skipped = apply(self._store, plan, lease, self._doing)
+        return one_run(self._store, run_id).model_copy(update={"skipped": skipped})
 
     def _doing(self, done: int, total: int) -> None:
         self._check()

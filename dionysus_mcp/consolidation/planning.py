@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from sqlalchemy import Connection, select
 
@@ -28,10 +28,11 @@ _LINKS = 3
 """Links that one memory gets in a run: of a hundred like ones each need not know all others."""
 _ORDER = ("supersede", "retire", "extract", "link", "fade")
 
-Report = Callable[[str, int, int], None]
+Stage = Literal["reading", "comparing", "writing", "doing", "undoing"]
+Report = Callable[[Stage, int, int], None]
 
 
-def silent(_stage: str, _done: int, _total: int) -> None:
+def silent(_stage: Stage, _done: int, _total: int) -> None:
     """Report to nobody."""
 
 
@@ -107,7 +108,7 @@ class Planning:
             found += _retired(connection, [one for one in rest if one.seq in known.extracts], known)
             found += self._links(own, vectors, known)
             placed = reading.passages(connection, [one.seq for one in own])
-        self._report("drawing", 0, len(own))
+        self._report("comparing", len(own) // 2, len(own))
         drawn = self._groups(own, placed, vectors, known)
         found += _fading(rest, felt, known, now)
         found.sort(key=lambda one: _ORDER.index(one.kind))

@@ -40,6 +40,8 @@ class RecallCounts:
 
     def note(self, ids: Sequence[str]) -> None:
         """Some memories were recalled, the best first."""
+        if not self._thread.is_alive():
+            return
         now = datetime.now(UTC)
         with self._lock:
             for key in ids[:USEFUL]:

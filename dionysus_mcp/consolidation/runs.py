@@ -18,7 +18,7 @@ memory = schema.memory
 
 
 def runs(store: Store) -> list[Run]:
-    """The runs of a scope, the latest first."""
+    """The runs of a scope, the latest first; also those that found nothing to do."""
     mine = and_(*(run.c[name] == value for name, value in scope_values(store.scope).items()))
     with store.read() as connection:
         rows = connection.execute(select(run).where(mine).order_by(run.c.started_at.desc(), run.c.id)).all()

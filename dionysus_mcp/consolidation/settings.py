@@ -1,7 +1,15 @@
 """When and how memories are consolidated. The one place of this package that reads the environment."""
 
+import os
+
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_QUIET = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
+    "LITELLM_MODE": "PRODUCTION",
+}
 
 
 class ConsolidationSettings(BaseSettings):
@@ -18,7 +26,6 @@ class ConsolidationSettings(BaseSettings):
         api_key: Its key; else the provider's own variable.
         timeout: Seconds that one call of the model may take.
         calls: Calls of the model in one run.
-        count_recalls: Whether what is recalled is remembered better.
     """
 
     model_config = SettingsConfigDict(env_prefix="DIONYSUS_CONSOLIDATION__", frozen=True, extra="forbid")
@@ -33,4 +40,9 @@ class ConsolidationSettings(BaseSettings):
     api_key: SecretStr | None = None
     timeout: float = Field(default=60.0, gt=0)
     calls: int = Field(default=20, ge=1)
-    count_recalls: bool = True
+
+
+def keep_litellm_quiet() -> None:
+    """Before LiteLLM is imported: it would fetch prices from the network and read the working directory's `.env`."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
