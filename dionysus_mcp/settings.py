@@ -37,6 +37,7 @@ class MemorySettings(BaseSettings):
         embedder_threads: Threads of the embedding model.
         busy_timeout: Seconds to wait for another process's write.
         token_budget: Tokens that one recall may return when the caller sets no budget (four characters a token).
+        count_recalls: Whether what is recalled is kept in mind longer; it decides nothing but what `consolidate` tells.
         max_content: Characters that one memory may have.
         max_file_bytes: Larger files are not ingested.
         graph: "rules" finds entities and relations in memories without a model; "none" leaves the graph to `relate`.
@@ -62,6 +63,7 @@ class MemorySettings(BaseSettings):
     embedder_threads: int = Field(default=2, ge=1, le=16)
     busy_timeout: float = Field(default=10.0, ge=5.0)
     token_budget: int = Field(default=8000, ge=100)
+    count_recalls: bool = True
     max_content: int = Field(default=100_000, ge=1000)
     max_file_bytes: int = Field(default=50 * MEGABYTE, ge=1)
     graph: Literal["rules", "none"] = "rules"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ _TOKENS_AROUND_A_HIT = 40
 """Roughly what id, source and times of one hit take."""
 
 memory = schema.memory
+Hide = Callable[[Connection, Mapping[int, Row[Any]], datetime | None], set[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,16 @@ class Query:
 
 
 class Search:
-    """Recall over one scope of a store. Thread-safe."""
+    """Recall over one scope of a store. Thread-safe.
 
-    def __init__(self, store: Store, embedder: BackgroundEmbedder) -> None:
+    Args:
+        store: What is searched.
+        embedder: Gives the model and the index, once they are there.
+        hide: Names those of the hits that only repeat another one, by their numbers.
+    """
+
+    def __init__(self, store: Store, embedder: BackgroundEmbedder, hide: Hide | None = None) -> None:
+        self._hide = hide
         self._store = store
         self._embedder = embedder
         self._stemmer = terms.Stemmer()
@@ -171,6 +179,9 @@ class Search:
         # Of equals, the newer one: it has the higher number.
         wanted.sort(key=lambda seq: (scores[seq], seq), reverse=True)
         rows = _rows(connection, self._store, wanted[: query.top_k + _SPARE], query.as_of)
+        if self._hide is not None:
+            hidden = self._hide(connection, rows, query.as_of)
+            rows = {seq: row for seq, row in rows.items() if seq not in hidden}
         ranked = [seq for seq in wanted if seq in rows][: query.top_k]
         return _within_budget([(seq, _hit(rows[seq], scores[seq], near)) for seq in ranked], query.token_budget)
 
