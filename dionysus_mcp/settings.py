@@ -30,6 +30,9 @@ class MemorySettings(BaseSettings):
         url: The store as a SQLAlchemy URL, `sqlite:///FILE`; also from `DATABASE_URL`.
         tenant: First half of the scope that every memory belongs to.
         project: Second half of the scope.
+        user: Whose memories are read and written beside those that the project shares; None reads and writes the
+            shared ones alone.
+        session: Read and write this session's memories alone; None all.
         embedder: "minilm", or "none" for recall by keywords alone.
         embedder_threads: Threads of the embedding model.
         busy_timeout: Seconds to wait for another process's write.
@@ -45,6 +48,8 @@ class MemorySettings(BaseSettings):
     url: str = Field(default_factory=default_url, validation_alias=AliasChoices("DIONYSUS_MEMORY__URL", "DATABASE_URL"))
     tenant: str = Field(default="local", min_length=1)
     project: str = Field(default="default", min_length=1)
+    user: str | None = Field(default=None, min_length=1)
+    session: str | None = Field(default=None, min_length=1)
     embedder: Literal["minilm", "none"] = "minilm"
     embedder_threads: int = Field(default=2, ge=1, le=16)
     busy_timeout: float = Field(default=10.0, ge=5.0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, func, select
 
 from dionysus_mcp.errors import MemoryStoreError
-from dionysus_mcp.recall import keywords, passages, terms, weights
+from dionysus_mcp.recall import keywords, passages, terms, weights, within
 from dionysus_mcp.recall.asked import Asked
 from dionysus_mcp.recall.candidates import CANDIDATES, candidates
 from dionysus_mcp.recall.features import features
@@ -72,6 +72,7 @@ class Search:
         # What was believed at the moment that was asked for last; whoever looks back mostly asks more than once.
         self._past: tuple[datetime, MemoryIndex] | None = None
         self._frequencies = terms.Frequencies()
+        self._company = within.Company(store.scope)
         self._weights = fitted or weights.load()
 
     def recall(self, query: Query) -> Recall:
@@ -91,11 +92,12 @@ class Search:
         with self._store.read() as connection:
             total = connection.execute(select(func.max(memory.c.seq))).scalar() or 0
             weighed = terms.weigh(connection, self._stemmer, self._frequencies, terms.words(query.text), total)
+            counted = None
+            if self._company.is_there(connection, total):
+                counted = within.count(connection, self._store.scope, self._stemmer, weighed)
+                weighed, total = counted.weigh(weighed), counted.total
             wanted = _with_content(weighed, query.text)
-            searched = terms.worth_matching(wanted, total)
-            by_words = keywords.matches(
-                connection, self._store.scope, searched, query.admitted, CANDIDATES, query.as_of
-            )
+            by_words = self._by_words(connection, query, terms.worth_matching(wanted, total), counted)
             if model is None or index is None:
                 scores, near = fuse(by_words, None), None
             else:
@@ -124,6 +126,13 @@ class Search:
         if index is not None:
             index.catch_up()
         return index
+
+    def _by_words(
+        self, connection: Connection, query: Query, searched: Sequence[terms.Term], counted: within.Counted | None
+    ) -> dict[int, float]:
+        if counted is not None:
+            return within.matches(connection, counted, searched, query.admitted, CANDIDATES, query.as_of)
+        return keywords.matches(connection, self._store.scope, searched, query.admitted, CANDIDATES, query.as_of)
 
     def _described(
         self,

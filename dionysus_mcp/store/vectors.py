@@ -97,7 +97,9 @@ class Vectors:
     def missing(self, count: int) -> list[Unindexed]:
         """Up to `count` current memories without a vector of this model, the oldest first."""
         query = (
-            select(memory.c.seq, memory.c.content, memory.c.context, memory.c.speaker, memory.c.session_id)
+            select(
+                memory.c.seq, memory.c.content, memory.c.context, memory.c.speaker, memory.c.session_id, memory.c.owner
+            )
             .select_from(self._joined())
             .where(self._lacking())
             .order_by(memory.c.seq)
@@ -110,7 +112,9 @@ class Vectors:
         # Numbers are given in the order of writing, so what comes later has a higher one.
         self._complete = rows[0].seq - 1 if rows else last
         return [
-            Unindexed(row.seq, row.content, row.context, row.speaker, speakers.get(row.session_id, frozenset()))
+            Unindexed(
+                row.seq, row.content, row.context, row.speaker, speakers.get((row.owner, row.session_id), frozenset())
+            )
             for row in rows
         ]
 
@@ -219,16 +223,17 @@ class Vectors:
             .order_by(vector.c.seq)
         )
 
-    def _speakers(self, connection: Connection, sessions: set[str]) -> dict[str, frozenset[str]]:
+    def _speakers(self, connection: Connection, sessions: set[str]) -> dict[tuple[str, str], frozenset[str]]:
+        """Who speaks in a session, by owner and session: a user's own must not show in vectors of what is shared."""
         query = (
-            select(memory.c.session_id, memory.c.speaker)
+            select(memory.c.owner, memory.c.session_id, memory.c.speaker)
             .where(in_scope(self._store.scope), memory.c.session_id.in_(sessions), memory.c.speaker.is_not(None))
             .distinct()
         )
-        found: dict[str, set[str]] = {}
+        found: dict[tuple[str, str], set[str]] = {}
         for row in connection.execute(query) if sessions else ():
-            found.setdefault(row.session_id, set()).add(row.speaker)
-        return {session: frozenset(speakers) for session, speakers in found.items()}
+            found.setdefault((row.owner, row.session_id), set()).add(row.speaker)
+        return {key: frozenset(speakers) for key, speakers in found.items()}
 
     def _row(self, one: Indexed) -> dict[str, Any]:
         return {

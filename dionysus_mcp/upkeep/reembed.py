@@ -14,7 +14,7 @@ from dionysus_mcp.recall.tables import piece
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import in_scope
+from dionysus_mcp.store.scoping import owned
 from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.vectors import Vectors
 
@@ -63,7 +63,7 @@ def reembed(store: Store, settings: MemorySettings, progress: Callable[[int, int
 
 
 def _drop_others(store: Store) -> int:
-    mine = select(memory.c.seq).where(in_scope(store.scope))
+    mine = select(memory.c.seq).where(owned(memory, store.scope))
 
     def work(connection: Connection) -> int:
         for table in (passage, piece):
