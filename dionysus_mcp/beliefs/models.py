@@ -12,6 +12,7 @@ from dionysus_mcp.records import Domain, MentalModel, Revision
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.access import Store
+from dionysus_mcp.store.scoping import owned, refuse_shared, scope_values, visible
 from dionysus_mcp.texts import text_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class MentalModels:
 
         def work(connection: Connection) -> MentalModel:
             held = select(model.c.id).where(
-                of_scope(self._store.scope),
+                owned(model, self._store.scope),
                 model.c.domain == new.domain,
                 model.c.status != "retired",
                 func.lower(model.c.statement) == statement.lower(),
@@ -62,12 +63,12 @@ class MentalModels:
         The statement that it has already changes nothing.
 
         Raises:
-            MemoryStoreError: if the model is unknown, or a text is empty or too long.
+            MemoryStoreError: if the model is unknown or shared, or a text is empty or too long.
         """
         statement, reason = text_of("statement", statement), text_of("reason", reason)
 
         def work(connection: Connection) -> MentalModel:
-            current = load(connection, self._store.scope, model_id)
+            current = changeable(connection, self._store.scope, model_id)
             if current.statement != statement:
                 _next_version(connection, current, statement, reason)
             return load(connection, self._store.scope, model_id)
@@ -100,8 +101,7 @@ class MentalModels:
         key, now = f"b-{secrets.token_hex(8)}", datetime.now(UTC)
         row: dict[str, Any] = {
             "id": key,
-            "tenant": self._store.scope.tenant,
-            "project": self._store.scope.project,
+            **scope_values(self._store.scope),
             "domain": new.domain,
             "statement": statement,
             "concepts": list(new.concepts),
@@ -126,8 +126,20 @@ class MentalModels:
 
 
 def of_scope(scope: Scope) -> ColumnElement[bool]:
-    """The predicate that keeps a query of models within its scope."""
-    return and_(model.c.tenant == scope.tenant, model.c.project == scope.project)
+    """The predicate for models that a scope may read; see `scoping` for what it may write."""
+    return visible(model, scope)
+
+
+def changeable(connection: Connection, scope: Scope, model_id: str) -> MentalModel:
+    """A model that the scope may change, as `load` gives it.
+
+    Raises:
+        MemoryStoreError: if it is unknown in this scope, or shared and the scope a user's.
+    """
+    held = load(connection, scope, model_id)
+    owner = connection.execute(select(model.c.owner).where(model.c.id == model_id)).scalar_one()
+    refuse_shared(owner, scope, repr(model_id))
+    return held
 
 
 def load(connection: Connection, scope: Scope, model_id: str) -> MentalModel:

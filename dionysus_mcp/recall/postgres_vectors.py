@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ARRAY, BigInteger, Connection, Select, any_, bindparam, func, select, text, true, union
 
-from dionysus_mcp.recall.keywords import Filter, binds, conditions_of
+from dionysus_mcp.recall.keywords import BOUND, Filter, conditions
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.memories import believed, in_scope
 from dionysus_mcp.store.vectors import VectorRow, Vectors
@@ -71,14 +71,14 @@ def nearest(
         count: At most so many.
         exact: Compute all cosines instead of using the index, which gives up after some 20,000 memories.
     """
-    where, values = conditions_of(vectors.store.scope, admitted, vectors.as_of)
+    where, values = conditions(vectors.store.scope, admitted, vectors.as_of)
     # The length stands in the query itself, as the index is of vectors of this length alone.
     kind = f"halfvec({vectors.dimension})"
     found = text(
         "SELECT v.memory_seq FROM vector v JOIN memory m ON m.seq = v.memory_seq "  # noqa: S608 -- constants; values are bound
         f"WHERE v.model = :model AND v.dimension = {vectors.dimension} AND {where} "
         f"ORDER BY (v.vector::{kind} <#> CAST(:near AS {kind})){' + 0' if exact else ''} LIMIT :count"
-    ).bindparams(*binds(values))
+    ).bindparams(*(bindparam(name, **BOUND[name]) for name in values if name in BOUND))
     near = f"[{','.join(f'{one:.5g}' for one in query.tolist())}]"
     return list(connection.execute(found, {"model": vectors.model, "near": near, "count": count, **values}).scalars())
 

@@ -80,7 +80,7 @@ class Store:
     """
 
     def __init__(self, settings: MemorySettings) -> None:
-        self.scope = Scope(settings.tenant, settings.project)
+        self.scope = Scope.of(settings)
         if not (settings.tenant and settings.project):
             raise MemoryStoreError("A scope has a tenant and a project, and one of them is empty; name it.")
         self.in_postgres = is_postgres(settings.url)

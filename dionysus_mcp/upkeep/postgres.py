@@ -21,6 +21,10 @@ BAD_PASSAGES = (
     "SELECT dimension FROM vector WHERE vector.memory_seq = passage.memory_seq AND vector.model = passage.model), "
     "octet_length(vectors) * 4 / greatest(1, octet_length(spans)))"
 )
+BAD_PIECES = (
+    "FROM piece WHERE octet_length(signs) * 8 % coalesce((SELECT dimension FROM vector WHERE "
+    "vector.memory_seq = piece.memory_seq AND vector.model = piece.model), 8) != 0"
+)
 
 _ERASED = ("memory", "memory_words", "vector", "passage", "ingested", "mental_model", "model_revision", "prediction")
 _KEPT = re.compile(r"(\d+) dead row versions cannot be removed yet")

@@ -36,6 +36,11 @@ _BAD_PASSAGES = (
     "FROM vector WHERE vector.memory_seq = passage.memory_seq AND vector.model = passage.model), length(vectors) * 4 / "
     "max(1, length(spans))) OR memory_seq NOT IN (SELECT seq FROM memory)"
 )
+_BAD_PIECES = (
+    "FROM piece WHERE length(signs) * 8 % coalesce((SELECT dimension FROM vector WHERE "
+    "vector.memory_seq = piece.memory_seq AND vector.model = piece.model), 8) != 0 "
+    "OR memory_seq NOT IN (SELECT seq FROM memory)"
+)
 _BAD_CLOSURES = "FROM closure WHERE memory_seq IN (SELECT seq FROM memory WHERE recorded_to IS NULL)"
 _BAD_SCOPES = "FROM memory WHERE tenant = '' OR project = ''"
 _BAD_TIMES = "FROM memory WHERE recorded_to < recorded_from OR (recorded_to IS NULL AND ending IS NOT NULL)"
@@ -116,6 +121,7 @@ def _in_file(store: Store, *, repair: bool) -> list[_Step]:
         ("text index", partial(_text_index, store, repair=repair)),
         ("vectors", partial(_rows, store, "vectors", _BAD_VECTORS, "memory_seq", repair=repair)),
         ("passages", partial(_rows, store, "passages", _BAD_PASSAGES, "memory_seq", repair=repair)),
+        ("pieces", partial(_rows, store, "pieces", _BAD_PIECES, "memory_seq", repair=repair)),
         ("closures", partial(_rows, store, "closures", _BAD_CLOSURES, "memory_seq", repair=repair)),
         ("metadata", partial(_rows, store, "metadata", _BAD_METADATA, "id")),
     ]
@@ -128,6 +134,7 @@ def _in_postgres(store: Store, *, repair: bool) -> list[_Step]:
         ("text index", partial(_text_index, store, repair=repair)),
         ("vectors", partial(_rows, store, "vectors", postgres.BAD_VECTORS, "memory_seq", repair=repair)),
         ("passages", partial(_rows, store, "passages", postgres.BAD_PASSAGES, "memory_seq", repair=repair)),
+        ("pieces", partial(_rows, store, "pieces", postgres.BAD_PIECES, "memory_seq", repair=repair)),
     ]
 
 
@@ -159,8 +166,10 @@ def _tables(store: Store) -> Check:
 def _references(store: Store) -> Check:
     with store.read() as connection:
         found = connection.execute(text("PRAGMA foreign_key_check")).all()
-    # Vectors and passages of memories that are gone are found, and dropped, by their own checks.
-    wrong = [f"{row[0]} {row[1]} refers to no {row[2]}" for row in found if row[0] not in ("vector", "passage")]
+    # Vectors, passages and pieces of memories that are gone are found, and dropped, by their own checks.
+    wrong = [
+        f"{row[0]} {row[1]} refers to no {row[2]}" for row in found if row[0] not in ("vector", "passage", "piece")
+    ]
     return _check("references", wrong, _RESTORE)
 
 

@@ -24,6 +24,12 @@ def sqlite_only(test):
     return test
 
 
+def on_both(test):
+    """Run a test with both, in a module that is about SQLite otherwise."""
+    test.engines = BOTH
+    return test
+
+
 def parametrized(metafunc):
     """Give a test each engine that it is for."""
     if "engine" not in metafunc.fixturenames:

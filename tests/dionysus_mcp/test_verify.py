@@ -18,6 +18,7 @@ from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories
 from dionysus_mcp.store.vectors import Indexed, Vectors
+from tests.dionysus_mcp.engines import on_both
 from tests.dionysus_mcp.memories_of import current, fill, opened, problems, told
 
 
@@ -92,11 +93,11 @@ def test_what_only_a_backup_can_mend_is_told_and_stays(store, check, damage):
 
 def test_damaged_pages_are_found(settings):
     with opened(settings) as store:
-        for number in range(200):
+        for number in range(400):
             told(store, f"Note {number} about the harbour and its lighthouse.")
         path = store.path
     content = bytearray(path.read_bytes())
-    for page in range(len(content) // 4096 // 2, len(content) // 4096):
+    for page in range(len(content) // 4096 * 3 // 4, len(content) // 4096):
         content[page * 4096 : page * 4096 + 8] = b"\xff" * 8
     path.write_bytes(content)
     found = admin.verify(settings)
@@ -260,6 +261,7 @@ for number in range(100000):
 """
 
 
+@on_both
 def test_writers_that_are_killed_at_any_moment_lose_and_double_nothing(settings):
     """Each is killed after it has told of a few of its memories; what it told of must be there, once."""
     Store(settings).close()
