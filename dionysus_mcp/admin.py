@@ -14,7 +14,7 @@ from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.ingest.folders import files_under
 from dionysus_mcp.ingest.summary import IngestSummary, Progress
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.preflight import SCHEMA_VERSION, database_path, is_new, is_postgres
+from dionysus_mcp.store.preflight import SCHEMA_VERSION, database_path, is_new, is_postgres, shown
 
 if TYPE_CHECKING:
     from dionysus_mcp.ingest.writer import Writer
@@ -37,6 +37,7 @@ __all__ = [
     "ingest_text",
     "purge",
     "reembed",
+    "shown",
     "stats",
     "verify",
 ]
