@@ -81,7 +81,7 @@ def ranked(
     embedder.wait(60)
     while embedder.pending():
         time.sleep(0.2)
-    model, stemmer, search = embedder.model, terms.Stemmer(), Search(store, embedder, fitted)
+    model, stemmer, search = embedder.model, terms.Stemmer(), Search(store, embedder, fitted=fitted)
     assert model is not None, embedder.detail
     index = MemoryIndex(Vectors(store, model.model_id, model.dimension))
     index.catch_up()
