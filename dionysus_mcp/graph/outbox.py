@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, li
 
 from dionysus_mcp.graph.tables import change, mention, mirror, relation
 from dionysus_mcp.graph.upsert import insert_missing
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.memories import in_scope
-from dionysus_mcp.store.sqlite import Scope
 
 _BATCH = 400
 

@@ -10,8 +10,8 @@ from dionysus_mcp.graph.shape import LATEST, Counts, Edge, Node, Pair
 from dionysus_mcp.graph.tables import entity, mention, relation
 from dionysus_mcp.graph.writing import of_scope, same_scope
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import believed, picked_in_scope
-from dionysus_mcp.store.sqlite import Store
 
 memory = schema.memory
 

@@ -15,9 +15,9 @@ from dionysus_mcp.graph import names, outbox
 from dionysus_mcp.graph.reading import Found, Named
 from dionysus_mcp.graph.tables import entity, mention, relation, seen
 from dionysus_mcp.graph.upsert import insert_missing
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.memories import in_scope
-from dionysus_mcp.store.sqlite import Scope
 from dionysus_mcp.texts import text_of
 
 memory = schema.memory
