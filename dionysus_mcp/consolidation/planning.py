@@ -1,5 +1,6 @@
 """What a consolidation would do, worked out from one state of the store. Changes nothing."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +26,7 @@ from dionysus_mcp.store.sqlite import Store
 
 memory = schema.memory
 _LINKS = 3
-"""Links that one memory gets in a run: of a hundred like ones each need not know all others."""
+"""Links that one memory has at most: of a hundred like ones each need not know all others."""
 _ORDER = ("supersede", "retire", "extract", "link", "fade")
 
 Stage = Literal["reading", "comparing", "writing", "doing", "undoing"]
@@ -154,14 +155,14 @@ class Planning:
             return []
         matrix = np.stack([vectors[one.seq] for one in mine])
         near = sorted(pairs(matrix, self._settings.similar, self._check), key=lambda pair: -pair[2])
-        counts: dict[int, int] = {}
+        counts = Counter(seq for pair in known.linked for seq in pair)
         found: list[Action] = []
         for first, second, cosine in near:
             one, other = mine[second], mine[first]  # the later one is linked to the earlier
             parted = (one.hash, other.hash) in known.undone or (one.seq, other.seq) in known.linked
-            if parted or max(counts.get(one.seq, 0), counts.get(other.seq, 0)) >= _LINKS:
+            if parted or max(counts[one.seq], counts[other.seq]) >= _LINKS:
                 continue
-            counts |= {each.seq: counts.get(each.seq, 0) + 1 for each in (one, other)}
+            counts.update((one.seq, other.seq))
             found.append(_link(one, other, cosine))
         return found
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, select
 
 from dionysus_mcp.consolidation.tables import link
 from dionysus_mcp.store import schema
@@ -46,6 +46,12 @@ def sources_of(connection: Connection, seqs: Sequence[int]) -> dict[int, set[int
         for extract, source in connection.execute(query):
             found[extract].add(source)
     return dict(found)
+
+
+def drawn_from(chosen: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The predicate for extracts of the memories that another predicate names: they hold words of theirs."""
+    sources = select(memory.c.seq).where(chosen).correlate(None)
+    return memory.c.seq.in_(select(link.c.from_seq).where(link.c.kind == "extract", link.c.to_seq.in_(sources)))
 
 
 def lost_sources(connection: Connection, seqs: Collection[int], as_of: datetime | None = None) -> set[int]:
