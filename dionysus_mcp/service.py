@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dionysus_mcp.beliefs.predictions import Predictions
     from dionysus_mcp.consolidation.recalled import RecallCounts
     from dionysus_mcp.embedding import MiniLm
+    from dionysus_mcp.graph.worker import GraphWorker
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
     from dionysus_mcp.recall.search import Search
     from dionysus_mcp.store.memories import Memories
@@ -33,6 +34,7 @@ class Service:
     predictions: "Predictions"
     embedder: "BackgroundEmbedder"
     search: "Search"
+    graph: "GraphWorker"
     recalls: "RecallCounts"
 
     @classmethod
@@ -50,6 +52,7 @@ class Service:
         from dionysus_mcp.beliefs.predictions import Predictions
         from dionysus_mcp.consolidation.recalled import RecallCounts
         from dionysus_mcp.consolidation.shadows import shadowed
+        from dionysus_mcp.graph.worker import GraphWorker
         from dionysus_mcp.recall.embedder import BackgroundEmbedder
         from dionysus_mcp.recall.search import Search
         from dionysus_mcp.store.memories import Memories
@@ -59,6 +62,8 @@ class Service:
         store = Store(settings)
         embedder = BackgroundEmbedder(store, settings, load)
         embedder.start()
+        graph = GraphWorker(store, settings)
+        graph.start()
         search = Search(store, embedder, shadowed)
         recalls = RecallCounts(store)
         if settings.count_recalls:
@@ -72,12 +77,14 @@ class Service:
             predictions=Predictions(store),
             embedder=embedder,
             search=search,
+            graph=graph,
             recalls=recalls,
         )
 
     def close(self) -> None:
-        """Stop the embedder and let go of the store; what was stored is on disk already."""
+        """Stop what works in the background and let go of the store; what was stored is on disk already."""
         self.embedder.close()
+        self.graph.close()
         self.recalls.close()
         self.search.close()
         self.store.close()

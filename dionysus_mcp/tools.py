@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.graph.tools import GraphTools
 from dionysus_mcp.records import (
     IDS_PER_CALL,
     ConsciousnessState,
@@ -71,12 +72,14 @@ class Tools:
             read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
         )
         versions = VersionTools(self._traced)
+        graph = GraphTools(self._traced)
         reading = (
             self.semantic_recall,
             self.get_memories,
             self.get_consciousness_state,
             self.memory_health,
             versions.memory_history,
+            graph.explore_graph,
         )
         for tool in reading:
             server.add_tool(tool, annotations=reads)
@@ -88,6 +91,7 @@ class Tools:
             self.revise_mental_model,
             versions.update_memory,
             versions.restore_memory,
+            graph.relate,
         ):
             server.add_tool(tool, annotations=adds)
         # It can be undone, and still a user may want to be asked before something is no longer recalled.
@@ -157,6 +161,7 @@ class Tools:
             stored, added = service.memories.add(new, limit=service.settings.max_content)
             if added:
                 service.embedder.follow()
+                service.graph.follow()
             current.set_attribute(conventions.MEMORY_IDS, [stored.id])
             return stored
 
@@ -278,6 +283,7 @@ def _health(service: "Service", memories: int) -> MemoryHealth:
         memories=memories,
         pending=embedder.pending(),
         detail=embedder.detail,
+        graph=service.graph.health(),
     )
 
 

@@ -1,38 +1,54 @@
-"""From the tables of earlier versions to those of `schema`, within the transaction that opens a store."""
+"""Making the tables of a store, and bringing older ones up, within the transaction that opens it.
+
+A new store gets the tables as they are declared; an older one goes through the revisions in `migrations`. Alembic is
+imported for that alone: a store of this version, and a new one, open without it.
+"""
+
+import threading
+from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from dionysus_mcp.store import schema
+from dionysus_mcp.store.preflight import SCHEMA_VERSION
+from dionysus_mcp.store.tables import all_tables
+
+FOLDER = Path(__file__).with_name("migrations")
+_FIRST = 2
+"""The revision that the first stores are taken for; both of them go on alike."""
+_one_at_a_time = threading.Lock()
+"""Alembic's `op` is one for the whole process."""
 
 
-def migrate(connection: Connection, version: int) -> None:
-    """Bring the tables up from a version; what was remembered stays as it was."""
-    if version < 3:
-        _describe_anew(connection)
-    if version < 4:
-        _keep_versions(connection)
-    if version < 5:
-        from dionysus_mcp.consolidation.tables import TABLES
-
-        schema.metadata.create_all(connection, tables=TABLES)
+def create(connection: Connection) -> None:
+    """Make all tables of this version, and note it."""
+    all_tables().create_all(connection)
+    _stamp(connection, SCHEMA_VERSION)
 
 
-def _describe_anew(connection: Connection) -> None:
-    """What recall knows of a memory changed its form; it is worked out again in the background."""
-    schema.vector.drop(connection)
-    schema.metadata.create_all(connection, tables=[schema.vector, schema.passage])
+def upgrade(connection: Connection, version: int) -> None:
+    """Bring the tables up from a version; what was remembered stays as it was.
+
+    Args:
+        connection: In the transaction of whoever opens the store, which holds off others who would do the same.
+        version: Of the store, older than `SCHEMA_VERSION`.
+    """
+    from alembic import command
+    from alembic.config import Config
+
+    _stamp(connection, max(version, _FIRST))
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    with _one_at_a_time:
+        command.upgrade(config, str(SCHEMA_VERSION))
 
 
-def _keep_versions(connection: Connection) -> None:
-    for name in ("lineage", "ending", "ending_reason"):
-        column = schema.memory.c[name]
-        connection.execute(text(f"ALTER TABLE memory ADD COLUMN {name} {column.type.compile(connection.dialect)}"))
-    next(each for each in schema.memory.indexes if each.name == "memory_lineage").create(connection)
-    # A foreign key can't be dropped, so the table is made anew. Its numbers stay: caches know how far they have read.
-    connection.execute(text("DROP TRIGGER memory_closed"))
-    connection.execute(text("ALTER TABLE closure RENAME TO closure_3"))
-    schema.closure.create(connection)
-    connection.execute(text("INSERT INTO closure (seq, memory_seq) SELECT seq, memory_seq FROM closure_3"))
-    connection.execute(text("DROP TABLE closure_3"))
-    for statement in schema.CLOSURES:
-        connection.execute(statement)
+def _stamp(connection: Connection, version: int) -> None:
+    """Note the version where alembic looks for it."""
+    connection.execute(
+        text(
+            "CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL, "
+            "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+        )
+    )
+    connection.execute(text("DELETE FROM alembic_version"))
+    connection.execute(text("INSERT INTO alembic_version (version_num) VALUES (:version)"), {"version": str(version)})

@@ -11,31 +11,22 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
 from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.migration import migrate
+from dionysus_mcp.store.migration import create, upgrade
 from dionysus_mcp.store.preflight import APPLICATION_ID, SCHEMA_VERSION, check_identity, database_path, is_new
 
 T = TypeVar("T")
 
 ATTEMPTS = 6
 """Tries of one write, each waiting up to `busy_timeout` for the lock, with a pause of random length between them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Whose memories these are. Every query filters by it; there is no query without one."""
-
-    tenant: str
-    project: str
 
 
 class Store:
@@ -50,7 +41,7 @@ class Store:
 
     def __init__(self, settings: MemorySettings) -> None:
         self.path = database_path(settings.url)
-        self.scope = Scope(settings.tenant, settings.project)
+        self.scope = Scope.of(settings)
         if not (settings.tenant and settings.project):
             raise MemoryStoreError("A scope has a tenant and a project, and one of them is empty; name it.")
         if is_new(self.path):
@@ -156,10 +147,9 @@ class Store:
         if version == SCHEMA_VERSION:
             return
         if application == APPLICATION_ID:
-            migrate(connection, version)
+            upgrade(connection, version)
         else:
-            import_module("dionysus_mcp.consolidation.tables")  # declared there, on the same metadata
-            schema.metadata.create_all(connection)
+            create(connection)
             for statement in (*schema.TEXT_INDEX, *schema.CLOSURES):
                 connection.execute(statement)
         connection.execute(text(f"PRAGMA application_id={APPLICATION_ID}"))

@@ -1,18 +1,35 @@
 """Stores of earlier versions of the schema are brought up, and hold what they held."""
 
 import contextlib
+import re
+import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
+from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.store import migration
 from dionysus_mcp.store.memories import Memories, NewMemory
 from dionysus_mcp.store.preflight import SCHEMA_VERSION, database_path
 from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.tables import all_tables
 from dionysus_mcp.store.versions import Change, Versions
 from tests.dionysus_mcp.memories_of import structure
 
-VERSION_3 = (Path(__file__).parent / "schema_3.sql").read_text()
+VERSION_3, VERSION_4 = ((Path(__file__).parent / f"schema_{version}.sql").read_text() for version in (3, 4))
+OPEN = """
+import sys
+from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.sqlite import Store
+Store(MemorySettings(url=sys.argv[1])).close()
+print(*(name for name in ("alembic", "mako") if name in sys.modules))
+"""
 ROW = (
     "INSERT INTO memory (id, hash, content, memory_type, importance, metadata, recorded_from, recorded_to) "
     "VALUES (?, ?, ?, 'episodic', 0.5, '{}', '2024-01-01 00:00:00.000000', ?)"
@@ -83,3 +100,82 @@ def test_a_store_of_the_first_version_gets_vectors_anew(old):
     with contextlib.closing(sqlite3.connect(database_path(old.url))) as new:
         assert new.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
         assert "traits" in {column[1] for column in new.execute("PRAGMA table_info(vector)")}
+
+
+@pytest.fixture
+def version_4(settings):
+    with contextlib.closing(sqlite3.connect(database_path(settings.url))) as connection, connection:
+        connection.executescript(VERSION_4)
+        connection.execute(ROW, ("m-tea", "h", "Tea is at four.", None))
+    return settings
+
+
+def test_a_store_of_version_4_is_like_a_new_one_and_keeps_its_memories(version_4, tmp_path):
+    with contextlib.closing(Store(version_4)) as store:
+        assert [one.content for one in Memories(store).recent(9)] == ["Tea is at four."]
+    fresh = version_4.model_copy(update={"url": f"sqlite:///{tmp_path / 'fresh.db'}"})
+    Store(fresh).close()
+    assert structure(database_path(version_4.url)) == structure(database_path(fresh.url))
+
+
+@pytest.mark.parametrize("start", ["new", "old"])
+def test_the_tables_are_those_that_are_declared(start, request, settings):
+    """What alembic would still change: nothing, whichever way the store came to be."""
+    if start == "old":
+        request.getfixturevalue("old")
+    with contextlib.closing(Store(settings)) as store, store.read() as connection:
+        context = MigrationContext.configure(connection, opts={"include_name": _is_ours})
+        assert compare_metadata(context, all_tables()) == []
+
+
+def _is_ours(name, kind, _parents):
+    return not (kind == "table" and re.match("memory_(fts|terms)", name))
+
+
+def test_the_last_revision_is_the_version_of_the_schema():
+    script = ScriptDirectory(migration.FOLDER)
+    assert script.get_heads() == [str(SCHEMA_VERSION)]
+    assert [int(one.revision) for one in script.walk_revisions()] == list(range(SCHEMA_VERSION, 1, -1))
+
+
+def test_alembic_notes_the_version_of_new_and_of_old_stores(old, tmp_path):
+    fresh = old.model_copy(update={"url": f"sqlite:///{tmp_path / 'fresh.db'}"})
+    for each in (old, fresh):
+        Store(each).close()
+        with contextlib.closing(sqlite3.connect(database_path(each.url))) as connection:
+            assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(str(SCHEMA_VERSION),)]
+
+
+def test_processes_that_open_an_old_store_at_once_bring_it_up_once(old):
+    openers = [_opener(old.url) for _ in range(4)]
+    loaded = [opener.communicate(timeout=60)[0].split() for opener in openers]
+    assert [opener.returncode for opener in openers] == [0] * 4
+    assert loaded.count(["alembic", "mako"]) == 1  # the others waited, and found it done
+    with contextlib.closing(Store(old)) as store:
+        assert [one.id for one in Memories(store).get(["m-tea", "m-gone"])] == ["m-tea", "m-gone"]
+
+
+def test_a_store_of_this_version_opens_without_alembic(settings):
+    for _ in ("new", "there already"):
+        opener = _opener(settings.url)
+        assert opener.communicate(timeout=60)[0].split() == []
+        assert opener.returncode == 0
+
+
+def _opener(url):
+    return subprocess.Popen([sys.executable, "-c", OPEN, url], stdout=subprocess.PIPE, text=True)
+
+
+def test_a_revision_that_fails_leaves_the_store_as_it_was(old, tmp_path, monkeypatch):
+    folder = tmp_path / "migrations % copied"
+    shutil.copytree(migration.FOLDER, folder)
+    last = next(iter((folder / "versions").glob(f"r{SCHEMA_VERSION}_*.py")))
+    last.write_text(last.read_text() + "    op.execute('CREATE TABLE half (x)')\n    op.execute('no SQL')\n")
+    before = structure(database_path(old.url))
+    monkeypatch.setattr(migration, "FOLDER", folder)
+    with pytest.raises(MemoryStoreError, match="no SQL|syntax"):
+        Store(old)
+    assert structure(database_path(old.url)) == before
+    monkeypatch.undo()
+    with contextlib.closing(Store(old)) as store:
+        assert [one.id for one in Memories(store).get(["m-tea"])] == ["m-tea"]
