@@ -50,7 +50,8 @@ class _Known:
     """What earlier runs and their users have decided.
 
     Attributes:
-        undone: Digests of pairs that were superseded or linked, and parted again.
+        undone: Digests of what was superseded, and brought back.
+        parted: Digests of pairs that were linked, and parted again.
         linked: Numbers of pairs that are linked.
         drawn: Speaker and words of all extracts there ever were.
         extracts: Numbers of the current ones.
@@ -58,7 +59,8 @@ class _Known:
         bands: Digest and band of what was said to fade, and undone.
     """
 
-    undone: set[tuple[str, str]]
+    undone: set[str]
+    parted: set[tuple[str, str]]
     linked: set[tuple[int, int]]
     drawn: set[tuple[str | None, tuple[str, ...]]]
     extracts: set[int]
@@ -130,7 +132,7 @@ class Planning:
             extracts.append(self._extract(group, dropped))
         actions = [*first, *extracts, *found[len(first) :]]
         return Plan(
-            scope=f"{scope.tenant}/{scope.project}",
+            scope=str(scope),
             examined=len(held),
             actions=actions[:limit],
             left_out=max(0, len(actions) - limit) + len(drawn) - len(asked),
@@ -159,7 +161,7 @@ class Planning:
         found: list[Action] = []
         for first, second, cosine in near:
             one, other = mine[second], mine[first]  # the later one is linked to the earlier
-            parted = (one.hash, other.hash) in known.undone or (one.seq, other.seq) in known.linked
+            parted = (one.hash, other.hash) in known.parted or (one.seq, other.seq) in known.linked
             if parted or max(counts[one.seq], counts[other.seq]) >= _LINKS:
                 continue
             counts.update((one.seq, other.seq))
@@ -208,7 +210,8 @@ def _known(connection: Connection, store: Store, held: Iterable[Held]) -> _Known
     similar = select(link.c.from_seq, link.c.to_seq).where(link.c.kind == "similar")
     current = {one.seq for one in held}
     return _Known(
-        undone={(row.hash, row.other_hash) for row in rows if row.kind in {"supersede", "link"}},
+        undone={row.hash for row in rows if row.kind == "supersede"},
+        parted={(row.hash, row.other_hash) for row in rows if row.kind == "link"},
         linked={(row.from_seq, row.to_seq) for row in connection.execute(similar)},
         drawn={(row.speaker, sentence.words) for row in drawn for sentence in sentences(row.content)},
         extracts={row.seq for row in drawn} & current,

@@ -75,7 +75,7 @@ def _living(connection: Connection, seqs: Collection[int], as_of: datetime | Non
     """Those that are believed, or whose like in the same scope is: what was restored has another number."""
     same = memory.alias()
     is_same = and_(
-        *(same.c[name] == memory.c[name] for name in ("tenant", "project", "hash")),
+        *(same.c[name] == memory.c[name] for name in ("tenant", "project", "owner", "hash")),
         same.c.recorded_to.is_(None),
     )
     query = select(memory.c.seq, same.c.seq).join_from(memory, same, is_same, isouter=True)

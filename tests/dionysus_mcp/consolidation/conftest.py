@@ -40,7 +40,7 @@ class Told:
         """Everything that a memory is, but its number, its id and when it was recorded."""
         kept = ("content", "memory_type", "importance", "metadata", "speaker", "session_id", "source", "occurred_at")
         held = self.memories.recent(100_000)
-        return sorted((repr([getattr(one, name) for name in kept]) for one in held))
+        return sorted(repr([getattr(one, name) for name in kept]) for one in held)
 
     def plan(self, **how):
         self.embedder.follow()

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from dionysus_mcp.consolidation.consolidation import Consolidation
 from dionysus_mcp.consolidation.lease import ConsolidationBusy, Lease
 from dionysus_mcp.consolidation.tables import TABLES, link
 from dionysus_mcp.errors import MemoryStoreError
