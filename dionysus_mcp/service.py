@@ -119,6 +119,11 @@ class Opening:
         """Close a part that works on the service before the service itself."""
         self._beside.append(part)
 
+    def close_beside(self) -> None:
+        """Close those parts."""
+        for part in self._beside:
+            part.close()
+
     def start(self) -> None:
         """Begin."""
         self._thread.start()
@@ -149,8 +154,7 @@ class Opening:
 
     def close(self) -> None:
         """Close the service if it was opened."""
-        for part in self._beside:
-            part.close()
+        self.close_beside()
         if self._thread.ident is not None:
             self._thread.join()
         if self._opened.done() and self._opened.exception() is None:
