@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dionysus_mcp.beliefs.predictions import Predictions
     from dionysus_mcp.embedding import MiniLm
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
+    from dionysus_mcp.recall.rerank import Reranker
     from dionysus_mcp.recall.search import Search
     from dionysus_mcp.store.memories import Memories
     from dionysus_mcp.store.sqlite import Store
@@ -55,7 +56,7 @@ class Service:
         store = Store(settings)
         embedder = BackgroundEmbedder(store, settings, load)
         embedder.start()
-        search = Search(store, embedder)
+        search = Search(store, embedder, reranker=_reranker(settings))
         return cls(
             settings=settings,
             store=store,
@@ -72,6 +73,16 @@ class Service:
         self.embedder.close()
         self.search.close()
         self.store.close()
+
+
+def _reranker(settings: MemorySettings) -> "Reranker | None":
+    if settings.rerank_model is None:
+        return None
+    from dionysus_mcp.recall.rerank import Reranker
+
+    reranker = Reranker(settings.rerank_model, settings)
+    reranker.warm()
+    return reranker
 
 
 class Opening:

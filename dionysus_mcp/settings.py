@@ -39,6 +39,11 @@ class MemorySettings(BaseSettings):
         token_budget: Tokens that one recall may return when the caller sets no budget (four characters a token).
         max_content: Characters that one memory may have.
         max_file_bytes: Larger files are not ingested.
+        rerank_model: A model, as LiteLLM names it, that puts the best hits of a recall in order; None for none.
+        rerank_api_base: Where it is reached; None for its provider's own address.
+        rerank_api_key: Its key; None for what the provider's own variable says.
+        rerank_top: Hits that it orders.
+        rerank_timeout: Seconds that a recall waits for it before the hits stay as they are.
     """
 
     model_config = SettingsConfigDict(
@@ -56,6 +61,11 @@ class MemorySettings(BaseSettings):
     token_budget: int = Field(default=8000, ge=100)
     max_content: int = Field(default=100_000, ge=1000)
     max_file_bytes: int = Field(default=50 * MEGABYTE, ge=1)
+    rerank_model: str | None = Field(default=None, min_length=1)
+    rerank_api_base: str | None = None
+    rerank_api_key: SecretStr | None = None
+    rerank_top: int = Field(default=10, ge=2, le=20)
+    rerank_timeout: float = Field(default=5.0, gt=0, le=60)
 
 
 class McpServerSettings(BaseModel):

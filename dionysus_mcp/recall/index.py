@@ -108,7 +108,7 @@ class MemoryIndex:
         """Take in what was stored and closed since the last time."""
         with self.lock:
             last = self.vectors.last()
-            rows = iter(self.vectors.since(self._last_vector))
+            rows = iter(self.vectors.since(self._last_vector) if last > self._last_vector else ())
             while part := list(islice(rows, _AT_A_TIME)):
                 self._append(part)
             # Past those of other scopes and models too: they needn't be passed over again.

@@ -154,15 +154,16 @@ class Search:
             both = np.stack([vectors[said.texts.index(one)] for one in (said.as_i, said.as_you)])
             spoken = telling(words[0]) if index.is_told else both[:0]
             asked = _asked(said, both, spoken, wanted, total, self._stemmer)
-            places = candidates(index, asked, query.admitted, list(by_words))
+            chosen = candidates(index, asked, query.admitted, list(by_words))
+            places = chosen.places
             seqs = index.column("seqs", places)
             pieces = index.vectors.passages(connection, seqs.tolist())
             place_of = dict(zip(seqs.tolist(), places.tolist(), strict=True))
             best = {place_of[seq]: (one.vectors @ both.T).max(axis=0) for seq, one in pieces.items()}
             held = read(connection, model.model_id, seqs.tolist()) if len(spoken) else {}
             close = closest(spoken, [held.get(seq) for seq in seqs.tolist()])
-            found = features(index, asked, places, best, close) if len(places) else {}
-            shown = index.matrix.rows(places) @ both[0]
+            found = features(index, asked, places, best, close, chosen.glimpse) if len(places) else {}
+            shown = index.matrix.cosines(places, both[:1])[:, 0]
         near = _Near(both[0], dict(zip(seqs.tolist(), map(float, shown), strict=True)), pieces)
         return seqs.tolist(), found, near
 
@@ -171,10 +172,10 @@ class Search:
     ) -> dict[int, float]:
         kind = "told" if index.is_told else "written"
         scores = dict(zip(seqs, map(float, weights.score(found, self._weights[kind])), strict=True)) if seqs else {}
-        # What has no vector yet is known by its words alone; among those it stands where it stands.
         places = index.places(list(by_words)).tolist()
         late = {seq for seq, place in zip(by_words, places, strict=True) if place == NOBODY}
-        return scores | {seq: value for seq, value in fuse(by_words, None).items() if seq in late}
+        # What has no vector yet is known by its words alone; among those it stands where it stands.
+        return scores | {seq: value for seq, value in fuse(by_words, None).items() if seq in late} if late else scores
 
     def _hits(
         self, connection: Connection, query: Query, scores: dict[int, float], near: _Near | None
@@ -198,7 +199,7 @@ class _Near:
 
 _WHEN = re.compile(r"\b(when|date|day|month|year|how long|since)\b", re.IGNORECASE)
 _HOW_MANY = re.compile(r"\bhow (many|much|often)\b", re.IGNORECASE)
-_SPARE = 20
+_SPARE = 5
 """More rows than asked for are read, as another process may close some between two reads."""
 
 
