@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.graph.tools import GraphTools
 from dionysus_mcp.records import (
     IDS_PER_CALL,
     ConsciousnessState,
@@ -71,12 +72,14 @@ class Tools:
             read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
         )
         versions = VersionTools(self._traced)
+        graph = GraphTools(self._traced)
         reading = (
             self.semantic_recall,
             self.get_memories,
             self.get_consciousness_state,
             self.memory_health,
             versions.memory_history,
+            graph.explore_graph,
         )
         for tool in reading:
             server.add_tool(tool, annotations=reads)
@@ -88,6 +91,7 @@ class Tools:
             self.revise_mental_model,
             versions.update_memory,
             versions.restore_memory,
+            graph.relate,
         ):
             server.add_tool(tool, annotations=adds)
         # It can be undone, and still a user may want to be asked before something is no longer recalled.
@@ -123,6 +127,8 @@ class Tools:
             budget = token_budget or service.settings.token_budget
             recall = service.search.recall(Query(query, top_k, budget, threshold, admitted, _aware(as_of)))
             _show_hits(current, recall)
+            if as_of is None:
+                service.recalls.note([hit.id for hit in recall.hits])
             return recall
 
     def create_memory(
@@ -155,6 +161,7 @@ class Tools:
             stored, added = service.memories.add(new, limit=service.settings.max_content)
             if added:
                 service.embedder.follow()
+                service.graph.follow()
             current.set_attribute(conventions.MEMORY_IDS, [stored.id])
             return stored
 
@@ -165,6 +172,7 @@ class Tools:
         with self._traced(Kind.RETRIEVAL, "retrieval memories", {conventions.MEMORY_IDS: ids}) as (service, current):
             found = service.memories.get(ids)
             current.set_attribute(conventions.MEMORY_HITS, len(found))
+            service.recalls.note(ids)
             return Memories(memories=found)
 
     def get_consciousness_state(
@@ -275,6 +283,7 @@ def _health(service: "Service", memories: int) -> MemoryHealth:
         memories=memories,
         pending=embedder.pending(),
         detail=embedder.detail,
+        graph=service.graph.health(),
     )
 
 

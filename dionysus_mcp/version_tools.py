@@ -44,18 +44,22 @@ class VersionTools:
             change = Change(reason, content, importance, metadata)
             updated = service.versions.update(memory_id, change, limit=service.settings.max_content)
             service.embedder.follow()
+            service.graph.follow()
             return updated
 
     def forget_memory(self, memory_id: MemoryId, reason: Reason) -> Memory:
         """Stop recalling a memory. It stays in its history, and restore_memory brings it back."""
         with self._traced(Kind.MEMORY, "forget_memory", {conventions.MEMORY_IDS: [memory_id]}) as (service, _):
-            return service.versions.forget(memory_id, reason)
+            forgotten = service.versions.forget(memory_id, reason)
+            service.graph.follow()
+            return forgotten
 
     def restore_memory(self, memory_id: MemoryId) -> Memory:
         """Believe a forgotten memory again, as a new version with a new id."""
         with self._traced(Kind.MEMORY, "restore_memory", {conventions.MEMORY_IDS: [memory_id]}) as (service, _):
             restored = service.versions.restore(memory_id)
             service.embedder.follow()
+            service.graph.follow()
             return restored
 
     def memory_history(self, memory_id: MemoryId) -> MemoryHistory:

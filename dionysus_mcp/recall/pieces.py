@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from dionysus_mcp.embedding import Pieces
 from dionysus_mcp.recall.index import NOBODY
@@ -96,12 +96,13 @@ def put(connection: Connection, model: str, kept: Mapping[int, bytes]) -> None:
 
 def read(connection: Connection, model: str, seqs: Iterable[int]) -> dict[int, bytes]:
     """Return `signs` of those memories that have some."""
-    # Written out: to have a list of some hundred numbers built in takes longer than running the query.
     numbers = ",".join(str(int(seq)) for seq in seqs)
     if not numbers:
         return {}
-    query = text(f"SELECT memory_seq, signs FROM piece WHERE model = :model AND memory_seq IN ({numbers})")  # noqa: S608 -- whole numbers
-    return {row[0]: bytes(row[1]) for row in connection.execute(query, {"model": model})}
+    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    # Written out: to have SQLAlchemy build it takes longer than running it.
+    query = f"SELECT memory_seq, signs FROM piece WHERE model = {mark} AND memory_seq IN ({numbers})"  # noqa: S608 -- whole numbers
+    return {seq: bytes(held) for seq, held in connection.exec_driver_sql(query, (model,)).all()}
 
 
 def _tells(word: str) -> bool:

@@ -59,6 +59,11 @@ class Reranker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
+    @property
+    def top(self) -> int:
+        """How many hits it orders."""
+        return self._settings.rerank_top
+
     def warm(self) -> None:
         """Begin to import LiteLLM, which takes seconds."""
         self._start(asyncio.to_thread(_litellm))
@@ -171,6 +176,9 @@ def _count(current: "Span", model: str, response: Any) -> None:
 def _litellm() -> Any:
     import warnings
 
+    from dionysus_mcp.consolidation.settings import keep_litellm_quiet
+
+    keep_litellm_quiet()
     # Its types complain of a qualifier that pydantic doesn't enforce.
     warnings.filterwarnings("ignore", message=".*`ReadOnly` qualifier.*", category=UserWarning)
     import litellm

@@ -23,6 +23,8 @@ _COMMON = 2000
 _MOST_ROWS = 2500
 """Memories that one query may match by words in a large store; the rarest word is searched for in any case."""
 
+_REMEMBERED = 50_000
+"""Words whose stems are remembered."""
 _WORD = re.compile(r"[^\W_]+")
 
 FUNCTION_WORDS = frozenset(
@@ -81,6 +83,8 @@ class Stemmer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        # Words come again and again, and asking SQLite takes longer than all else that is done with them.
+        self._known: dict[str, str | None] = {}
         self._connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
         self._connection.execute(
             "CREATE VIRTUAL TABLE w USING fts5(x, tokenize='porter unicode61 remove_diacritics 2')"
@@ -96,6 +100,18 @@ class Stemmer:
 
     def stems(self, of: Sequence[str]) -> dict[str, str]:
         """Stem by word; a word that the index doesn't know as one is left out."""
+        known = self._known
+        new = [word for word in dict.fromkeys(of) if word not in known]
+        if len(known) + len(new) > _REMEMBERED:
+            # Emptied, all that is asked for is new.
+            known, new = {}, list(dict.fromkeys(of))
+            self._known = known
+        if new:
+            found = self._stemmed(new)
+            known.update({word: found.get(word) for word in new})
+        return {word: stem for word in of if (stem := known.get(word)) is not None}
+
+    def _stemmed(self, of: Sequence[str]) -> dict[str, str]:
         with self._lock:
             self._connection.executemany("INSERT INTO w(rowid, x) VALUES (?, ?)", enumerate(of))
             found = self._connection.execute("SELECT doc, term FROM v ORDER BY doc, offset").fetchall()

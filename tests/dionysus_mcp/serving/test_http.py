@@ -130,6 +130,7 @@ class TestTokens:
                     "get_consciousness_state",
                     "memory_health",
                     "memory_history",
+                    "explore_graph",
                 }
                 for tool in ("create_memory", "update_memory", "forget_memory", "restore_memory"):
                     refused = await client.call_tool(
