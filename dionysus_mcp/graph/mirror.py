@@ -91,6 +91,9 @@ class Mirror:
     Args:
         store: The truth.
         bolt: Where it is mirrored.
+
+    Attributes:
+        is_filled: Whether Neo4j is known to have all but what waits in the outbox.
     """
 
     def __init__(self, store: Store, bolt: Bolt) -> None:
@@ -98,6 +101,7 @@ class Mirror:
         self._bolt = bolt
         self._defined = False
         self._graph: str | None = None
+        self.is_filled = False
 
     @property
     def graph(self) -> str:
@@ -122,6 +126,7 @@ class Mirror:
             self._bolt.define(SCHEMA)
             self._defined = True
         told = self._bolt.write(lambda transaction: self._told(transaction, graph))
+        self.is_filled = True
         if told:
             self._store.write(lambda connection: outbox.done(connection, self._store.scope, told))
         return len(told)

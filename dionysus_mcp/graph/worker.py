@@ -134,6 +134,8 @@ class GraphWorker:
                 f"Neo4j is unavailable since {since}, and {waiting:,} changes wait for it; the memory store answered."
             )
             return SqlGraph(self._store), "store", said
+        if not self.mirror.is_filled:
+            return SqlGraph(self._store), "store", "Neo4j is still being reached; the memory store answered."
         if waiting:
             return SqlGraph(self._store), "store", f"{waiting:,} changes wait for Neo4j; the memory store answered."
         return Neo4jGraph(self._bolt, lambda: self.mirror.graph if self.mirror else ""), "neo4j", None
@@ -175,7 +177,7 @@ class GraphWorker:
     def wait(self, seconds: float) -> bool:
         """Wait until all is read and told, or the time is over; says which."""
         until = time.monotonic() + seconds
-        while (health := self.health()).unread or health.waiting:
+        while (health := self.health()).unread or health.waiting or not (self.mirror is None or self.mirror.is_filled):
             if time.monotonic() > until:
                 return False
             self._wake.set()
