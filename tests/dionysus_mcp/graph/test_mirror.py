@@ -89,42 +89,31 @@ def busy(store, start, count):
     read(store)
 
 
-def test_a_server_that_is_gone_for_a_while_misses_nothing(crashing):
+def test_a_server_that_crashes_while_it_is_told_and_is_gone_for_a_while_misses_nothing(crashing):
     settings, server = crashing
     with working(settings) as (store, worker):
-        busy(store, 0, 10)
+        busy(store, 0, 3)
         assert worker.wait(60)
         assert in_neo4j(settings) == in_store(store)
+        tell(store, *(f"Ann met Person{number} Miller and Bob{number} Smith." for number in range(1000)))
+        worker.follow()
+        until(lambda: worker.mirror.waiting())
         server.stop()
-        busy(store, 10, 10)
+        busy(store, 10, 7)
         until(lambda: worker.health().unavailable_since)
         found = explore(worker, "Ann")
         assert found.answered_by == "store"
         assert "Neo4j is unavailable since" in found.notice
         assert "changes wait for it" in found.notice
-        assert {one.subject for one in found.relations} >= {"Person11 Miller", "Person19 Miller"}
+        assert {one.subject for one in found.relations} >= {"Person11 Miller", "Person14 Miller"}
         health = worker.health()
-        assert health.waiting > 10
+        assert health.waiting > 100
         assert "127.0.0.1" in health.detail
-        server.start()
-        assert worker.wait(90), worker.health()
-        assert in_neo4j(settings) == in_store(store)
-        assert worker.health().unavailable_since is None
-        assert explore(worker, "Ann").answered_by == "neo4j"
-
-
-def test_a_server_that_crashes_while_it_is_told_misses_nothing(crashing):
-    settings, server = crashing
-    with working(settings) as (store, worker):
-        assert worker.wait(60)
-        tell(store, *(f"Ann met Person{number} Miller and Bob{number} Smith." for number in range(600)))
-        until(lambda: 0 < worker.mirror.waiting() < 600 or not worker.health().unread)
-        server.stop()
-        read(store)
-        assert worker.mirror.waiting() > 0
         server.start()
         assert worker.wait(120), worker.health()
         assert in_neo4j(settings) == in_store(store)
+        assert worker.health().unavailable_since is None
+        assert explore(worker, "Ann").answered_by == "neo4j"
 
 
 def test_a_server_that_was_never_there_gets_all_when_it_comes(words_only, neo4j_settings):
@@ -152,8 +141,8 @@ def test_processes_that_are_killed_while_they_tell_lose_and_double_nothing(neo4j
     store = Store(neo4j_settings)
     mirror = Mirror(store, Bolt(neo4j_settings))
     mirror.deliver()
-    for round_ in range(4):
-        tell(store, *(f"Ann met Person{number} Miller in round {round_}." for number in range(400)))
+    for round_ in range(3):
+        tell(store, *(f"Ann met Person{number} Miller in round {round_}." for number in range(300)))
         read(store)
         process = subprocess.Popen([sys.executable, "-c", SYNC], env=environment, stdout=subprocess.PIPE)
         assert process.stdout.readline() == b"begins\n"
@@ -173,7 +162,7 @@ def test_two_processes_that_tell_the_same_while_it_changes_leave_the_last_state(
     store = Store(neo4j_settings)
     mirror = Mirror(store, Bolt(neo4j_settings))
     mirror.deliver()
-    memories = tell(store, *(f"Person{number} Miller works at Acme Corp." for number in range(300)))
+    memories = tell(store, *(f"Person{number} Miller works at Acme Corp." for number in range(120)))
     read(store)
     both = [subprocess.Popen([sys.executable, "-c", SYNC], env=environment, stdout=subprocess.PIPE) for _ in range(2)]
     for number, memory in enumerate(memories):

@@ -14,15 +14,19 @@ from dionysus_mcp.graph.reading import Named
 from dionysus_mcp.graph.relating import Relations
 from dionysus_mcp.graph.worker import GraphWorker
 from dionysus_mcp.graph.writing import NewRelation
-from dionysus_mcp.store.memories import Memories, NewMemory
+from dionysus_mcp.store.memories import Memories, NewMemory, add_in
 from dionysus_mcp.store.sqlite import Store
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "scripts"))
 
 
 def tell(store, *contents, **rest):
-    """Store memories and return them."""
-    return [Memories(store).add(NewMemory(content, **rest), limit=100_000)[0] for content in contents]
+    """Store memories, in one transaction, and return them."""
+    new = [NewMemory(content, **rest) for content in contents]
+    store.write(lambda connection: add_in(connection, store.scope, new))
+    hashes = [one.hash for one in new]
+    held = {NewMemory(one.content, **rest).hash: one for one in Memories(store).recent(2 * len(new) + 10)}
+    return [held[each] for each in hashes]
 
 
 def relate(store, subject, relation, object_, **rest):
