@@ -30,10 +30,14 @@ class MemorySettings(BaseSettings):
         url: The store as a SQLAlchemy URL, `sqlite:///FILE`; also from `DATABASE_URL`.
         tenant: First half of the scope that every memory belongs to.
         project: Second half of the scope.
+        user: Whose memories are read and written beside those that the project shares; None reads and writes the
+            shared ones alone.
+        session: Read and write this session's memories alone; None all.
         embedder: "minilm", or "none" for recall by keywords alone.
         embedder_threads: Threads of the embedding model.
         busy_timeout: Seconds to wait for another process's write.
         token_budget: Tokens that one recall may return when the caller sets no budget (four characters a token).
+        count_recalls: Whether what is recalled is kept in mind longer; it decides nothing but what `consolidate` tells.
         max_content: Characters that one memory may have.
         max_file_bytes: Larger files are not ingested.
         graph: "rules" finds entities and relations in memories without a model; "none" leaves the graph to `relate`.
@@ -53,10 +57,13 @@ class MemorySettings(BaseSettings):
     url: str = Field(default_factory=default_url, validation_alias=AliasChoices("DIONYSUS_MEMORY__URL", "DATABASE_URL"))
     tenant: str = Field(default="local", min_length=1)
     project: str = Field(default="default", min_length=1)
+    user: str | None = Field(default=None, min_length=1)
+    session: str | None = Field(default=None, min_length=1)
     embedder: Literal["minilm", "none"] = "minilm"
     embedder_threads: int = Field(default=2, ge=1, le=16)
     busy_timeout: float = Field(default=10.0, ge=5.0)
     token_budget: int = Field(default=8000, ge=100)
+    count_recalls: bool = True
     max_content: int = Field(default=100_000, ge=1000)
     max_file_bytes: int = Field(default=50 * MEGABYTE, ge=1)
     graph: Literal["rules", "none"] = "rules"

@@ -127,6 +127,8 @@ class Tools:
             budget = token_budget or service.settings.token_budget
             recall = service.search.recall(Query(query, top_k, budget, threshold, admitted, _aware(as_of)))
             _show_hits(current, recall)
+            if as_of is None:
+                service.recalls.note([hit.id for hit in recall.hits])
             return recall
 
     def create_memory(
@@ -170,6 +172,7 @@ class Tools:
         with self._traced(Kind.RETRIEVAL, "retrieval memories", {conventions.MEMORY_IDS: ids}) as (service, current):
             found = service.memories.get(ids)
             current.set_attribute(conventions.MEMORY_HITS, len(found))
+            service.recalls.note(ids)
             return Memories(memories=found)
 
     def get_consciousness_state(

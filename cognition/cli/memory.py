@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cognition.cli import options, upkeep
+from cognition.cli import consolidate, options, upkeep
 from cognition.cli.examples import examples
 from cognition.cli.exits import ExitCode
 
@@ -17,7 +17,7 @@ SERVE_EXAMPLES = examples("dionysus memory serve", "dionysus memory serve --host
 ADD_EXAMPLES = examples(
     "dionysus memory token add laptop",
     "dionysus memory token add dashboard --read-only --expires 30d",
-    "dionysus memory token add acme --tenant acme --project support",
+    "dionysus memory token add ann --tenant acme --project support --user ann",
 )
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -27,6 +27,7 @@ memory = typer.Typer(
 token = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Who may use the memory server.")
 memory.add_typer(token, name="token")
 upkeep.add_to(memory)
+memory.command("consolidate", epilog=consolidate.EXAMPLES)(consolidate.consolidate)
 
 
 @memory.command("serve", epilog=SERVE_EXAMPLES)
@@ -52,7 +53,12 @@ def serve(
     settings = options.settings_from(config, memory=url)
     given: dict[str, Any] = {"host": host, "port": port, "read_only": read_only or None}
     changes = {name: value for name, value in given.items() if value is not None}
-    run(settings.server.model_copy(update={"transport": "http", **changes}), settings.memory, settings.trace)
+    run(
+        settings.server.model_copy(update={"transport": "http", **changes}),
+        settings.memory,
+        settings.trace,
+        settings.consolidation,
+    )
     return ExitCode.DONE
 
 
@@ -61,6 +67,12 @@ def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the audit log calls its bearer.")],
     tenant: Annotated[str | None, typer.Option("--tenant", help="Whose memories; else those of [memory].")] = None,
     project: Annotated[str | None, typer.Option("--project", help="Which of them; else those of [memory].")] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", help="It reads and writes this user's; else that of [memory].")
+    ] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", help="It reaches this session alone; else that of [memory].")
+    ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="It can't change memory.")] = False,
     expires: Annotated[
         str | None, typer.Option("--expires", metavar="TIME", help="Such as 12h, 30d or 8w; never when left out.")
@@ -73,10 +85,14 @@ def add(
     from cognition.cli.output import emit, notice
 
     settings = options.settings_from(config)
+    if "" in (tenant, project, user, session):
+        raise typer.BadParameter("a scope has a name; it is empty", param_hint="--tenant, --project, --user, --session")
     secret = _file(settings).add(
         name,
         tenant=tenant or settings.memory.tenant,
         project=project or settings.memory.project,
+        user=user or settings.memory.user,
+        session=session or settings.memory.session,
         read_only=read_only,
         expires_at=None if expires is None else datetime.now(UTC) + _span(expires),
     )
@@ -119,12 +135,14 @@ def _file(settings: Any) -> "TokenFile":
 
 
 def _line(one: "Token") -> str:
+    from dionysus_mcp.scope import Scope
+
     may = "reads" if one.read_only else "reads and writes"
     until = ""
     if one.expires_at is not None:
         said = "expired" if one.is_expired(datetime.now(UTC)) else "until"
         until = f", {said} {one.expires_at:%Y-%m-%d %H:%M} UTC"
-    return f"{one.name}: {may} {one.tenant}/{one.project}{until}"
+    return f"{one.name}: {may} {Scope.of(one)}{until}"
 
 
 def _span(text: str) -> timedelta:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Tenant = Annotated[str | None, typer.Option("--tenant", help="Whose memories; else those of [memory].")]
 Project = Annotated[str | None, typer.Option("--project", help="Which of them; else those of [memory].")]
+User = Annotated[str | None, typer.Option("--user", help="Whose own; else that of [memory], or what is shared.")]
 PURGE_EXAMPLES = examples(
     "dionysus memory purge m-0123456789abcdef",
     "dionysus memory purge --session q4 --source notes.md --yes",
@@ -46,6 +47,7 @@ def add_to(memory: typer.Typer) -> None:
 def stats(
     tenant: Tenant = None,
     project: Project = None,
+    user: User = None,
     memory: options.Memory = None,
     config: options.Config = None,
     as_json: options.Json = False,
@@ -55,7 +57,7 @@ def stats(
     from cognition.cli.output import emit, render
     from dionysus_mcp import admin
 
-    found = admin.stats(_scoped(config, memory, tenant, project))
+    found = admin.stats(_scoped(config, memory, tenant, project, user))
     if as_json:
         emit(found.model_dump(mode="json"))
     elif not found.exists:
@@ -75,6 +77,7 @@ def export(
     file: Annotated[Path, typer.Argument(metavar="[FILE]", help="A new file; - is stdout.")] = Path("-"),
     tenant: Tenant = None,
     project: Project = None,
+    user: User = None,
     memory: options.Memory = None,
     config: options.Config = None,
     as_json: options.Json = False,
@@ -86,7 +89,7 @@ def export(
     from dionysus_mcp import admin
 
     to_stdout = file == Path("-")
-    settings = _scoped(config, memory, tenant, project)
+    settings = _scoped(config, memory, tenant, project, user)
     written = 0
     with bar(silent=quiet or as_json or to_stdout) as progress, _new_file(file) as stream:
         for line in admin.export_lines(settings, progress):
@@ -103,6 +106,7 @@ def take(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Of `dionysus memory export`; - is stdin.")],
     tenant: Tenant = None,
     project: Project = None,
+    user: User = None,
     memory: options.Memory = None,
     config: options.Config = None,
     as_json: options.Json = False,
@@ -113,7 +117,7 @@ def take(
     from cognition.cli.output import emit
     from dionysus_mcp import admin
 
-    settings = _scoped(config, memory, tenant, project)
+    settings = _scoped(config, memory, tenant, project, user)
     with bar(silent=quiet or as_json) as progress, _lines_of(file) as lines:
         done = admin.import_lines(lines, settings, progress)
     if as_json:
@@ -171,6 +175,7 @@ def backup(
 def reembed(
     tenant: Tenant = None,
     project: Project = None,
+    user: User = None,
     memory: options.Memory = None,
     config: options.Config = None,
     as_json: options.Json = False,
@@ -181,7 +186,7 @@ def reembed(
     from cognition.cli.output import emit
     from dionysus_mcp import admin
 
-    settings = _scoped(config, memory, tenant, project)
+    settings = _scoped(config, memory, tenant, project, user)
     with bar(silent=quiet or as_json) as progress:
         done = admin.reembed(settings, progress)
     if as_json:
@@ -199,11 +204,12 @@ def purge(
     sources: Annotated[
         list[str] | None, typer.Option("--source", metavar="NAME", help="All memories of a source, such as a file.")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All of the tenant's project, beliefs included.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All of the user, or all that is shared.")] = False,
     versions: Annotated[bool, typer.Option("--versions", help="Also all other versions of these memories.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it; without this it is only told.")] = False,
     tenant: Tenant = None,
     project: Project = None,
+    user: User = None,
     memory: options.Memory = None,
     config: options.Config = None,
     as_json: options.Json = False,
@@ -220,7 +226,7 @@ def purge(
     if not (ids or sessions or sources or everything):
         raise typer.BadParameter("name ids, --session, --source, or --all", param_hint="ID")
     done = admin.purge(
-        _scoped(config, memory, tenant, project),
+        _scoped(config, memory, tenant, project, user),
         ids=ids or (),
         sessions=sessions or (),
         sources=sources or (),
@@ -237,12 +243,16 @@ def purge(
 
 
 def _scoped(
-    config: Path | None, memory: str | None, tenant: str | None = None, project: str | None = None
+    config: Path | None,
+    memory: str | None,
+    tenant: str | None = None,
+    project: str | None = None,
+    user: str | None = None,
 ) -> "MemorySettings":
     settings = options.settings_from(config, memory=memory).memory
-    given = {"tenant": tenant, "project": project}
+    given = {"tenant": tenant, "project": project, "user": user}
     if "" in given.values():
-        raise typer.BadParameter("a scope has a name; it is empty", param_hint="--tenant, --project")
+        raise typer.BadParameter("a scope has a name; it is empty", param_hint="--tenant, --project, --user")
     return settings.model_copy(update={name: value for name, value in given.items() if value is not None})
 
 

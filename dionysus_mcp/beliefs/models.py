@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert,
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.records import Domain, MentalModel, Revision
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.scoping import owned, refuse_shared, scope_values, visible
 from dionysus_mcp.store.sqlite import Scope, Store
 from dionysus_mcp.texts import text_of
 
@@ -45,7 +46,7 @@ class MentalModels:
 
         def work(connection: Connection) -> MentalModel:
             held = select(model.c.id).where(
-                of_scope(self._store.scope),
+                owned(model, self._store.scope),
                 model.c.domain == new.domain,
                 model.c.status != "retired",
                 func.lower(model.c.statement) == statement.lower(),
@@ -61,12 +62,12 @@ class MentalModels:
         The statement that it has already changes nothing.
 
         Raises:
-            MemoryStoreError: if the model is unknown, or a text is empty or too long.
+            MemoryStoreError: if the model is unknown or shared, or a text is empty or too long.
         """
         statement, reason = text_of("statement", statement), text_of("reason", reason)
 
         def work(connection: Connection) -> MentalModel:
-            current = load(connection, self._store.scope, model_id)
+            current = changeable(connection, self._store.scope, model_id)
             if current.statement != statement:
                 _next_version(connection, current, statement, reason)
             return load(connection, self._store.scope, model_id)
@@ -99,8 +100,7 @@ class MentalModels:
         key, now = f"b-{secrets.token_hex(8)}", datetime.now(UTC)
         row: dict[str, Any] = {
             "id": key,
-            "tenant": self._store.scope.tenant,
-            "project": self._store.scope.project,
+            **scope_values(self._store.scope),
             "domain": new.domain,
             "statement": statement,
             "concepts": list(new.concepts),
@@ -125,8 +125,20 @@ class MentalModels:
 
 
 def of_scope(scope: Scope) -> ColumnElement[bool]:
-    """The predicate that keeps a query of models within its scope."""
-    return and_(model.c.tenant == scope.tenant, model.c.project == scope.project)
+    """The predicate for models that a scope may read; see `scoping` for what it may write."""
+    return visible(model, scope)
+
+
+def changeable(connection: Connection, scope: Scope, model_id: str) -> MentalModel:
+    """A model that the scope may change, as `load` gives it.
+
+    Raises:
+        MemoryStoreError: if it is unknown in this scope, or shared and the scope a user's.
+    """
+    held = load(connection, scope, model_id)
+    owner = connection.execute(select(model.c.owner).where(model.c.id == model_id)).scalar_one()
+    refuse_shared(owner, scope, repr(model_id))
+    return held
 
 
 def load(connection: Connection, scope: Scope, model_id: str) -> MentalModel:

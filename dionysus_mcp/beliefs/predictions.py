@@ -10,11 +10,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, or_, select, update
 
 from dionysus_mcp.beliefs import scoring
-from dionysus_mcp.beliefs.models import load, of_scope
+from dionysus_mcp.beliefs.models import changeable, of_scope
 from dionysus_mcp.beliefs.rules import checked_rule, outcome_of
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.records import MentalModel, Prediction
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.scoping import owned
 from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.texts import text_of
 
@@ -43,13 +44,13 @@ class Predictions:
         """Make a prediction; the same one, while it is open, gives the one that is there.
 
         Raises:
-            MemoryStoreError: if the model is unknown, the probability not within 0 and 1, the expiry past, the rule
-                none that can be judged, or a text empty or too long.
+            MemoryStoreError: if the model is unknown or shared, the probability not within 0 and 1, the expiry past,
+                the rule none that can be judged, or a text empty or too long.
         """
         values = _checked(new)
 
         def work(connection: Connection) -> Prediction:
-            held = load(connection, self._store.scope, new.model_id)
+            held = changeable(connection, self._store.scope, new.model_id)
             same = select(prediction).where(
                 prediction.c.status == "open", *(prediction.c[name].is_(value) for name, value in values.items())
             )
@@ -73,8 +74,9 @@ class Predictions:
             row = self._row(connection, prediction_id)
             outcome = outcome_of(observation, row.rule)
             if row.status == "open":
+                held = changeable(connection, self._store.scope, row.model_id)
                 _score(connection, row, outcome, observation)
-                _judge(connection, load(connection, self._store.scope, row.model_id), row, outcome)
+                _judge(connection, held, row, outcome)
             else:
                 _check_same(row, outcome)
             return _record(self._row(connection, prediction_id))
@@ -99,10 +101,11 @@ class Predictions:
 
     def expire(self) -> None:
         """Mark open predictions whose time is over; they are never scored, for nobody saw how they came out."""
+        mine = prediction.c.model_id.in_(select(model.c.id).where(owned(model, self._store.scope)))
 
         def work(connection: Connection) -> None:
             connection.execute(
-                update(prediction).where(prediction.c.status == "open", _over()).values(status="expired")
+                update(prediction).where(mine, prediction.c.status == "open", _over()).values(status="expired")
             )
 
         self._store.write(work)

@@ -16,7 +16,8 @@ from dionysus_mcp.ingest.reading import UnreadableFileError, digest_of_text
 from dionysus_mcp.ingest.summary import IngestSummary, Progress
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import NewMemory, add_in, check, in_scope, present_in, supersede_in
+from dionysus_mcp.store.memories import NewMemory, add_in, check, present_in, supersede_in, within
+from dionysus_mcp.store.scoping import owned, scope_values
 from dionysus_mcp.store.sqlite import Store
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Writer:
         """Store memories that come from no file, batch by batch."""
         done = 0
         for batch in _batches(new, _BATCH):
-            self._add([one for one in batch if self._storable(one)], set())
+            self._add([good for one in batch if (good := self._storable(one)) is not None], set())
             done += len(batch)
             self.report(Progress("reading", done, None))
 
@@ -140,7 +141,7 @@ class Writer:
 
     def _move(self, connection: Connection, present: Iterable[NewMemory]) -> None:
         for one in present:
-            same = (in_scope(self._store.scope)) & (memory.c.hash == one.hash) & memory.c.recorded_to.is_(None)
+            same = owned(memory, self._store.scope) & (memory.c.hash == one.hash) & memory.c.recorded_to.is_(None)
             moved = memory.c.source_position.is_distinct_from(one.position)
             connection.execute(update(memory).where(same, moved).values(source_position=one.position))
 
@@ -148,21 +149,23 @@ class Writer:
         if isinstance(found, BadLine):
             self._skipped.append((f"{document.source}:{found.number}", found.reason))
             return None
-        return found if self._storable(found) else None
+        return self._storable(found)
 
-    def _storable(self, new: NewMemory) -> bool:
+    def _storable(self, new: NewMemory) -> NewMemory | None:
+        """The memory as this scope stores it."""
         try:
+            new = within(self._store.scope, new)
             check(new, self._settings.max_content)
         except MemoryStoreError as error:
             where = f"{new.source}:{new.position}" if new.position else new.source or "text"
             self._skipped.append((where, str(error)))
-            return False
-        return True
+            return None
+        return new
 
     def _known(self, document: Document) -> tuple[str, int] | None:
         query = select(ingested.c.digest, ingested.c.pieces).where(
-            ingested.c.tenant == self._store.scope.tenant,
-            ingested.c.project == self._store.scope.project,
+            owned(ingested, self._store.scope),
+            ingested.c.session_id == self._store.scope.session,
             ingested.c.origin == document.origin,
         )
         with self._store.read() as connection:
@@ -170,11 +173,10 @@ class Writer:
         return None if row is None else (row.digest, row.pieces)
 
     def _note(self, connection: Connection, document: Document, digest: str, pieces: int) -> None:
-        now = datetime.now(UTC)
-        scope = self._store.scope
+        now, scope = datetime.now(UTC), self._store.scope
         values = {"digest": digest, "pieces": pieces, "recorded_at": now}
-        row = {"tenant": scope.tenant, "project": scope.project, "origin": document.origin, **values}
-        keys = ["tenant", "project", "origin"]
+        row = {**scope_values(scope), "origin": document.origin, **values}
+        keys = [column.name for column in ingested.primary_key]
         connection.execute(insert(ingested).values(row).on_conflict_do_update(index_elements=keys, set_=values))
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, text
 
 from dionysus_mcp.recall.terms import Term
 from dionysus_mcp.store.schema import Moment
+from dionysus_mcp.store.scoping import visible_text
 from dionysus_mcp.store.sqlite import Scope
 
 # bm25() weighs content and headings alike; a word of the file's name counts half. Its values are negative, best lowest.
@@ -19,7 +20,7 @@ _WIDE = 4
 
 _BELIEVED_NOW = "m.recorded_to IS NULL"
 _BELIEVED_THEN = "m.recorded_from <= :as_of AND (m.recorded_to IS NULL OR m.recorded_to > :as_of)"
-_BOUND: dict[str, dict[str, Any]] = {
+BOUND: dict[str, dict[str, Any]] = {  # how values of `conditions` are bound that aren't just values
     "types": {"expanding": True},
     "excluded": {"expanding": True},
     "as_of": {"type_": Moment()},
@@ -78,13 +79,13 @@ def _ranked(
     as_of: datetime | None,
 ) -> dict[int, float]:
     """The best of the `wide` best matches of the whole store; -1 stands for all."""
-    conditions, values = _conditions(scope, admitted, as_of)
+    where, values = conditions(scope, admitted, as_of)
     query = text(
         "SELECT m.seq AS seq, best.score AS score FROM "  # noqa: S608 -- constants; values are bound
         f"(SELECT rowid AS seq, {_SCORE} AS score FROM memory_fts WHERE memory_fts MATCH :match "
         "ORDER BY score DESC, rowid DESC LIMIT :wide) AS best JOIN memory m ON m.seq = best.seq "
-        f"WHERE {conditions} ORDER BY best.score DESC, m.seq DESC LIMIT :count"
-    ).bindparams(*(bindparam(name, **_BOUND[name]) for name in values if name in _BOUND))
+        f"WHERE {where} ORDER BY best.score DESC, m.seq DESC LIMIT :count"
+    ).bindparams(*(bindparam(name, **BOUND[name]) for name in values if name in BOUND))
     rows = connection.execute(query, {"match": any_of(terms), "count": count, "wide": wide, **values})
     return {row.seq: row.score for row in rows}
 
@@ -110,18 +111,19 @@ def _quoted(word: str) -> str:
     return '"' + word.replace('"', '""') + '"'
 
 
-def _conditions(scope: Scope, admitted: Filter, as_of: datetime | None) -> tuple[str, dict[str, object]]:
-    conditions = [_BELIEVED_NOW if as_of is None else _BELIEVED_THEN, "m.tenant = :tenant", "m.project = :project"]
-    values: dict[str, object] = {"tenant": scope.tenant, "project": scope.project}
+def conditions(scope: Scope, admitted: Filter, as_of: datetime | None) -> tuple[str, dict[str, object]]:
+    """What a memory `m` must fulfil to be returned, as SQL text, with the values to bind (see `BOUND`)."""
+    mine, values = visible_text("m", scope)
+    said = [_BELIEVED_NOW if as_of is None else _BELIEVED_THEN, mine]
     if as_of is not None:
         values["as_of"] = as_of
     if admitted.memory_types is not None:
-        conditions.append("m.memory_type IN :types")
+        said.append("m.memory_type IN :types")
         values["types"] = sorted(admitted.memory_types)
     if admitted.exclude_types:
-        conditions.append("m.memory_type NOT IN :excluded")
+        said.append("m.memory_type NOT IN :excluded")
         values["excluded"] = sorted(admitted.exclude_types)
     if admitted.session_id is not None:
-        conditions.append("m.session_id = :session")
+        said.append("m.session_id = :session")
         values["session"] = admitted.session_id
-    return " AND ".join(conditions), values
+    return " AND ".join(said), values

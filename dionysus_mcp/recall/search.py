@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, func, select
 
 from dionysus_mcp.errors import MemoryStoreError
-from dionysus_mcp.recall import keywords, passages, terms, weights
+from dionysus_mcp.recall import keywords, passages, terms, weights, within
 from dionysus_mcp.recall.asked import Asked
 from dionysus_mcp.recall.candidates import CANDIDATES, candidates
 from dionysus_mcp.recall.features import features
@@ -21,6 +21,7 @@ from dionysus_mcp.recall.index import NOBODY, MemoryIndex
 from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.moments import moments
 from dionysus_mcp.recall.persons import Persons, persons
+from dionysus_mcp.recall.pieces import closest, read, telling
 from dionysus_mcp.recall.views import number_of
 from dionysus_mcp.records import Hit, Recall
 from dionysus_mcp.store import schema
@@ -39,6 +40,7 @@ _TOKENS_AROUND_A_HIT = 40
 """Roughly what id, source and times of one hit take."""
 
 memory = schema.memory
+Hide = Callable[[Connection, Mapping[int, Row[Any]], datetime | None], set[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +56,31 @@ class Query:
 
 
 class Search:
-    """Recall over one scope of a store. Thread-safe."""
+    """Recall over one scope of a store. Thread-safe.
 
-    def __init__(self, store: Store, embedder: BackgroundEmbedder) -> None:
+    Args:
+        store: What is searched.
+        embedder: Gives the model and the index, once they are there.
+        hide: Names those of the hits that only repeat another one, by their numbers.
+        fitted: Weights as `weights.load` returns them; None for those that come with the package.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        embedder: BackgroundEmbedder,
+        hide: Hide | None = None,
+        fitted: dict[str, dict[str, float]] | None = None,
+    ) -> None:
+        self._hide = hide
         self._store = store
         self._embedder = embedder
         self._stemmer = terms.Stemmer()
         # What was believed at the moment that was asked for last; whoever looks back mostly asks more than once.
         self._past: tuple[datetime, MemoryIndex] | None = None
         self._frequencies = terms.Frequencies()
-        self._weights = weights.load()
+        self._company = within.Company(store.scope)
+        self._weights = fitted or weights.load()
 
     def recall(self, query: Query) -> Recall:
         """Find memories.
@@ -82,11 +99,12 @@ class Search:
         with self._store.read() as connection:
             total = connection.execute(select(func.max(memory.c.seq))).scalar() or 0
             weighed = terms.weigh(connection, self._stemmer, self._frequencies, terms.words(query.text), total)
+            counted = None
+            if self._company.is_there(connection, total):
+                counted = within.count(connection, self._store.scope, self._stemmer, weighed)
+                weighed, total = counted.weigh(weighed), counted.total
             wanted = _with_content(weighed, query.text)
-            searched = terms.worth_matching(wanted, total)
-            by_words = keywords.matches(
-                connection, self._store.scope, searched, query.admitted, CANDIDATES, query.as_of
-            )
+            by_words = self._by_words(connection, query, terms.worth_matching(wanted, total), counted)
             if model is None or index is None:
                 scores, near = fuse(by_words, None), None
             else:
@@ -116,6 +134,13 @@ class Search:
             index.catch_up()
         return index
 
+    def _by_words(
+        self, connection: Connection, query: Query, searched: Sequence[terms.Term], counted: within.Counted | None
+    ) -> dict[int, float]:
+        if counted is not None:
+            return within.matches(connection, counted, searched, query.admitted, CANDIDATES, query.as_of)
+        return keywords.matches(connection, self._store.scope, searched, query.admitted, CANDIDATES, query.as_of)
+
     def _described(
         self,
         connection: Connection,
@@ -132,15 +157,18 @@ class Search:
         with index.lock:
             # A few messages among documents make no conversation: then a name is a word like others.
             said = persons(query.text, index.names if index.is_told else {})
-            embedded = dict(zip(said.texts, model.embed(said.texts), strict=True))
-            both = np.stack([embedded[said.as_i], embedded[said.as_you]])
-            asked = _asked(said, both, wanted, total, self._stemmer)
+            vectors, words = model.embed_with_pieces(said.texts)
+            both = np.stack([vectors[said.texts.index(one)] for one in (said.as_i, said.as_you)])
+            spoken = telling(words[0]) if index.is_told else both[:0]
+            asked = _asked(said, both, spoken, wanted, total, self._stemmer)
             places = candidates(index, asked, query.admitted, list(by_words))
             seqs = index.column("seqs", places)
             pieces = index.vectors.passages(connection, seqs.tolist())
             place_of = dict(zip(seqs.tolist(), places.tolist(), strict=True))
-            closest = {place_of[seq]: (one.vectors @ both.T).max(axis=0) for seq, one in pieces.items()}
-            found = features(index, asked, places, closest) if len(places) else {}
+            best = {place_of[seq]: (one.vectors @ both.T).max(axis=0) for seq, one in pieces.items()}
+            held = read(connection, model.model_id, seqs.tolist()) if len(spoken) else {}
+            close = closest(spoken, [held.get(seq) for seq in seqs.tolist()])
+            found = features(index, asked, places, best, close) if len(places) else {}
             shown = index.matrix.rows(places) @ both[0]
         near = _Near(both[0], dict(zip(seqs.tolist(), map(float, shown), strict=True)), pieces)
         return seqs.tolist(), found, near
@@ -162,6 +190,9 @@ class Search:
         # Of equals, the newer one: it has the higher number.
         wanted.sort(key=lambda seq: (scores[seq], seq), reverse=True)
         rows = _rows(connection, self._store, wanted[: query.top_k + _SPARE], query.as_of)
+        if self._hide is not None:
+            hidden = self._hide(connection, rows, query.as_of)
+            rows = {seq: row for seq, row in rows.items() if seq not in hidden}
         ranked = [seq for seq in wanted if seq in rows][: query.top_k]
         return _within_budget([(seq, _hit(rows[seq], scores[seq], near)) for seq in ranked], query.token_budget)
 
@@ -187,7 +218,9 @@ def _with_content(weighed: Sequence[terms.Term], query: str) -> list[terms.Term]
     return [term for term in weighed if term.word in content] or list(weighed)
 
 
-def _asked(said: Persons, both: Any, wanted: Sequence[terms.Term], total: int, stemmer: terms.Stemmer) -> Asked:
+def _asked(
+    said: Persons, both: Any, spoken: Any, wanted: Sequence[terms.Term], total: int, stemmer: terms.Stemmer
+) -> Asked:
     names = {word.casefold() for word in terms.words(said.asked)} - {w.casefold() for w in terms.words(said.nameless)}
     kept = [term for term in wanted if term.word.casefold() not in names]
     stems = stemmer.stems([form for term in kept for form in term.forms])
@@ -199,7 +232,7 @@ def _asked(said: Persons, both: Any, wanted: Sequence[terms.Term], total: int, s
         for term in kept
     ]
     times, numbers = (pattern.search(said.asked) is not None for pattern in (_WHEN, _HOW_MANY))
-    return Asked(both, weighed, said.speakers, moments(said.asked), times, numbers)
+    return Asked(both, weighed, said.speakers, moments(said.asked), times, numbers, spoken)
 
 
 def _missing(

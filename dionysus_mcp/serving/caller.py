@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dionysus_mcp.scope import Scope
+
 if TYPE_CHECKING:
     from mcp.server.auth.provider import AccessToken
 
@@ -15,12 +17,12 @@ class Caller:
 
     Attributes:
         name: Of the token; None without one.
-        scope: Tenant and project that the token reaches; None without one, which is the server's own.
+        scope: What the token reaches; None without one, which is the server's own.
         read_only: Whether writes are refused.
     """
 
     name: str | None = None
-    scope: tuple[str, str] | None = None
+    scope: Scope | None = None
     read_only: bool = False
 
     @classmethod
@@ -32,7 +34,7 @@ class Caller:
         if token is None:
             return cls()
         claims: dict[str, Any] = token.claims or {}
-        return cls(token.client_id, (claims["tenant"], claims["project"]), claims["read_only"])
+        return cls(token.client_id, Scope(*claims["scope"]), claims["read_only"])
 
 
 def access_token(token: "Token") -> "AccessToken":
@@ -45,5 +47,8 @@ def access_token(token: "Token") -> "AccessToken":
         # The digest tells two tokens apart of which the second took over the first one's name.
         subject=token.digest,
         scopes=["read"] if token.read_only else ["read", "write"],
-        claims={"tenant": token.tenant, "project": token.project, "read_only": token.read_only},
+        claims={
+            "scope": [token.tenant, token.project, token.user or "", token.session or ""],
+            "read_only": token.read_only,
+        },
     )

@@ -60,12 +60,14 @@ class Policy:
     ) -> None:
         if self._audit is None:
             return
-        tenant, project = caller.scope or (None, None)
+        scope = {} if caller.scope is None else caller.scope.changes()
         self._audit.record(
             {
                 "caller": caller.name,
-                "tenant": tenant,
-                "project": project,
+                "tenant": scope.get("tenant"),
+                "project": scope.get("project"),
+                "user": scope.get("user"),
+                "session": scope.get("session"),
                 "tool": tool[:100],
                 "outcome": outcome,
                 "ms": round(seconds * 1000, 1),

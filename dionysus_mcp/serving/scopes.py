@@ -2,6 +2,7 @@
 
 import threading
 
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.service import Opening, Service
 from dionysus_mcp.serving.caller import Caller
 from dionysus_mcp.settings import MemorySettings
@@ -20,8 +21,8 @@ class Scopes:
     def __init__(self, opening: Opening, settings: MemorySettings) -> None:
         self._opening = opening
         self._settings = settings
-        self._own = (settings.tenant, settings.project)
-        self._others: dict[tuple[str, str], Service] = {}
+        self._own = Scope.of(settings)
+        self._others: dict[Scope, Service] = {}
         self._lock = threading.Lock()
 
     def service(self) -> Service:
@@ -36,8 +37,7 @@ class Scopes:
             return own
         with self._lock:
             if scope not in self._others:
-                tenant, project = scope
-                settings = self._settings.model_copy(update={"tenant": tenant, "project": project})
+                settings = self._settings.model_copy(update=scope.changes())
                 self._others[scope] = Service.open(settings, self._opening.model)
             return self._others[scope]
 

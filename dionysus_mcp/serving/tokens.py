@@ -29,6 +29,8 @@ class Token(BaseModel):
         digest: SHA-256 of the secret, in hexadecimal.
         tenant: First half of the only scope that it reaches.
         project: Second half.
+        user: Whose memories it reaches beside those that the project shares; None the shared ones alone.
+        session: The only session that it reaches; None all.
         read_only: Whether it may only read.
         created_at: When it was made.
         expires_at: From then on it is refused; None never.
@@ -40,6 +42,8 @@ class Token(BaseModel):
     digest: str = Field(pattern=r"^[0-9a-f]{64}$", repr=False)
     tenant: str = Field(default="local", min_length=1)
     project: str = Field(default="default", min_length=1)
+    user: str | None = Field(default=None, min_length=1)
+    session: str | None = Field(default=None, min_length=1)
     read_only: bool = False
     created_at: AwareDatetime
     expires_at: AwareDatetime | None = None
@@ -91,6 +95,8 @@ class TokenFile:
         *,
         tenant: str = "local",
         project: str = "default",
+        user: str | None = None,
+        session: str | None = None,
         read_only: bool = False,
         expires_at: datetime | None = None,
     ) -> str:
@@ -106,6 +112,8 @@ class TokenFile:
                 digest=_digest(secret),
                 tenant=tenant,
                 project=project,
+                user=user,
+                session=session,
                 read_only=read_only,
                 created_at=datetime.now(UTC),
                 expires_at=expires_at,

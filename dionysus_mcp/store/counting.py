@@ -3,15 +3,14 @@
 from sqlalchemy import func, select
 
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import in_scope
+from dionysus_mcp.store.scoping import visible
 from dionysus_mcp.store.sqlite import Store
 
 
 def count_rows(store: Store) -> dict[str, int]:
-    """Superseded memories, vectors, mental models and predictions of the store's scope."""
+    """Superseded memories, vectors, mental models and predictions that the store's scope can see."""
     memory, model = schema.memory, schema.mental_model
-    mine = in_scope(store.scope)
-    held = (model.c.tenant == store.scope.tenant) & (model.c.project == store.scope.project)
+    mine, held = visible(memory, store.scope), visible(model, store.scope)
     queries = {
         "superseded": select(func.count()).select_from(memory).where(mine, memory.c.recorded_to.is_not(None)),
         "vectors": select(func.count()).select_from(schema.vector.join(memory)).where(mine),

@@ -4,7 +4,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.records import Ending, Memory
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.scoping import owned, picked, visible
 from dionysus_mcp.store.sqlite import Scope, Store
 
 METADATA_LIMIT = 65_536
@@ -72,11 +73,14 @@ class Memories:
         Raises:
             MemoryStoreError: if the content is empty, too long or not storable text, or the metadata too large.
         """
+        scope = self._store.scope
+        new = within(scope, new)
         check(new, limit)
 
         def work(connection: Connection) -> tuple[Memory, bool]:
-            added = add_in(connection, self._store.scope, [new])
-            row = connection.execute(select(memory).where(self._current(), memory.c.hash == new.hash)).one()
+            added = add_in(connection, scope, [new])
+            mine = and_(owned(memory, scope), believed(), memory.c.hash == new.hash)
+            row = connection.execute(select(memory).where(mine)).one()
             return to_record(row), bool(added)
 
         return self._store.write(work)
@@ -128,8 +132,8 @@ class Memories:
 
 
 def in_scope(scope: Scope) -> ColumnElement[bool]:
-    """The predicate that keeps a query within its scope."""
-    return and_(memory.c.tenant == scope.tenant, memory.c.project == scope.project)
+    """The predicate for memories that a scope may read; see `scoping` for what it may write."""
+    return visible(memory, scope)
 
 
 def believed(as_of: datetime | None = None) -> ColumnElement[bool]:
@@ -179,19 +183,29 @@ def headings(context: str, speaker: str | None) -> str:
 
 
 def picked_in_scope(scope: Scope) -> ColumnElement[bool]:
-    """The same predicate for rows that are picked by their numbers or ids.
+    """The same predicate for rows that are picked by their numbers or ids."""
+    return picked(memory, scope)
 
-    SQLite, which keeps no statistics, takes an index of the scope for better than some numbers, and then reads the
-    whole scope. No index fits these expressions, so it takes the numbers.
+
+def within(scope: Scope, new: NewMemory) -> NewMemory:
+    """A memory as a scope stores it: what is told within a session belongs to that session.
+
+    Raises:
+        MemoryStoreError: if it names another session than the scope's.
     """
-    return and_(
-        func.coalesce(memory.c.tenant, "") == scope.tenant, func.coalesce(memory.c.project, "") == scope.project
-    )
+    if not scope.session or new.session_id == scope.session:
+        return new
+    if new.session_id is not None:
+        raise MemoryStoreError(
+            f"This memory may be used for the session {scope.session!r} alone, not for {new.session_id!r}; leave the "
+            "session out."
+        )
+    return replace(new, session_id=scope.session)
 
 
 def add_in(connection: Connection, scope: Scope, new: Iterable[NewMemory]) -> list[NewMemory]:
     """Store those that aren't there yet, within the caller's transaction; returns them."""
-    wanted = {one.hash: one for one in new}
+    wanted = {one.hash: one for one in (within(scope, each) for each in new)}
     present = present_in(connection, scope, list(wanted))
     fresh = [one for key, one in wanted.items() if key not in present]
     if fresh:
@@ -205,7 +219,9 @@ def present_in(connection: Connection, scope: Scope, hashes: Sequence[str]) -> s
     present: set[str] = set()
     for start in range(0, len(hashes), _BATCH):
         part = hashes[start : start + _BATCH]
-        query = select(memory.c.hash).where(in_scope(scope), memory.c.recorded_to.is_(None), memory.c.hash.in_(part))
+        query = select(memory.c.hash).where(
+            owned(memory, scope), memory.c.recorded_to.is_(None), memory.c.hash.in_(part)
+        )
         present.update(connection.execute(query).scalars())
     return present
 
@@ -213,7 +229,7 @@ def present_in(connection: Connection, scope: Scope, hashes: Sequence[str]) -> s
 def supersede_in(connection: Connection, scope: Scope, origin: str, kept: set[str]) -> int:
     """Close the current memories of an origin whose hash is not among `kept`; returns how many."""
     query = select(memory.c.seq, memory.c.hash).where(
-        in_scope(scope), memory.c.recorded_to.is_(None), memory.c.origin == origin
+        owned(memory, scope), memory.c.recorded_to.is_(None), memory.c.origin == origin
     )
     stale = [row.seq for row in connection.execute(query) if row.hash not in kept]
     close_in(connection, stale, "superseded", None, datetime.now(UTC))
@@ -301,6 +317,7 @@ def row_for(new: NewMemory, scope: Scope, now: datetime) -> dict[str, Any]:
         "id": f"m-{secrets.token_hex(8)}",
         "tenant": scope.tenant,
         "project": scope.project,
+        "owner": scope.user,
         "hash": new.hash,
         "content": new.content,
         "context": " · ".join(filter(None, (new.speaker, new.context))),

@@ -28,6 +28,8 @@ from sqlalchemy import (
     text,
 )
 
+from dionysus_mcp.store.scoping import scope_columns
+
 
 class Moment(TypeDecorator[datetime]):
     """An aware datetime, stored in UTC; SQLite itself keeps no time zone."""
@@ -53,6 +55,8 @@ memory = Table(
     Column("id", String, nullable=False, unique=True),
     Column("tenant", String, nullable=False, server_default="local"),
     Column("project", String, nullable=False, server_default="default"),
+    # The user whose it is; empty for what the project shares.
+    Column("owner", String, nullable=False, server_default=""),
     Column("hash", String, nullable=False),
     Column("content", Text, nullable=False),
     # What stands around the content and helps to find it: the speaker, the headings above it.
@@ -82,12 +86,13 @@ Index(
     "memory_current",
     memory.c.tenant,
     memory.c.project,
+    memory.c.owner,
     memory.c.hash,
     unique=True,
     sqlite_where=memory.c.recorded_to.is_(None),
 )
-Index("memory_origin", memory.c.tenant, memory.c.project, memory.c.origin)
-Index("memory_session", memory.c.tenant, memory.c.project, memory.c.session_id)
+Index("memory_origin", memory.c.tenant, memory.c.project, memory.c.owner, memory.c.origin)
+Index("memory_session", memory.c.tenant, memory.c.project, memory.c.owner, memory.c.session_id)
 Index("memory_lineage", memory.c.lineage, sqlite_where=memory.c.lineage.is_not(None))
 
 vector = Table(
@@ -129,8 +134,7 @@ closure = Table(
 ingested = Table(
     "ingested",
     metadata,
-    Column("tenant", String, primary_key=True),
-    Column("project", String, primary_key=True),
+    *scope_columns(key=True),
     Column("origin", String, primary_key=True),
     # Digest of the file and of how it was split: the same digest means that all its pieces are there.
     Column("digest", String, nullable=False),
@@ -142,8 +146,7 @@ mental_model = Table(
     "mental_model",
     metadata,
     Column("id", String, primary_key=True),
-    Column("tenant", String, nullable=False),
-    Column("project", String, nullable=False),
+    *scope_columns(),
     Column("domain", String, nullable=False),
     Column("statement", Text, nullable=False),
     Column("concepts", JSON, nullable=False),
@@ -154,7 +157,13 @@ mental_model = Table(
     Column("beta", Float, nullable=False),
     Column("created_at", Moment, nullable=False),
 )
-Index("mental_model_scope", mental_model.c.tenant, mental_model.c.project, mental_model.c.status)
+Index(
+    "mental_model_scope",
+    mental_model.c.tenant,
+    mental_model.c.project,
+    mental_model.c.owner,
+    mental_model.c.status,
+)
 
 model_revision = Table(
     "model_revision",

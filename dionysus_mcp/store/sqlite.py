@@ -11,13 +11,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
 from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.migration import create, upgrade
@@ -27,14 +27,6 @@ T = TypeVar("T")
 
 ATTEMPTS = 6
 """Tries of one write, each waiting up to `busy_timeout` for the lock, with a pause of random length between them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Whose memories these are. Every query filters by it; there is no query without one."""
-
-    tenant: str
-    project: str
 
 
 class Store:
@@ -49,7 +41,7 @@ class Store:
 
     def __init__(self, settings: MemorySettings) -> None:
         self.path = database_path(settings.url)
-        self.scope = Scope(settings.tenant, settings.project)
+        self.scope = Scope.of(settings)
         if not (settings.tenant and settings.project):
             raise MemoryStoreError("A scope has a tenant and a project, and one of them is empty; name it.")
         if is_new(self.path):

@@ -4,7 +4,7 @@ A vector carries the name of the model that made it; vectors of other models are
 float16: next to float32 that moves a cosine by less than .001.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -97,7 +97,9 @@ class Vectors:
     def missing(self, count: int) -> list[Unindexed]:
         """Up to `count` current memories without a vector of this model, the oldest first."""
         query = (
-            select(memory.c.seq, memory.c.content, memory.c.context, memory.c.speaker, memory.c.session_id)
+            select(
+                memory.c.seq, memory.c.content, memory.c.context, memory.c.speaker, memory.c.session_id, memory.c.owner
+            )
             .select_from(self._joined())
             .where(self._lacking())
             .order_by(memory.c.seq)
@@ -110,7 +112,9 @@ class Vectors:
         # Numbers are given in the order of writing, so what comes later has a higher one.
         self._complete = rows[0].seq - 1 if rows else last
         return [
-            Unindexed(row.seq, row.content, row.context, row.speaker, speakers.get(row.session_id, frozenset()))
+            Unindexed(
+                row.seq, row.content, row.context, row.speaker, speakers.get((row.owner, row.session_id), frozenset())
+            )
             for row in rows
         ]
 
@@ -132,10 +136,11 @@ class Vectors:
         with self._store.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
-    def put(self, indexed: Sequence[Indexed]) -> None:
+    def put(self, indexed: Sequence[Indexed], also: Callable[[Connection], None] | None = None) -> None:
         """Store what is known of some memories.
 
-        Another process may have stored the same meanwhile: then nothing is changed.
+        Another process may have stored the same meanwhile: then nothing is changed. `also` is done in the same
+        transaction.
         """
         rows = [self._row(one) for one in indexed]
         pieces = [self._pieces(one.seq, one.passages) for one in indexed if one.passages is not None]
@@ -144,6 +149,8 @@ class Vectors:
             connection.execute(insert(vector).on_conflict_do_nothing(), rows)
             if pieces:
                 connection.execute(insert(passage).on_conflict_do_nothing(), pieces)
+            if also is not None:
+                also(connection)
 
         if rows:
             self._store.write(work)
@@ -216,16 +223,17 @@ class Vectors:
             .order_by(vector.c.seq)
         )
 
-    def _speakers(self, connection: Connection, sessions: set[str]) -> dict[str, frozenset[str]]:
+    def _speakers(self, connection: Connection, sessions: set[str]) -> dict[tuple[str, str], frozenset[str]]:
+        """Who speaks in a session, by owner and session: a user's own must not show in vectors of what is shared."""
         query = (
-            select(memory.c.session_id, memory.c.speaker)
+            select(memory.c.owner, memory.c.session_id, memory.c.speaker)
             .where(in_scope(self._store.scope), memory.c.session_id.in_(sessions), memory.c.speaker.is_not(None))
             .distinct()
         )
-        found: dict[str, set[str]] = {}
+        found: dict[tuple[str, str], set[str]] = {}
         for row in connection.execute(query) if sessions else ():
-            found.setdefault(row.session_id, set()).add(row.speaker)
-        return {session: frozenset(speakers) for session, speakers in found.items()}
+            found.setdefault((row.owner, row.session_id), set()).add(row.speaker)
+        return {key: frozenset(speakers) for key, speakers in found.items()}
 
     def _row(self, one: Indexed) -> dict[str, Any]:
         return {

@@ -25,6 +25,7 @@ from dionysus_mcp.store.memories import (
     row_of,
     to_record,
 )
+from dionysus_mcp.store.scoping import owned, refuse_shared
 from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.texts import text_of
 
@@ -63,13 +64,13 @@ class Versions:
             limit: Characters that the content may have.
 
         Raises:
-            MemoryStoreError: if the id is unknown or no longer current, another memory says the same already, or the
-                change can't be stored.
+            MemoryStoreError: if the id is unknown or no longer current, another memory says the same already, the
+                memory is shared and the scope a user's, or the change can't be stored.
         """
         reason = text_of("reason", change.reason)
 
         def work(connection: Connection) -> Row[Any]:
-            old = row_of(connection, self._store.scope, memory_id)
+            old = self._changeable(connection, memory_id)
             new = change.of(new_of(old))
             check(new, limit)
             latest = old if old.recorded_to is None else self._current(connection, old)
@@ -89,12 +90,12 @@ class Versions:
         """Close a memory: it is not recalled any more, and stays in the history. Forgetting it again changes nothing.
 
         Raises:
-            MemoryStoreError: if the id is unknown or was superseded, or the reason is no text.
+            MemoryStoreError: if the id is unknown, was superseded or is shared, or the reason is no text.
         """
         reason = text_of("reason", reason)
 
         def work(connection: Connection) -> Row[Any]:
-            row = row_of(connection, self._store.scope, memory_id)
+            row = self._changeable(connection, memory_id)
             if row.recorded_to is not None and row.ending != "forgotten":
                 raise _ended(row, self._current(connection, row))
             if row.recorded_to is None:
@@ -109,11 +110,11 @@ class Versions:
         What is current already, or was stored anew meanwhile, is returned as it is.
 
         Raises:
-            MemoryStoreError: if the id is unknown or the version was superseded rather than forgotten.
+            MemoryStoreError: if the id is unknown or shared, or the version was superseded rather than forgotten.
         """
 
         def work(connection: Connection) -> Row[Any]:
-            old = row_of(connection, self._store.scope, memory_id)
+            old = self._changeable(connection, memory_id)
             latest = old if old.recorded_to is None else self._current(connection, old)
             same = latest if latest is not None else self._twin(connection, new_of(old))
             if same is not None and same.hash == old.hash:
@@ -135,12 +136,17 @@ class Versions:
             query = select(memory).where(in_scope(self._store.scope), of_lineage(row)).order_by(memory.c.seq)
             return [to_record(each) for each in connection.execute(query)]
 
+    def _changeable(self, connection: Connection, memory_id: str) -> Row[Any]:
+        row = row_of(connection, self._store.scope, memory_id)
+        refuse_shared(row.owner, self._store.scope, repr(memory_id))
+        return row
+
     def _current(self, connection: Connection, row: Row[Any]) -> Row[Any] | None:
         query = select(memory).where(in_scope(self._store.scope), of_lineage(row), believed())
         return connection.execute(query).first()
 
     def _twin(self, connection: Connection, new: NewMemory) -> Row[Any] | None:
-        query = select(memory).where(in_scope(self._store.scope), believed(), memory.c.hash == new.hash)
+        query = select(memory).where(owned(memory, self._store.scope), believed(), memory.c.hash == new.hash)
         return connection.execute(query).first()
 
     def _refuse_twin(self, connection: Connection, new: NewMemory) -> None:

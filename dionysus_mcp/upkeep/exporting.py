@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, select
 
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import headings, in_scope
+from dionysus_mcp.store.memories import headings
+from dionysus_mcp.store.scoping import owned
 from dionysus_mcp.store.sqlite import Scope, Store
 from dionysus_mcp.upkeep.lines import (
     EndLine,
@@ -38,7 +39,9 @@ def export_lines(store: Store, progress: Callable[[int, int], None]) -> Iterator
     counts: Counter[str] = Counter()
     yield _written(Header())
     with store.read() as connection:
-        total = connection.execute(select(func.count()).select_from(memory).where(in_scope(store.scope))).scalar_one()
+        total = connection.execute(
+            select(func.count()).select_from(memory).where(owned(memory, store.scope))
+        ).scalar_one()
         for line in _held(connection, store.scope):
             counts[line.kind] += 1
             if line.kind == "memory" and counts["memory"] % _AT_A_TIME == 0:
@@ -49,10 +52,11 @@ def export_lines(store: Store, progress: Callable[[int, int], None]) -> Iterator
 
 
 def _held(connection: Connection, scope: Scope) -> Iterator[Held]:
-    held = (model.c.tenant == scope.tenant) & (model.c.project == scope.project)
-    read = (ingested.c.tenant == scope.tenant) & (ingested.c.project == scope.project)
+    held = owned(model, scope)
+    # Which files were read is told by scope; an import reads those of another session anew.
+    read = owned(ingested, scope) & (ingested.c.session_id == scope.session)
     # What others refer to comes before them: first versions, and models before their revisions and predictions.
-    for row in _rows(connection, select(memory).where(in_scope(scope)).order_by(memory.c.seq)):
+    for row in _rows(connection, select(memory).where(owned(memory, scope)).order_by(memory.c.seq)):
         context = headings(row.context, row.speaker)
         yield MemoryLine.model_construct(None, **_values(row, MemoryLine) | {"context": context})
     for row in _rows(connection, select(ingested).where(read).order_by(ingested.c.origin)):

@@ -18,7 +18,8 @@ from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import NewMemory, check, in_scope, present_in, row_for
+from dionysus_mcp.store.memories import NewMemory, check, present_in, row_for, within
+from dionysus_mcp.store.scoping import owned, scope_values
 from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.upkeep.lines import (
     FORMAT_VERSION,
@@ -132,6 +133,7 @@ class Import:
             position=line.source_position,
         )
         try:
+            new = within(self._store.scope, new)
             check(new, self._limit)
         except MemoryStoreError as error:
             raise _wrong(one.number, str(error)) from error
@@ -141,7 +143,7 @@ class Import:
         return stored | {name: getattr(line, name) for name in names} | {"id": own[line.id], "lineage": lineage}
 
     def _other(self, connection: Connection, one: _Numbered) -> int:
-        line, scope = one.line, {"tenant": self._store.scope.tenant, "project": self._store.scope.project}
+        line, scope = one.line, scope_values(self._store.scope)
         values = {name: getattr(line, name) for name in type(line).model_fields if name != "kind"}
         if isinstance(line, FileLine):
             return self._put(connection, schema.ingested, scope | values)
@@ -168,19 +170,19 @@ class Import:
         query = select(table.c.id).where(table.c.id.in_(ids), ~self._mine(table))
         foreign = set(connection.execute(query).scalars())
         scope = self._store.scope
+        named = (("user", scope.user), ("session", scope.session))
+        whose = [scope.tenant, scope.project, *(pair for pair in named if pair[1])]
         return {
-            one: f"{one[:2]}{hashlib.sha256(repr((scope.tenant, scope.project, one)).encode()).hexdigest()[:16]}"
-            if one in foreign
-            else one
+            one: f"{one[:2]}{hashlib.sha256(repr((*whose, one)).encode()).hexdigest()[:16]}" if one in foreign else one
             for one in ids
         }
 
     def _mine(self, table: schema.Table) -> Any:
         scope = self._store.scope
         if table is schema.memory:
-            return in_scope(scope)
+            return owned(table, scope)
         model = schema.mental_model
-        mine = (model.c.tenant == scope.tenant) & (model.c.project == scope.project)
+        mine = owned(model, scope)
         return mine if table is model else table.c.model_id.in_(select(model.c.id).where(mine))
 
 

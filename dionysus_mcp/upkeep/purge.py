@@ -14,8 +14,9 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, selec
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.graph.writing import sweep
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import in_scope, unknown
-from dionysus_mcp.store.sqlite import Scope, Store
+from dionysus_mcp.store.memories import unknown
+from dionysus_mcp.store.scoping import owned
+from dionysus_mcp.store.sqlite import Store
 
 memory, ingested = schema.memory, schema.ingested
 model, revision, prediction = schema.mental_model, schema.model_revision, schema.prediction
@@ -112,7 +113,7 @@ class Purge:
     def _counted(self, connection: Connection) -> PurgeSummary:
         self._check_ids(connection)
         chosen = self._chosen()
-        others = and_(in_scope(self._store.scope), _versions_of(chosen), ~chosen)
+        others = and_(owned(memory, self._store.scope), _versions_of(chosen), ~chosen)
         everything = self._selection.everything
         return PurgeSummary(
             done=False,
@@ -130,14 +131,14 @@ class Purge:
         held: set[str] = set()
         for start in range(0, len(ids), _BATCH):
             part = ids[start : start + _BATCH]
-            query = select(memory.c.id).where(in_scope(self._store.scope), memory.c.id.in_(part))
+            query = select(memory.c.id).where(owned(memory, self._store.scope), memory.c.id.in_(part))
             held.update(connection.execute(query).scalars())
         if missing := [one for one in ids if one not in held]:
             raise unknown(missing)
 
     def _lacking(self, connection: Connection, named: Sequence[str], *columns: ColumnElement[str | None]) -> list[str]:
         """Those of the names that no memory has."""
-        mine = select(memory.c.seq).where(in_scope(self._store.scope)).limit(1)
+        mine = select(memory.c.seq).where(owned(memory, self._store.scope)).limit(1)
         return [
             one
             for one in named
@@ -145,7 +146,7 @@ class Purge:
         ]
 
     def _chosen(self) -> ColumnElement[bool]:
-        mine, wanted = in_scope(self._store.scope), self._selection
+        mine, wanted = owned(memory, self._store.scope), self._selection
         if wanted.everything:
             return mine
         named = or_(
@@ -159,16 +160,16 @@ class Purge:
 
     def _files(self, connection: Connection) -> ColumnElement[bool]:
         """What is known of read files: forgotten with a source, or the same file would be taken for unchanged."""
-        mine = and_(ingested.c.tenant == self._store.scope.tenant, ingested.c.project == self._store.scope.project)
+        mine = owned(ingested, self._store.scope)
         if self._selection.everything:
             return mine
         sources = self._selection.sources
-        query = select(memory.c.origin).where(in_scope(self._store.scope), memory.c.source.in_(sources)).distinct()
+        query = select(memory.c.origin).where(owned(memory, self._store.scope), memory.c.source.in_(sources)).distinct()
         origins = [*sources, *filter(None, connection.execute(query).scalars())]
         return and_(mine, ingested.c.origin.in_(origins))
 
     def _models(self) -> ColumnElement[bool]:
-        return _models_of(self._store.scope)
+        return owned(model, self._store.scope)
 
     def _predictions(self) -> ColumnElement[bool]:
         return prediction.c.model_id.in_(select(model.c.id).where(self._models()))
@@ -215,10 +216,6 @@ def _kept(why: str) -> str:
 def _versions_of(chosen: ColumnElement[bool]) -> ColumnElement[bool]:
     firsts = select(func.coalesce(memory.c.lineage, memory.c.id)).where(chosen).correlate(None)
     return or_(memory.c.id.in_(firsts), memory.c.lineage.in_(firsts))
-
-
-def _models_of(scope: Scope) -> ColumnElement[bool]:
-    return and_(model.c.tenant == scope.tenant, model.c.project == scope.project)
 
 
 def _count(connection: Connection, table: schema.Table, chosen: ColumnElement[bool]) -> int:

@@ -10,10 +10,11 @@ from sqlalchemy import Connection, delete, func, select
 
 from dionysus_mcp.embedding import DIMENSION, MODEL_ID, MiniLm
 from dionysus_mcp.recall.embedder import embed_missing
+from dionysus_mcp.recall.tables import piece
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import in_scope
+from dionysus_mcp.store.scoping import owned
 from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.vectors import Vectors
 
@@ -62,10 +63,11 @@ def reembed(store: Store, settings: MemorySettings, progress: Callable[[int, int
 
 
 def _drop_others(store: Store) -> int:
-    mine = select(memory.c.seq).where(in_scope(store.scope))
+    mine = select(memory.c.seq).where(owned(memory, store.scope))
 
     def work(connection: Connection) -> int:
-        connection.execute(delete(passage).where(passage.c.model != MODEL_ID, passage.c.memory_seq.in_(mine)))
+        for table in (passage, piece):
+            connection.execute(delete(table).where(table.c.model != MODEL_ID, table.c.memory_seq.in_(mine)))
         dropped = connection.execute(
             select(func.count()).select_from(vector).where(vector.c.model != MODEL_ID, vector.c.memory_seq.in_(mine))
         ).scalar_one()
