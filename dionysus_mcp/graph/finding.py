@@ -104,7 +104,8 @@ def _is_heading(words: list[Word]) -> bool:
     """Whether nearly all is written with capitals, so that they tell nothing."""
     content = [word for word in words if word.plain not in FUNCTION_WORDS]
     loud = len(words) > 2 and all(word.text.isupper() for word in words)
-    return loud or (len(content) >= _MOST_WORDS and all(word.is_capital for word in content))
+    titled = len(words) >= _MOST_WORDS and all(word.text[0].isupper() for word in words)
+    return loud or titled or (len(content) >= _MOST_WORDS and all(word.is_capital for word in content))
 
 
 def _names(text: str, words: list[Word], start: int) -> Iterator[Written]:

@@ -1,5 +1,6 @@
 """What every kind of graph must do: the store's own, and Neo4j's."""
 
+import contextlib
 import time
 from datetime import UTC, datetime
 
@@ -10,7 +11,7 @@ from dionysus_mcp.graph import writing
 from dionysus_mcp.graph.sql import SqlGraph
 from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.purge import Purge, Selection
-from tests.dionysus_mcp.graph.worlds import end, explore, relate, said, tell
+from tests.dionysus_mcp.graph.worlds import end, explore, relate, said, tell, working
 
 HOSTILE = [
     "O'Brien",
@@ -113,7 +114,7 @@ def test_an_updated_memory_says_only_what_it_says_now(world):
 
 def test_nothing_is_left_of_what_a_purged_memory_alone_named(world):
     store, worker, settle = world
-    gone, kept = tell(store, "Ann Miller works at Acme Corp.", "Bob met Ann Miller and Eve.")
+    gone, _ = tell(store, "Ann Miller works at Acme Corp.", "Bob met Ann Miller and Eve.")
     relate(store, "Zoe", "knows", "Acme Corp", memory_id=gone.id)
     settle()
     Purge(store, Selection(ids=[gone.id])).run()
@@ -243,8 +244,6 @@ def test_types_and_limits_narrow_what_is_found(world):
 
 
 def test_scopes_see_nothing_of_each_other(world):
-    from tests.dionysus_mcp.graph.worlds import working
-
     store, worker, settle = world
     (memory,) = tell(store, "Ann Miller works at Acme Corp.")
     settle()
@@ -261,3 +260,46 @@ def test_scopes_see_nothing_of_each_other(world):
             Purge(theirs, Selection(everything=True)).run()
             assert their_worker.wait(60)
     assert said(explore(worker, "Ann Miller")) == {("Ann Miller", "works_at", "Acme Corp")}
+
+
+def test_users_see_what_is_shared_and_what_is_theirs(world):
+    store, worker, settle = world
+    tell(store, "Ann Miller works at Acme Corp.")
+    settle()
+    with contextlib.ExitStack() as stack:
+        (anna, annas), (ben, bens) = [
+            stack.enter_context(working(worker._settings, user=user)) for user in ("anna", "ben")
+        ]
+        tell(anna, "Ann Miller lives in Berlin. We saw Zoe there.")
+        relate(anna, "Ann Miller", "knows", "Eve")
+        for each in (annas, bens, worker):
+            assert each.wait(60)
+        shared = {("Ann Miller", "works_at", "Acme Corp")}
+        own = {("Ann Miller", "lives_in", "Berlin"), ("Ann Miller", "knows", "Eve")}
+        assert said(explore(annas, "Ann Miller")) == shared | own
+        for other in (bens, worker):
+            assert said(explore(other, "Ann Miller")) == shared
+            assert [explore(other, name).entities for name in ("Berlin", "Zoe", "Eve")] == [[], [], []]
+            assert [explore(other, name).notice.count("There are") for name in ("Berlin", "Zoe", "Eve")] == [0, 0, 0]
+        with pytest.raises(MemoryStoreError, match="Nothing says"):
+            end(ben, "Ann Miller", "knows", "Eve")
+        with pytest.raises(MemoryStoreError, match="shared by the whole project"):
+            end(anna, "Ann Miller", "works_at", "Acme Corp")
+        for each in (annas, bens, worker):
+            assert each.wait(60)
+        assert said(explore(annas, "Ann Miller")) == shared | own
+        Purge(anna, Selection(everything=True)).run()
+        for each in (annas, bens, worker):
+            assert each.wait(60)
+        assert said(explore(annas, "Ann Miller")) == said(explore(worker, "Ann Miller")) == shared
+
+
+def test_a_session_sees_itself_alone(world):
+    store, worker, settle = world
+    tell(store, "Ann Miller works at Acme Corp.", session_id="s1")
+    tell(store, "Ann Miller lives in Berlin.", session_id="s2")
+    settle()
+    with working(worker._settings, session="s1") as (_, theirs):
+        assert theirs.wait(60)
+        assert said(explore(theirs, "Ann Miller")) == {("Ann Miller", "works_at", "Acme Corp")}
+        assert explore(theirs, "Berlin").entities == []
