@@ -25,6 +25,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from dionysus_mcp.consolidation.shadows import shadowed
 from dionysus_mcp.recall import keywords, terms, weights
 from dionysus_mcp.recall.embedder import BackgroundEmbedder
 from dionysus_mcp.recall.index import MemoryIndex
@@ -85,7 +86,7 @@ def ranked(
     embedder.wait(60)
     while embedder.pending():
         time.sleep(0.2)
-    model, stemmer, search = embedder.model, terms.Stemmer(), Search(store, embedder, fitted)
+    model, stemmer, search = embedder.model, terms.Stemmer(), Search(store, embedder, shadowed, fitted)
     assert model is not None, embedder.detail
     index = MemoryIndex(Vectors(store, model.model_id, model.dimension))
     index.catch_up()

@@ -5,12 +5,14 @@ Works on the store itself, not over MCP, and is safe beside running servers. Imp
 
 import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.graph.records import GraphStats
 from dionysus_mcp.ingest.folders import files_under
 from dionysus_mcp.ingest.summary import IngestSummary, Progress
 from dionysus_mcp.settings import MemorySettings
@@ -68,6 +70,7 @@ class StoreStats(BaseModel):
     by_type: dict[str, int] = {}
     mental_models: int = 0
     predictions: int = 0
+    graph: GraphStats | None = None
 
 
 def ingest(
@@ -143,6 +146,7 @@ def stats(settings: MemorySettings) -> StoreStats:
     if path is not None and is_new(path):
         return StoreStats(address=str(path), path=path, exists=False)
     from dionysus_mcp.embedding import DIMENSION, MODEL_ID
+    from dionysus_mcp.graph.upkeep import counted_graph
     from dionysus_mcp.store.access import Store
     from dionysus_mcp.store.counting import count_rows
     from dionysus_mcp.store.memories import Memories
@@ -154,6 +158,7 @@ def stats(settings: MemorySettings) -> StoreStats:
         counted = count_rows(store)
         pending = 0 if settings.embedder == "none" else Vectors(store, MODEL_ID, DIMENSION).count_missing()
         size = store.size()
+        graph = counted_graph(store, settings)
     finally:
         store.close()
     return StoreStats(
@@ -164,6 +169,7 @@ def stats(settings: MemorySettings) -> StoreStats:
         memories=sum(by_type.values()),
         by_type=by_type,
         pending=pending,
+        graph=graph,
         **counted,
     )
 
@@ -205,13 +211,18 @@ def verify(
     Raises:
         MemoryStoreError: if there is no store, or it can't be read at all.
     """
+    from dionysus_mcp.graph.upkeep import mirror_check
     from dionysus_mcp.upkeep import verify as checking
 
     report = progress or _silent
     with _existing(settings) as store:
-        return checking.verify(
+        found = checking.verify(
             store, lambda done, total, name: report(Progress("checking", done, total, name)), repair=repair
         )
+        mirror = mirror_check(store, settings)
+    if mirror is None:
+        return found
+    return checking.Verification(sound=found.sound and not mirror.problems, checks=[*found.checks, mirror])
 
 
 def back_up(
@@ -273,6 +284,15 @@ def purge(
     with _existing(settings) as store:
         one = Purge(store, selection)
         return one.trial() if trial else one.run()
+
+
+def opened(settings: MemorySettings) -> "AbstractContextManager[Store]":
+    """The store for administration that has a module of its own; it is not made by asking for it.
+
+    Raises:
+        MemoryStoreError: if there is none, or it can't be opened.
+    """
+    return _existing(settings)
 
 
 @contextlib.contextmanager
