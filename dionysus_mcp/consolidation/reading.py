@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 from dionysus_mcp.embedding import DIMENSION, MODEL_ID
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.halves import Size
 from dionysus_mcp.store.scoping import owned
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def vectors(connection: Connection, seqs: Iterable[int]) -> "dict[int, np.ndarra
     import numpy as np
 
     found: dict[int, np.ndarray[Any, Any]] = {}
-    mine = and_(vector.c.model == MODEL_ID, func.length(vector.c.vector) == 2 * DIMENSION)
+    mine = and_(vector.c.model == MODEL_ID, Size(vector.c.vector) == 2 * DIMENSION)
     for part in _parts(seqs):
         query = select(vector.c.memory_seq, vector.c.vector).where(mine, vector.c.memory_seq.in_(part))
         found |= {seq: np.frombuffer(raw, dtype="<f2") for seq, raw in connection.execute(query)}
