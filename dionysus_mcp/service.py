@@ -88,11 +88,14 @@ class Opening:
         self._opened: Future[Service] = Future()
         self._models: dict[int, MiniLm] = {}
         self._loading = threading.Lock()
+        self._starting = threading.Lock()
         self._thread = threading.Thread(target=self._open, name="opening", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+        """Begin, unless it has begun."""
+        with self._starting:
+            if self._thread.ident is None:
+                self._thread.start()
 
     def service(self) -> Service:
         """The service, waited for.
@@ -100,6 +103,7 @@ class Opening:
         Raises:
             MemoryStoreError: if it could not be opened.
         """
+        self.start()
         return self._opened.result()
 
     def model(self, threads: int) -> "MiniLm":

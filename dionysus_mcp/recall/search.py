@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from dionysus_mcp.recall.persons import Persons, persons
 from dionysus_mcp.recall.views import number_of
 from dionysus_mcp.records import Hit, Recall
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import believed, cited, picked_in_scope
+from dionysus_mcp.store.memories import believed, cited, picked_in_scope, trust_of
 from dionysus_mcp.store.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Query:
     threshold: float | None = None
     admitted: Filter = field(default_factory=Filter)
     as_of: datetime | None = None
+    offset: int = 0
 
 
 class Search:
@@ -94,13 +96,14 @@ class Search:
             else:
                 seqs, found, near = self._described(connection, model, index, query, wanted, by_words, total)
                 scores = self._scored(index, seqs, found, by_words)
-            hits, left_out = self._hits(connection, query, scores, near)
+            hits, left_out, following = self._hits(connection, query, scores, near)
             missing = _missing(connection, weighed, query.text, total, [seq for seq, _ in hits])
         return Recall(
             hits=[hit for _, hit in hits],
             missing_terms=missing,
             mode="keyword" if model is None else "hybrid",
             notice=" ".join(filter(None, (self._embedder.notice(), left_out))) or None,
+            next_cursor=following,
         )
 
     def close(self) -> None:
@@ -166,13 +169,18 @@ class Search:
 
     def _hits(
         self, connection: Connection, query: Query, scores: dict[int, float], near: _Near | None
-    ) -> tuple[list[tuple[int, Hit]], str | None]:
+    ) -> tuple[list[tuple[int, Hit]], str | None, str | None]:
         wanted = [seq for seq, score in scores.items() if query.threshold is None or score >= query.threshold]
         # Of equals, the newer one: it has the higher number.
         wanted.sort(key=lambda seq: (scores[seq], seq), reverse=True)
-        rows = _rows(connection, self._store, wanted[: query.top_k + _SPARE], query.as_of)
-        ranked = [seq for seq in wanted if seq in rows][: query.top_k]
-        return _within_budget([(seq, _hit(rows[seq], scores[seq], near)) for seq in ranked], query.token_budget)
+        end = query.offset + query.top_k
+        rows = _rows(connection, self._store, wanted[: end + _SPARE], query.as_of)
+        held = [seq for seq in wanted if seq in rows]
+        ranked = held[query.offset : end]
+        hits = [(seq, _hit(rows[seq], scores[seq], near)) for seq in ranked]
+        kept, left_out = _within_budget(hits, query.token_budget)
+        following = query.offset + len(kept)
+        return kept, left_out, str(following) if following < len(held) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,10 +246,17 @@ def _hit(row: Row[Any], score: float, near: _Near | None) -> Hit:
         speaker=row.speaker,
         session_id=row.session_id,
         source=cited(row.source, row.source_position),
+        trust=trust_of(row),
         occurred_at=row.occurred_at,
         recorded_at=row.recorded_from,
         superseded_at=row.recorded_to,
     )
+
+
+def _tokens(hit: Hit) -> int:
+    passages = sum(len(one.text) for one in hit.passages)
+    metadata = len(json.dumps(hit.metadata)) if hit.metadata else 0
+    return (len(hit.content) + passages + metadata) // CHARACTERS_PER_TOKEN + _TOKENS_AROUND_A_HIT
 
 
 def _within_budget(ranked: list[tuple[int, Hit]], budget: int) -> tuple[list[tuple[int, Hit]], str | None]:
@@ -249,14 +264,19 @@ def _within_budget(ranked: list[tuple[int, Hit]], budget: int) -> tuple[list[tup
     kept: list[tuple[int, Hit]] = []
     left = budget
     for seq, hit in ranked:
-        left -= len(hit.content) // CHARACTERS_PER_TOKEN + _TOKENS_AROUND_A_HIT
+        left -= _tokens(hit)
         if left < 0:
             break
         kept.append((seq, hit))
     if ranked and not kept:
         seq, first = ranked[0]
-        short = first.content[: budget * CHARACTERS_PER_TOKEN]
+        short = {"content": first.content[: budget * CHARACTERS_PER_TOKEN], "passages": [], "metadata": {}}
         notice = f"Only the beginning of the best hit fits the budget of {budget} tokens; get_memories gives it whole."
-        return [(seq, first.model_copy(update={"content": short}))], notice
+        return [(seq, first.model_copy(update=short))], notice
     omitted = len(ranked) - len(kept)
-    return kept, f"{omitted} more hits did not fit the budget of {budget} tokens." if omitted else None
+    return (
+        kept,
+        f"{omitted} more hits did not fit the budget of {budget} tokens; next_cursor leads to them."
+        if omitted
+        else None,
+    )

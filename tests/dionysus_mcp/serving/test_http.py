@@ -130,6 +130,8 @@ class TestTokens:
                     "get_consciousness_state",
                     "memory_health",
                     "memory_history",
+                    "list_mental_models",
+                    "get_mental_model",
                 }
                 for tool in ("create_memory", "update_memory", "forget_memory", "restore_memory"):
                     refused = await client.call_tool(
