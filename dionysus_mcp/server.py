@@ -149,15 +149,14 @@ def _audit(served: "ServerSettings") -> "AuditLog | None":
 def _server(
     served: "ServerSettings", scopes: "Scopes", audit: "AuditLog | None", telemetry: "Telemetry"
 ) -> "MCPServer[Any]":
-    from mcp.server import MCPServer
-
     from dionysus_mcp.prompts import Prompts
     from dionysus_mcp.resources import Resources
     from dionysus_mcp.serving.policy import Policy
     from dionysus_mcp.serving.quoting import quote
+    from dionysus_mcp.serving.stdio import StdioServer
     from dionysus_mcp.tools import Tools
 
-    server: MCPServer[Any] = MCPServer("dionysus-memory", instructions=INSTRUCTIONS, log_level="ERROR")
+    server = StdioServer("dionysus-memory", instructions=INSTRUCTIONS, log_level="ERROR")
     tools = Tools(scopes.service, telemetry.tracer)
     reading = tools.register(server)
     server.middleware.append(Policy(reading, audit, read_only=served.read_only))

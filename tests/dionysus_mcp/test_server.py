@@ -341,7 +341,6 @@ HEAVY = (
     "neo4j",
     "psycopg",
     "docker",
-    "uvicorn",
 )
 WATCHED = """
 import json, sys
