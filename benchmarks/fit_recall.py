@@ -1,11 +1,12 @@
 """Fits the few weights of recall to judged questions, and says what they are worth on what they haven't seen.
 
-    python benchmarks/fit_recall.py --data LOCOMO.json --data CRANFIELD.json --out weights.json
+    python benchmarks/fit_recall.py --data LOCOMO.json --data CRANFIELD.json --out weights.json [--apart FOLDER]
 
 Files are those of `recall.py`. Memories with speakers give the weights `told`, others `written`. The candidates and
 features of every question come from the server's own search; a linear listwise softmax with an L2 penalty, a convex
 function, is then brought to its minimum by Newton's steps. Figures are printed for each conversation with the weights
-of all the others (told), and for each half of the queries with the weights of the other half (written).
+of all the others (told), and for each half of the queries with the weights of the other half (written). `--apart`
+writes the former down, a file a conversation, for `recall.py --weights` to judge by.
 """
 
 from __future__ import annotations
@@ -157,14 +158,23 @@ def show(title: str, rows: list[list[float]]) -> None:
     print(f"{title} ({len(rows)} questions): {means}" + (f"  R@10 by category {', '.join(parts)}" if parts else ""))
 
 
-def told(held: list[list[Judged]]) -> dict[str, float]:
+def told(held: list[list[Judged]], apart_in: Path | None = None) -> dict[str, float]:
     """Weights for what was told; figures of each conversation come from the weights of the others."""
     names, penalty = list(held[0][0].features), PENALTY["told"]
     if len(held) > 1:
         rows = []
         for number, apart in enumerate(held):
             others = [one for other, part in enumerate(held) if other != number for one in part]
-            rows += figures(apart, names, fit(others, names, penalty))
+            weights = fit(others, names, penalty)
+            rows += figures(apart, names, weights)
+            if apart_in is not None:
+                apart_in.mkdir(parents=True, exist_ok=True)
+                by_name = {
+                    "from": f"fitted without collection {number}",
+                    "told": rounded(names, weights),
+                    "written": {},
+                }
+                (apart_in / f"{number}.json").write_text(json.dumps(by_name), encoding="utf-8")
         show("told, each conversation by the weights of the others", rows)
     everything = [one for part in held for one in part]
     weights = fit(everything, names, penalty)
@@ -193,6 +203,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--out", type=Path, help="where to write the weights; without it, figures alone are printed")
+    parser.add_argument("--apart", type=Path, help="folder for the weights of each conversation, fitted on the others")
     parser.add_argument("--origin", default="", help="what the data is and its licence, for the file of weights")
     arguments = parser.parse_args()
     held: dict[str, list[list[Judged]]] = {"told": [], "written": []}
@@ -200,7 +211,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             kind = "told" if any(each.speaker for each in memories) else "written"
             held[kind].append(judged(memories, questions, Path(folder)))
-    weights = {kind: {"told": told, "written": written}[kind](parts) for kind, parts in held.items() if parts}
+    weights = {"told": told(held["told"], arguments.apart)} if held["told"] else {}
+    weights |= {"written": written(held["written"])} if held["written"] else {}
     if arguments.out:
         counts = ", ".join(f"{kind} on {sum(map(len, parts))} questions" for kind, parts in held.items() if parts)
         said = f"Linear listwise softmax (L2) by benchmarks/fit_recall.py, {counts}. {arguments.origin}".strip()

@@ -1,17 +1,19 @@
 """Recall quality beside BM25, the embedding alone and reciprocal rank fusion, over one run and one store a collection.
 
-    python benchmarks/recall.py --data FILE
+    python benchmarks/recall.py --data FILE [--weights PATH] [--json]
 
 FILE is LoCoMo's JSON (github.com/snap-research/locomo, CC BY-NC 4.0): every turn becomes a memory with its speaker,
 session and date, and a question is answered by the turns named as its evidence. Or a JSON object with `documents`
 (id, text) and `queries` (query, relevant ids). The installed weights were fitted on five of LoCoMo's conversations and
-half of Cranfield's queries, so figures on these flatter them.
+half of Cranfield's queries, so figures on these flatter them. `fit_recall.py --apart FOLDER` fits weights for each
+conversation on all others; with `--weights FOLDER` each is judged by its own. `--weights` may name one file as well.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import statistics
 import tempfile
@@ -22,7 +24,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from dionysus_mcp.recall import keywords, terms
+from dionysus_mcp.recall import keywords, terms, weights
 from dionysus_mcp.recall.embedder import BackgroundEmbedder
 from dionysus_mcp.recall.index import MemoryIndex
 from dionysus_mcp.recall.keywords import Filter
@@ -33,6 +35,7 @@ from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.vectors import Vectors
 
 Question = tuple[str, int, set[str]]
+METHODS = ("BM25", "embedding", "rank fusion", "recall")
 
 
 def conversation(sample: dict[str, Any]) -> tuple[list[NewMemory], list[Question]]:
@@ -66,7 +69,9 @@ def collections(path: Path) -> list[tuple[list[NewMemory], list[Question]]]:
     return [(documents, [(one["query"], 0, set(one["relevant"])) for one in held["queries"]])]
 
 
-def ranked(memories: list[NewMemory], questions: list[Question], folder: Path) -> list[tuple[int, set[str], dict]]:
+def ranked(
+    memories: list[NewMemory], questions: list[Question], folder: Path, fitted: dict[str, dict[str, float]]
+) -> list[tuple[int, set[str], dict]]:
     """Ids in the order of each method, by question."""
     settings = MemorySettings(url=f"sqlite:///{folder / 'memory.db'}", embedder_threads=1)
     store = Store(settings)
@@ -76,7 +81,7 @@ def ranked(memories: list[NewMemory], questions: list[Question], folder: Path) -
     embedder.wait(60)
     while embedder.pending():
         time.sleep(0.2)
-    model, stemmer, search = embedder.model, terms.Stemmer(), Search(store, embedder)
+    model, stemmer, search = embedder.model, terms.Stemmer(), Search(store, embedder, fitted=fitted)
     assert model is not None, embedder.detail
     index = MemoryIndex(Vectors(store, model.model_id, model.dimension))
     index.catch_up()
@@ -109,25 +114,54 @@ def fused(*orders: list[int]) -> list[int]:
     return sorted(scores, key=lambda seq: -scores[seq])
 
 
+def weights_for(number: int, path: Path | None) -> dict[str, dict[str, float]]:
+    """Weights of a collection: of a file, of the file with its number in a folder, or those that are installed."""
+    if path is None:
+        return weights.load()
+    return weights.load(path / f"{number}.json" if path.is_dir() else path)
+
+
+def figures(chosen: list[tuple[int, set[str], dict]], method: str) -> dict[str, float]:
+    """Means over questions; MRR is that of the first ten."""
+    found = []
+    for _, evidence, order in chosen:
+        hits = [key in evidence for key in order[method]]
+        best = sum(1 / math.log2(place + 2) for place in range(min(10, len(evidence))))
+        gain = sum(1 / math.log2(place + 2) for place, hit in enumerate(hits) if hit)
+        first = 1 / (hits.index(True) + 1) if True in hits else 0.0
+        found.append((sum(hits[:5]) / len(evidence), sum(hits) / len(evidence), first, gain / best))
+    return dict(zip(("R@5", "R@10", "MRR", "nDCG@10"), map(statistics.mean, zip(*found, strict=True)), strict=True))
+
+
 def main() -> None:
-    """Print R@5, R@10 and MRR (of the first ten) by category and method."""
+    """Print figures of all questions and of each category, by method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, help="a file of weights, or a folder with one a collection")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    arguments = parser.parse_args()
     rows = []
-    for memories, questions in collections(parser.parse_args().data):
+    for number, (memories, questions) in enumerate(collections(arguments.data)):
         with tempfile.TemporaryDirectory() as folder:
-            rows += ranked(memories, questions, Path(folder))
-    for category in [None, *sorted({row[0] for row in rows})]:
-        chosen = [row for row in rows if category in (None, row[0])]
-        print(f"{'all' if category is None else f'category {category}'}: {len(chosen)} questions")
-        for method in ("BM25", "embedding", "rank fusion", "recall"):
-            places = [[key in row[1] for key in row[2][method]] for row in chosen]
-            five, ten = (
-                statistics.mean(sum(hits[:cut]) / len(row[1]) for hits, row in zip(places, chosen, strict=True))
-                for cut in (5, 10)
-            )
-            first = statistics.mean(1 / (hits.index(True) + 1) if True in hits else 0.0 for hits in places)
-            print(f"  {method:12s} R@5 {five:.3f}  R@10 {ten:.3f}  MRR {first:.3f}")
+            rows += ranked(memories, questions, Path(folder), weights_for(number, arguments.weights))
+    kinds = {"all": rows} | {
+        f"category {one}": [row for row in rows if row[0] == one] for one in {row[0] for row in rows}
+    }
+    found = {
+        kind: {"questions": len(chosen)} | {method: figures(chosen, method) for method in METHODS}
+        for kind, chosen in sorted(kinds.items())
+    }
+    print(json.dumps(found, indent=1) if arguments.json else shown(found))
+
+
+def shown(found: dict[str, dict[str, Any]]) -> str:
+    """Figures as lines."""
+    lines = []
+    for kind, held in found.items():
+        lines.append(f"{kind}: {held['questions']} questions")
+        for method in METHODS:
+            lines.append(f"  {method:12s} " + "  ".join(f"{name} {value:.3f}" for name, value in held[method].items()))
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -23,9 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from dionysus_mcp.embedding import DIMENSION, MODEL_ID
+from dionysus_mcp.embedding import DIMENSION, MODEL_ID, Pieces
 from dionysus_mcp.recall.embedder import BackgroundEmbedder
 from dionysus_mcp.recall.index import MemoryIndex
+from dionysus_mcp.recall.pieces import put
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.recall.views import Told, views
@@ -92,6 +93,10 @@ class Known:
         """As many vectors as there are texts."""
         return self._vectors[: len(texts)]
 
+    def embed_with_pieces(self, texts: list[str]) -> tuple[np.ndarray[Any, Any], list[Pieces]]:
+        """Likewise, with a vector for each word."""
+        return self.embed(texts), [Pieces(text.split(), self._vectors[2 : 2 + len(text.split())]) for text in texts]
+
 
 class Ready:
     """In place of the background's embedder, with a model that is there."""
@@ -131,12 +136,15 @@ def index_at_random(store: Store) -> None:
     while missing := rows.missing(PART):
         vectors = unit(random.normal(size=(len(missing), DIMENSION)).astype(np.float32))
         seen = views([Told(one.content, "", frozenset(SPEAKERS)) for one in missing], stemmer)
-        rows.put(
-            [
-                Indexed(one.seq, vector, view.terms, view.traits)
-                for one, vector, view in zip(missing, vectors, seen, strict=True)
-            ]
-        )
+        indexed = [
+            Indexed(one.seq, vector, view.terms, view.traits)
+            for one, vector, view in zip(missing, vectors, seen, strict=True)
+        ]
+        # Each bit of a random vector's signs is as likely set as not.
+        kept = {
+            one.seq: random.bytes(DIMENSION // 8 * len(view.terms)) for one, view in zip(missing, seen, strict=True)
+        }
+        rows.put(indexed, lambda connection, kept=kept: put(connection, MODEL_ID, kept))
 
 
 def index_for_real(store: Store, settings: MemorySettings) -> float:
@@ -161,7 +169,7 @@ def measure(url: str, queries: list[str]) -> dict[str, float]:
     search = Search(store, ready)  # type: ignore[arg-type]
     times, busy = [], []
     for text in queries:
-        ready.model = Known(unit(random.normal(size=(2, DIMENSION)).astype(np.float32)))
+        ready.model = Known(unit(random.normal(size=(2 + len(text.split()), DIMENSION)).astype(np.float32)))
         began, used = time.perf_counter(), time.process_time()
         search.recall(Query(text, 10, 8000))
         times.append(time.perf_counter() - began)

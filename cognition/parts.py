@@ -160,7 +160,9 @@ class _Servers:
         self.loop = loop
         self._life = life
         self._stack = stack
-        client = McpClient("memory", memory_server(settings.memory, settings.trace), tracer=telemetry.tracer)
+        client = McpClient(
+            "memory", memory_server(settings.memory, settings.trace, settings.consolidation), tracer=telemetry.tracer
+        )
         self.memory = MemoryClient(client)
         self._memory_up = self._connect(client, MEMORY_TOOLS)
         self._others = {

@@ -32,6 +32,7 @@ from dionysus_mcp.settings import MemorySettings, as_environment, inherited_pyth
 from dionysus_mcp.targets import HttpServer, StdioServer, Target
 
 if TYPE_CHECKING:
+    from dionysus_mcp.consolidation.settings import ConsolidationSettings
     from observability.settings import TraceSettings
 
 __all__ = [
@@ -273,11 +274,15 @@ class MemoryClient:
         return MentalModel.model_validate(await self._client.call("revise_mental_model", arguments))
 
 
-def memory_server(settings: MemorySettings, trace: "TraceSettings | None" = None) -> StdioServer:
+def memory_server(
+    settings: MemorySettings,
+    trace: "TraceSettings | None" = None,
+    consolidation: "ConsolidationSettings | None" = None,
+) -> StdioServer:
     """How to start our memory server with these settings; its spans go to the trace store of `trace`."""
     environment = inherited_python_environment() | as_environment(settings)
-    if trace is not None:
-        environment |= as_environment(trace)
+    for further in (trace, consolidation):
+        environment |= {} if further is None else as_environment(further)
     # -P: a user's own folder `sandbox` or `layers` in the working directory must not be imported instead of ours.
     return StdioServer(command=sys.executable, args=("-P", "-m", "dionysus_mcp.server"), env=environment)
 

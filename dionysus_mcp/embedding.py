@@ -5,7 +5,8 @@ against their digests before they are used. Loading takes some tenths of a secon
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,7 +15,7 @@ from dionysus_mcp.errors import EmbedderError
 if TYPE_CHECKING:
     import numpy as np
     from onnxruntime import InferenceSession
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 MODEL_ID = "all-MiniLM-L6-v2-onnx-int8"
 DIMENSION = 384
@@ -24,6 +25,19 @@ BATCH = 16
 
 _MODEL_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
 _TOKENIZER_SHA256 = "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The word pieces of a text, as the model reads them.
+
+    Attributes:
+        words: Each as the tokenizer writes it; one that goes on with a word begins with "##".
+        vectors: What each means where it stands, shape `(len(words), 384)`, each of length 1.
+    """
+
+    words: Sequence[str]
+    vectors: "np.ndarray[Any, Any]"
 
 
 class MiniLm:
@@ -66,25 +80,58 @@ class MiniLm:
         import numpy as np
 
         result = np.zeros((len(texts), DIMENSION), dtype=np.float32)
+        for part, encoded, tokens in self._read(texts):
+            result[part] = _mean(encoded, tokens)
+        return result
+
+    def embed_with_pieces(self, texts: Sequence[str]) -> "tuple[np.ndarray[Any, Any], list[Pieces]]":
+        """Embed texts as `embed` does, and each of their word pieces, in the same run of the model."""
+        import numpy as np
+
+        result = np.zeros((len(texts), DIMENSION), dtype=np.float32)
+        pieces: dict[int, Pieces] = {}
+        for part, encoded, tokens in self._read(texts):
+            result[part] = _mean(encoded, tokens)
+            pieces |= {place: _pieces(one, own) for place, one, own in zip(part, encoded, tokens, strict=True)}
+        return result, [pieces[place] for place in range(len(texts))]
+
+    def _read(self, texts: Sequence[str]) -> "Iterator[tuple[list[int], list[Encoding], np.ndarray[Any, Any]]]":
+        """Places of some of the texts, their tokens, and the tokens' vectors, batch after batch."""
+        import numpy as np
+
         # Texts of like length together: a batch is padded to its longest.
         order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
         for start in range(0, len(order), BATCH):
             part = order[start : start + BATCH]
-            result[part] = self._embed_batch([texts[index] for index in part])
-        return result
+            encoded = self._tokenizer.encode_batch([texts[index] for index in part])
+            ids = np.array([one.ids for one in encoded], dtype=np.int64)
+            inputs = {"input_ids": ids, "attention_mask": _mask(encoded), "token_type_ids": np.zeros_like(ids)}
+            yield part, encoded, np.asarray(self._session.run(["last_hidden_state"], inputs)[0])
 
-    def _embed_batch(self, texts: list[str]) -> "np.ndarray[Any, Any]":
-        import numpy as np
 
-        encoded = self._tokenizer.encode_batch(texts)
-        ids = np.array([one.ids for one in encoded], dtype=np.int64)
-        mask = np.array([one.attention_mask for one in encoded], dtype=np.int64)
-        inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        tokens = np.asarray(self._session.run(["last_hidden_state"], inputs)[0])
-        weights = mask[:, :, None].astype(np.float32)
-        # Mean pooling over real tokens (Reimers and Gurevych 2019), then to length 1.
-        mean = (tokens * weights).sum(axis=1) / weights.sum(axis=1)
-        return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+def _mask(encoded: "Sequence[Encoding]") -> "np.ndarray[Any, Any]":
+    import numpy as np
+
+    return np.array([one.attention_mask for one in encoded], dtype=np.int64)
+
+
+def _mean(encoded: "Sequence[Encoding]", tokens: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Mean pooling over real tokens (Reimers and Gurevych 2019), then to length 1."""
+    import numpy as np
+
+    weights = _mask(encoded)[:, :, None].astype(np.float32)
+    mean = (tokens * weights).sum(axis=1) / weights.sum(axis=1)
+    return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+
+
+def _pieces(encoded: "Encoding", tokens: "np.ndarray[Any, Any]") -> Pieces:
+    import numpy as np
+
+    # Neither padding nor the marks of where a text begins and ends.
+    own = [place for place, special in enumerate(encoded.special_tokens_mask) if not special]
+    vectors = tokens[own]
+    length = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return Pieces([encoded.tokens[place] for place in own], vectors / length)
 
 
 def _weights() -> Path:

@@ -12,6 +12,10 @@ class MemoryStoreError(DionysusMcpError):
     """The store can't do what was asked: not our database, a newer one, an unknown id, a value it refuses."""
 
 
+class GraphUnavailable(MemoryStoreError):
+    """Neo4j doesn't answer or refuses us; the store has the whole graph, and what changes waits there for it."""
+
+
 class EmbedderError(MemoryStoreError):
     """The embedding model is missing or altered; recall by keywords still works."""
 

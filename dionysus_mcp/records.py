@@ -205,12 +205,31 @@ class Prediction(Record):
     log_score: float | None = None
 
 
+class GraphHealth(Record):
+    """Whether the knowledge graph is up to date.
+
+    Attributes:
+        kept_in: "neo4j" where the settings name one that mirrors the store's graph.
+        unread: Memories that are still to be read for entities.
+        waiting: Changes that Neo4j must still be told of; they are kept in the store.
+        unavailable_since: When Neo4j ceased to answer; None while it does. The store answers meanwhile.
+        detail: Why it doesn't.
+    """
+
+    kept_in: Literal["store", "neo4j"] = "store"
+    unread: int = 0
+    waiting: int = 0
+    unavailable_since: datetime | None = None
+    detail: str | None = None
+
+
 class MemoryHealth(Record):
     """Whether recall has all it needs.
 
     Attributes:
         embedder: "ready"; "loading" and "failed" (see `detail`) leave keyword recall; "off" is by the settings.
         pending: Memories that still wait for their vector.
+        graph: Of the knowledge graph; None from a server that has none.
     """
 
     embedder: Literal["loading", "ready", "failed", "off"]
@@ -218,6 +237,7 @@ class MemoryHealth(Record):
     memories: int = 0
     pending: int = 0
     detail: str | None = None
+    graph: GraphHealth | None = None
 
 
 class ConsciousnessState(Record):

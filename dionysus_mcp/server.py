@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     from mcp.server import MCPServer
     from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
+    from pydantic import ValidationError
 
+    from dionysus_mcp.consolidation.settings import ConsolidationSettings
     from dionysus_mcp.service import Opening
     from dionysus_mcp.serving.audit import AuditLog
     from dionysus_mcp.serving.scopes import Scopes
@@ -63,12 +65,12 @@ def _settings() -> "tuple[ServerSettings, MemorySettings, TraceSettings]":
     try:
         return ServerSettings(**_arguments(sys.argv[1:])), MemorySettings(), TraceSettings()
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)
-        )
-        raise MemoryStoreError(
-            f"The settings (DIONYSUS_SERVER__*, DIONYSUS_MEMORY__*, DIONYSUS_TRACE__*) are wrong: {wrong}"
-        ) from error
+        raise _wrong(error, "DIONYSUS_SERVER__*, DIONYSUS_MEMORY__*, DIONYSUS_TRACE__*") from error
+
+
+def _wrong(error: "ValidationError", variables: str) -> MemoryStoreError:
+    wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False))
+    return MemoryStoreError(f"The settings ({variables}) are wrong: {wrong}")
 
 
 def _arguments(given: list[str]) -> dict[str, Any]:
@@ -90,8 +92,19 @@ def _arguments(given: list[str]) -> dict[str, Any]:
     return {name: value for name, value in vars(parser.parse_args(given)).items() if value is not None}
 
 
-def run(served: "ServerSettings", memory: MemorySettings, trace: "TraceSettings") -> None:
+def run(
+    served: "ServerSettings",
+    memory: MemorySettings,
+    trace: "TraceSettings",
+    consolidation: "ConsolidationSettings | None" = None,
+) -> None:
     """Serve until the end of the input (stdio) or a signal.
+
+    Args:
+        served: How it is reached.
+        memory: Of the store.
+        trace: Where its spans go.
+        consolidation: When memories are consolidated; the environment says so when left out.
 
     Raises:
         MemoryStoreError: if the store, the tokens, the port or the certificate can't be used.
@@ -102,12 +115,14 @@ def run(served: "ServerSettings", memory: MemorySettings, trace: "TraceSettings"
     # The SDK's own spans carry on the client's trace, and they use the global provider.
     telemetry.make_global()
     try:
-        asyncio.run(_serve(served, memory, telemetry))
+        asyncio.run(_serve(served, memory, telemetry, consolidation or _consolidation()))
     finally:
         telemetry.shutdown()
 
 
-async def _serve(served: "ServerSettings", memory: MemorySettings, telemetry: "Telemetry") -> None:
+async def _serve(
+    served: "ServerSettings", memory: MemorySettings, telemetry: "Telemetry", consolidation: "ConsolidationSettings"
+) -> None:
     from dionysus_mcp.service import Opening
     from dionysus_mcp.serving.scopes import Scopes
 
@@ -118,10 +133,14 @@ async def _serve(served: "ServerSettings", memory: MemorySettings, telemetry: "T
         _complain(error)
         loop.call_soon_threadsafe(failed.set)
 
+    if served.read_only:
+        memory = memory.model_copy(update={"count_recalls": False})
     opening = Opening(memory, fail)
     scopes = Scopes(opening, memory)
     audit = _audit(served)
     server = _server(served, scopes, audit, telemetry)
+    if consolidation.interval and not served.read_only:
+        _schedule(opening, consolidation, audit)
     try:
         if served.transport == "http":
             await _serve_many(served, server, opening, failed)
@@ -133,6 +152,27 @@ async def _serve(served: "ServerSettings", memory: MemorySettings, telemetry: "T
             audit.close()
     if failed.is_set():
         sys.exit(_FAILED)
+
+
+def _consolidation() -> "ConsolidationSettings":
+    from pydantic import ValidationError
+
+    from dionysus_mcp.consolidation.settings import ConsolidationSettings
+
+    try:
+        return ConsolidationSettings()
+    except ValidationError as error:
+        raise _wrong(error, "DIONYSUS_CONSOLIDATION__*") from error
+
+
+def _schedule(opening: "Opening", consolidation: "ConsolidationSettings", audit: "AuditLog | None") -> None:
+    from dionysus_mcp.consolidation.schedule import Schedule
+
+    schedule = Schedule(
+        lambda: opening.service().store, consolidation, (lambda _: None) if audit is None else audit.record
+    )
+    opening.closes(schedule)
+    schedule.start()
 
 
 def _audit(served: "ServerSettings") -> "AuditLog | None":

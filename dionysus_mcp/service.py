@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.settings import MemorySettings
@@ -12,7 +12,9 @@ from dionysus_mcp.settings import MemorySettings
 if TYPE_CHECKING:
     from dionysus_mcp.beliefs.models import MentalModels
     from dionysus_mcp.beliefs.predictions import Predictions
+    from dionysus_mcp.consolidation.recalled import RecallCounts
     from dionysus_mcp.embedding import MiniLm
+    from dionysus_mcp.graph.worker import GraphWorker
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
     from dionysus_mcp.recall.search import Search
     from dionysus_mcp.store.memories import Memories
@@ -32,6 +34,8 @@ class Service:
     predictions: "Predictions"
     embedder: "BackgroundEmbedder"
     search: "Search"
+    graph: "GraphWorker"
+    recalls: "RecallCounts"
 
     @classmethod
     def open(cls, settings: MemorySettings, load: "Callable[[int], MiniLm] | None" = None) -> "Service":
@@ -46,6 +50,9 @@ class Service:
         """
         from dionysus_mcp.beliefs.models import MentalModels
         from dionysus_mcp.beliefs.predictions import Predictions
+        from dionysus_mcp.consolidation.recalled import RecallCounts
+        from dionysus_mcp.consolidation.shadows import shadowed
+        from dionysus_mcp.graph.worker import GraphWorker
         from dionysus_mcp.recall.embedder import BackgroundEmbedder
         from dionysus_mcp.recall.search import Search
         from dionysus_mcp.store.memories import Memories
@@ -55,7 +62,12 @@ class Service:
         store = Store(settings)
         embedder = BackgroundEmbedder(store, settings, load)
         embedder.start()
-        search = Search(store, embedder)
+        graph = GraphWorker(store, settings)
+        graph.start()
+        search = Search(store, embedder, shadowed)
+        recalls = RecallCounts(store)
+        if settings.count_recalls:
+            recalls.start()
         return cls(
             settings=settings,
             store=store,
@@ -65,13 +77,25 @@ class Service:
             predictions=Predictions(store),
             embedder=embedder,
             search=search,
+            graph=graph,
+            recalls=recalls,
         )
 
     def close(self) -> None:
-        """Stop the embedder and let go of the store; what was stored is on disk already."""
+        """Stop what works in the background and let go of the store; what was stored is on disk already."""
         self.embedder.close()
+        self.graph.close()
+        self.recalls.close()
         self.search.close()
         self.store.close()
+
+
+class Closing(Protocol):
+    """A part that can be closed, more than once."""
+
+    def close(self) -> None:
+        """End."""
+        ...
 
 
 class Opening:
@@ -89,7 +113,12 @@ class Opening:
         self._models: dict[int, MiniLm] = {}
         self._loading = threading.Lock()
         self._starting = threading.Lock()
+        self._beside: list[Closing] = []
         self._thread = threading.Thread(target=self._open, name="opening", daemon=True)
+
+    def closes(self, part: "Closing") -> None:
+        """Close a part that works on the service before the service itself."""
+        self._beside.append(part)
 
     def start(self) -> None:
         """Begin, unless it has begun."""
@@ -124,6 +153,8 @@ class Opening:
 
     def close(self) -> None:
         """Close the service if it was opened."""
+        for part in self._beside:
+            part.close()
         if self._thread.ident is not None:
             self._thread.join()
         if self._opened.done() and self._opened.exception() is None:

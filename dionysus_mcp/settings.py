@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dionysus_mcp.targets import HttpServer, StdioServer, Target
@@ -37,8 +37,17 @@ class MemorySettings(BaseSettings):
         embedder_threads: Threads of the embedding model.
         busy_timeout: Seconds to wait for another process's write.
         token_budget: Tokens that one recall may return when the caller sets no budget (four characters a token).
+        count_recalls: Whether what is recalled is kept in mind longer; it decides nothing but what `consolidate` tells.
         max_content: Characters that one memory may have.
         max_file_bytes: Larger files are not ingested.
+        graph: "rules" finds entities and relations in memories without a model; "none" leaves the graph to `relate`.
+        graph_url: A Neo4j that mirrors the graph, such as `neo4j://HOST` or `bolt+s://HOST:7687`; None has none.
+        graph_user: Whom Neo4j knows.
+        graph_password: Their password; it never stands in `graph_url`.
+        graph_database: Of Neo4j; None is its default one.
+        graph_model: A LiteLLM model that reads memories for relations too, besides the rules; None asks none.
+        graph_model_url: Where that model is served, if not at its provider's.
+        graph_model_key: Its key, if not in the environment that LiteLLM reads.
     """
 
     model_config = SettingsConfigDict(
@@ -54,8 +63,27 @@ class MemorySettings(BaseSettings):
     embedder_threads: int = Field(default=2, ge=1, le=16)
     busy_timeout: float = Field(default=10.0, ge=5.0)
     token_budget: int = Field(default=8000, ge=100)
+    count_recalls: bool = True
     max_content: int = Field(default=100_000, ge=1000)
     max_file_bytes: int = Field(default=50 * MEGABYTE, ge=1)
+    graph: Literal["rules", "none"] = "rules"
+    graph_url: str | None = None
+    graph_user: str = "neo4j"
+    graph_password: SecretStr | None = None
+    graph_database: str | None = None
+    graph_model: str | None = None
+    graph_model_url: str | None = None
+    graph_model_key: SecretStr | None = None
+
+    @field_validator("graph_url")
+    @classmethod
+    def _is_neo4j(cls, url: str | None) -> str | None:
+        scheme, _, rest = (url or "neo4j://unset").partition("://")
+        if scheme.partition("+")[0] not in ("neo4j", "bolt") or not rest:
+            raise ValueError("it must be the address of a Neo4j server, such as neo4j://HOST or bolt://HOST:7687")
+        if "@" in rest:
+            raise ValueError("name user and password in graph_user and graph_password, not in the address")
+        return url
 
 
 class McpServerSettings(BaseModel):

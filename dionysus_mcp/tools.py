@@ -12,6 +12,7 @@ from pydantic import Field
 
 from dionysus_mcp.belief_tools import BeliefTools, brief
 from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.graph.tools import GraphTools
 from dionysus_mcp.paging import beginning, pages_of_memories, place_of, versions_within, within_budget
 from dionysus_mcp.quoting import ABOUT
 from dionysus_mcp.records import (
@@ -82,6 +83,7 @@ class Tools:
             read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
         )
         versions = VersionTools(self._traced)
+        graph = GraphTools(self._traced)
         reading = (
             self.semantic_recall,
             self.get_memories,
@@ -90,6 +92,7 @@ class Tools:
             versions.memory_history,
             self.beliefs.list_mental_models,
             self.beliefs.get_mental_model,
+            graph.explore_graph,
         )
         for tool in reading:
             server.add_tool(tool, annotations=reads)
@@ -101,6 +104,7 @@ class Tools:
             self.revise_mental_model,
             versions.update_memory,
             versions.restore_memory,
+            graph.relate,
         ):
             server.add_tool(tool, annotations=adds)
         # It can be undone, and still a user may want to be asked before something is no longer recalled.
@@ -138,6 +142,8 @@ class Tools:
             offset = place_of(cursor)[0]
             recall = service.search.recall(Query(query, top_k, budget, threshold, admitted, _aware(as_of), offset))
             _show_hits(current, recall)
+            if as_of is None:
+                service.recalls.note([hit.id for hit in recall.hits])
             return recall.model_copy(update={"about": ABOUT})
 
     def create_memory(
@@ -170,6 +176,7 @@ class Tools:
             stored, added = service.memories.add(new, limit=service.settings.max_content)
             if added:
                 service.embedder.follow()
+                service.graph.follow()
             current.set_attribute(conventions.MEMORY_IDS, [stored.id])
             return beginning(stored, service.settings.token_budget)
 
@@ -183,6 +190,7 @@ class Tools:
             found = service.memories.get(ids)
             current.set_attribute(conventions.MEMORY_HITS, len(found))
             kept, following = pages_of_memories(found, service.settings.token_budget, cursor)
+            service.recalls.note([one.id for one in kept])
             return Memories(about=ABOUT, memories=kept, next_cursor=following)
 
     def get_consciousness_state(
@@ -295,6 +303,7 @@ def _health(service: "Service", memories: int) -> MemoryHealth:
         memories=memories,
         pending=embedder.pending(),
         detail=embedder.detail,
+        graph=service.graph.health(),
     )
 
 

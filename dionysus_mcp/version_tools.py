@@ -46,18 +46,22 @@ class VersionTools:
             change = Change(reason, content, importance, metadata)
             updated = service.versions.update(memory_id, change, limit=service.settings.max_content)
             service.embedder.follow()
+            service.graph.follow()
             return beginning(updated, service.settings.token_budget)
 
     def forget_memory(self, memory_id: MemoryId, reason: Reason) -> Memory:
         """Stop recalling a memory. It stays in its history, and restore_memory brings it back."""
         with self._traced(Kind.MEMORY, "forget_memory", {conventions.MEMORY_IDS: [memory_id]}) as (service, _):
-            return beginning(service.versions.forget(memory_id, reason), service.settings.token_budget)
+            forgotten = service.versions.forget(memory_id, reason)
+            service.graph.follow()
+            return beginning(forgotten, service.settings.token_budget)
 
     def restore_memory(self, memory_id: MemoryId) -> Memory:
         """Believe a forgotten memory again, as a new version with a new id."""
         with self._traced(Kind.MEMORY, "restore_memory", {conventions.MEMORY_IDS: [memory_id]}) as (service, _):
             restored = service.versions.restore(memory_id)
             service.embedder.follow()
+            service.graph.follow()
             return beginning(restored, service.settings.token_budget)
 
     def memory_history(

@@ -24,6 +24,7 @@ from observability.conventions import (
 )
 
 _log = logging.getLogger(__name__)
+_INHERITED = frozenset(INHERITED)
 _CLIENT_KINDS = frozenset({Kind.CHAT, Kind.MCP})
 
 
@@ -42,6 +43,9 @@ def span(
         name: for example `invoke_agent perceptual`.
         attributes: names from `conventions`; values of strings, numbers, booleans or lists of them.
     """
+    if type(tracer) is trace.NoOpTracer and _INHERITED.isdisjoint(attributes or ()):
+        yield trace.INVALID_SPAN  # nothing is recorded, and nothing handed on
+        return
     opened = _Guarded(_start(tracer, kind, name, attributes))
     token = context.attach(_below(opened.inner, attributes))
     try:

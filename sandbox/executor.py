@@ -216,10 +216,10 @@ class Sandbox(PythonExecutor):
                 recorded.set_attribute(conventions.SANDBOX_EXIT, _exit_name(error))
                 raise
             finally:
-                self.state["_print_outputs"] = printed.text
+                self.state["_print_outputs"] = logs = printed.text
                 recorded.set_attribute(conventions.SANDBOX_COLD, self._cold)
-                recorded.set_attribute(conventions.OUTPUT, printed.text)
-        return CodeOutput(output=outcome.value, logs=printed.text, is_final_answer=outcome.is_final)
+                recorded.set_attribute(conventions.OUTPUT, logs)
+        return CodeOutput(output=outcome.value, logs=logs, is_final_answer=outcome.is_final)
 
     def _step(self, code: str, printed: Printed) -> Outcome:
         self._check_open()

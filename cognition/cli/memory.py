@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cognition.cli import options, upkeep
+from cognition.cli import consolidate, options, upkeep
 from cognition.cli.examples import examples
 from cognition.cli.exits import ExitCode
 
@@ -27,6 +27,7 @@ memory = typer.Typer(
 token = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Who may use the memory server.")
 memory.add_typer(token, name="token")
 upkeep.add_to(memory)
+memory.command("consolidate", epilog=consolidate.EXAMPLES)(consolidate.consolidate)
 
 
 @memory.command("serve", epilog=SERVE_EXAMPLES)
@@ -52,7 +53,12 @@ def serve(
     settings = options.settings_from(config, memory=url)
     given: dict[str, Any] = {"host": host, "port": port, "read_only": read_only or None}
     changes = {name: value for name, value in given.items() if value is not None}
-    run(settings.server.model_copy(update={"transport": "http", **changes}), settings.memory, settings.trace)
+    run(
+        settings.server.model_copy(update={"transport": "http", **changes}),
+        settings.memory,
+        settings.trace,
+        settings.consolidation,
+    )
     return ExitCode.DONE
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from cognition.settings.schema import secrets_in, secrets_in_urls
+from dionysus_mcp.consolidation.settings import ConsolidationSettings
 from dionysus_mcp.serving.settings import ServerSettings
 from dionysus_mcp.settings import McpServerSettings, MemorySettings
 from layers.guards import GuardSettings
@@ -28,6 +29,7 @@ class Settings(BaseModel):
         tiers: the tiers that were changed or added; a tier given as a smolagents `Model` is among them as it is.
         mcp: other MCP servers whose tools layers may use.
         memory: where memory is kept.
+        consolidation: when and how memories are consolidated.
         server: how `dionysus memory serve` is reached.
         sandbox: how code runs.
         trace: where traces go.
@@ -42,6 +44,7 @@ class Settings(BaseModel):
     tiers: dict[str, TierSettings] = Field(default_factory=dict[str, TierSettings])
     mcp: dict[str, McpServerSettings] = Field(default_factory=dict[str, McpServerSettings])
     memory: MemorySettings = Field(default_factory=MemorySettings)
+    consolidation: ConsolidationSettings = Field(default_factory=ConsolidationSettings)
     server: ServerSettings = Field(default_factory=ServerSettings)
     sandbox: SandboxSettings = Field(default_factory=lambda: SandboxSettings())
     trace: TraceSettings = Field(default_factory=TraceSettings)

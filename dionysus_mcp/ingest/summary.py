@@ -18,7 +18,7 @@ class Progress:
         path: What is being read.
     """
 
-    stage: Literal["reading", "embedding", "writing", "checking", "copying"]
+    stage: Literal["reading", "embedding", "writing", "checking", "copying", "comparing", "doing", "undoing"]
     done: int
     total: int | None
     path: str | None = None

@@ -14,6 +14,7 @@ from dionysus_mcp.embedding import DIMENSION, MODEL_ID
 from dionysus_mcp.errors import EmbedderError, MemoryStoreError
 from dionysus_mcp.recall.index import MemoryIndex
 from dionysus_mcp.recall.passages import spans
+from dionysus_mcp.recall.pieces import put, signs
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.recall.views import Told, name_words, views
 from dionysus_mcp.settings import MemorySettings
@@ -185,16 +186,20 @@ def embed_missing(
     seen = views(told, stemmer)
     places = [found if len(found := spans(one.content)) > 1 else [] for one in missing]
     pieces = [one.content[first:last] for one, found in zip(missing, places, strict=True) for first, last in found]
-    embedded = _embedded(model, [*(view.plain for view in seen), *pieces], stop)
+    if stop is not None and stop.is_set():
+        return 0
+    whole, words = model.embed_with_pieces([view.plain for view in seen])
+    embedded = _embedded(model, pieces, stop)
     if embedded is None:
         return 0
     indexed: list[Indexed] = []
-    start = len(missing)
+    start = 0
     for number, (one, view, found) in enumerate(zip(missing, seen, places, strict=True)):
         passages = PassageVectors(found, embedded[start : start + len(found)]) if found else None
-        indexed.append(Indexed(one.seq, embedded[number], view.terms, view.traits, passages))
+        indexed.append(Indexed(one.seq, whole[number], view.terms, view.traits, passages))
         start += len(found)
-    vectors.put(indexed)
+    kept = {one.seq: signs(own) for one, own in zip(missing, words, strict=True) if one.speaker is not None}
+    vectors.put(indexed, lambda connection: put(connection, model.model_id, kept))
     return len(missing)
 
 

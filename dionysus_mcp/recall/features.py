@@ -8,6 +8,7 @@ from dionysus_mcp.recall.asked import Asked
 from dionysus_mcp.recall.candidates import look
 from dionysus_mcp.recall.index import NOBODY, MemoryIndex
 from dionysus_mcp.recall.moments import agreement
+from dionysus_mcp.recall.pieces import word_by_word
 from dionysus_mcp.recall.views import Trait
 from dionysus_mcp.recall.wording import standing
 
@@ -20,7 +21,11 @@ _FEEDBACK_FROM = 10
 
 
 def features(
-    index: MemoryIndex, asked: Asked, places: "np.ndarray[Any, Any]", best_passages: Mapping[int, Any]
+    index: MemoryIndex,
+    asked: Asked,
+    places: "np.ndarray[Any, Any]",
+    best_passages: Mapping[int, Any],
+    close: "np.ndarray[Any, Any]",
 ) -> "dict[str, np.ndarray[Any, Any]]":
     """Features of the memories at `places`, each an array of their length.
 
@@ -29,6 +34,7 @@ def features(
         asked: The query.
         places: The candidates, each once.
         best_passages: By place, the best cosines of its passages with both vectors, where it has several.
+        close: How close the nearest of its pieces is to each of the query's, from `pieces.closest`.
     """
     seen = look(index, asked, places)
     around, worded, light = seen.around, seen.worded, seen.light
@@ -52,6 +58,7 @@ def features(
         "first": _first(index, places, around),
         "base": base,
         **_threads(index.column("threads", places), base),
+        **word_by_word(close, around, index.column("threads", places)),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from dionysus_mcp.recall.index import NOBODY, MemoryIndex
 from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.moments import moments
 from dionysus_mcp.recall.persons import Persons, persons
+from dionysus_mcp.recall.pieces import closest, read, telling
 from dionysus_mcp.recall.views import number_of
 from dionysus_mcp.records import Hit, Recall
 from dionysus_mcp.store import schema
@@ -40,6 +41,7 @@ _TOKENS_AROUND_A_HIT = 40
 """Roughly what id, source and times of one hit take."""
 
 memory = schema.memory
+Hide = Callable[[Connection, Mapping[int, Row[Any]], datetime | None], set[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,23 @@ class Query:
 
 
 class Search:
-    """Recall over one scope of a store. Thread-safe."""
+    """Recall over one scope of a store. Thread-safe.
 
-    def __init__(self, store: Store, embedder: BackgroundEmbedder) -> None:
+    Args:
+        store: What is searched.
+        embedder: Gives the model and the index, once they are there.
+        hide: Names those of the hits that only repeat another one, by their numbers.
+        fitted: Weights as `weights.load` returns them; None for those that come with the package.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        embedder: BackgroundEmbedder,
+        hide: Hide | None = None,
+        fitted: dict[str, dict[str, float]] | None = None,
+    ) -> None:
+        self._hide = hide
         self._store = store
         self._embedder = embedder
         self._stemmer = terms.Stemmer()
@@ -66,7 +82,7 @@ class Search:
         self._past: tuple[datetime, MemoryIndex] | None = None
         self._frequencies = terms.Frequencies()
         self._company = within.Company(store.scope)
-        self._weights = weights.load()
+        self._weights = fitted or weights.load()
 
     def recall(self, query: Query) -> Recall:
         """Find memories.
@@ -144,15 +160,18 @@ class Search:
         with index.lock:
             # A few messages among documents make no conversation: then a name is a word like others.
             said = persons(query.text, index.names if index.is_told else {})
-            embedded = dict(zip(said.texts, model.embed(said.texts), strict=True))
-            both = np.stack([embedded[said.as_i], embedded[said.as_you]])
-            asked = _asked(said, both, wanted, total, self._stemmer)
+            vectors, words = model.embed_with_pieces(said.texts)
+            both = np.stack([vectors[said.texts.index(one)] for one in (said.as_i, said.as_you)])
+            spoken = telling(words[0]) if index.is_told else both[:0]
+            asked = _asked(said, both, spoken, wanted, total, self._stemmer)
             places = candidates(index, asked, query.admitted, list(by_words))
             seqs = index.column("seqs", places)
             pieces = index.vectors.passages(connection, seqs.tolist())
             place_of = dict(zip(seqs.tolist(), places.tolist(), strict=True))
-            closest = {place_of[seq]: (one.vectors @ both.T).max(axis=0) for seq, one in pieces.items()}
-            found = features(index, asked, places, closest) if len(places) else {}
+            best = {place_of[seq]: (one.vectors @ both.T).max(axis=0) for seq, one in pieces.items()}
+            held = read(connection, model.model_id, seqs.tolist()) if len(spoken) else {}
+            close = closest(spoken, [held.get(seq) for seq in seqs.tolist()])
+            found = features(index, asked, places, best, close) if len(places) else {}
             shown = index.matrix.rows(places) @ both[0]
         near = _Near(both[0], dict(zip(seqs.tolist(), map(float, shown), strict=True)), pieces)
         return seqs.tolist(), found, near
@@ -175,6 +194,9 @@ class Search:
         wanted.sort(key=lambda seq: (scores[seq], seq), reverse=True)
         end = query.offset + query.top_k
         rows = _rows(connection, self._store, wanted[: end + _SPARE], query.as_of)
+        if self._hide is not None:
+            hidden = self._hide(connection, rows, query.as_of)
+            rows = {seq: row for seq, row in rows.items() if seq not in hidden}
         held = [seq for seq in wanted if seq in rows]
         ranked = held[query.offset : end]
         hits = [(seq, _hit(rows[seq], scores[seq], near)) for seq in ranked]
@@ -204,7 +226,9 @@ def _with_content(weighed: Sequence[terms.Term], query: str) -> list[terms.Term]
     return [term for term in weighed if term.word in content] or list(weighed)
 
 
-def _asked(said: Persons, both: Any, wanted: Sequence[terms.Term], total: int, stemmer: terms.Stemmer) -> Asked:
+def _asked(
+    said: Persons, both: Any, spoken: Any, wanted: Sequence[terms.Term], total: int, stemmer: terms.Stemmer
+) -> Asked:
     names = {word.casefold() for word in terms.words(said.asked)} - {w.casefold() for w in terms.words(said.nameless)}
     kept = [term for term in wanted if term.word.casefold() not in names]
     stems = stemmer.stems([form for term in kept for form in term.forms])
@@ -216,7 +240,7 @@ def _asked(said: Persons, both: Any, wanted: Sequence[terms.Term], total: int, s
         for term in kept
     ]
     times, numbers = (pattern.search(said.asked) is not None for pattern in (_WHEN, _HOW_MANY))
-    return Asked(both, weighed, said.speakers, moments(said.asked), times, numbers)
+    return Asked(both, weighed, said.speakers, moments(said.asked), times, numbers, spoken)
 
 
 def _missing(

@@ -7,7 +7,7 @@ from sqlalchemy import MetaData
 from dionysus_mcp.store import schema
 
 # By name, since these modules build on `schema`: importing them here would make a circle of packages.
-PARTS = ("dionysus_mcp.graph.tables", "dionysus_mcp.consolidation.tables")
+PARTS = ("dionysus_mcp.recall.tables", "dionysus_mcp.graph.tables", "dionysus_mcp.consolidation.tables")
 
 
 def all_tables() -> MetaData:

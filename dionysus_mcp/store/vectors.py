@@ -4,7 +4,7 @@ A vector carries the name of the model that made it; vectors of other models are
 float16: next to float32 that moves a cosine by less than .001.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -140,10 +140,11 @@ class Vectors:
         with self._store.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
-    def put(self, indexed: Sequence[Indexed]) -> None:
+    def put(self, indexed: Sequence[Indexed], also: Callable[[Connection], None] | None = None) -> None:
         """Store what is known of some memories.
 
-        Another process may have stored the same meanwhile: then nothing is changed.
+        Another process may have stored the same meanwhile: then nothing is changed. `also` is done in the same
+        transaction.
         """
         rows = [self._row(one) for one in indexed]
         pieces = [self._pieces(one.seq, one.passages) for one in indexed if one.passages is not None]
@@ -152,6 +153,8 @@ class Vectors:
             connection.execute(insert(vector).on_conflict_do_nothing(), rows)
             if pieces:
                 connection.execute(insert(passage).on_conflict_do_nothing(), pieces)
+            if also is not None:
+                also(connection)
 
         if rows:
             self._store.write(work)

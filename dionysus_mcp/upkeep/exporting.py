@@ -63,7 +63,8 @@ def _held(connection: Connection, scope: Scope) -> Iterator[Held]:
         yield FileLine.model_construct(None, **_values(row, FileLine))
     for row in _rows(connection, select(model).where(held).order_by(model.c.created_at, model.c.id)):
         yield ModelLine.model_construct(None, **_values(row, ModelLine))
-    revisions = select(revision).join(model).where(held).order_by(revision.c.model_id, revision.c.version)
+    in_order = (model.c.created_at, revision.c.model_id, revision.c.version)
+    revisions = select(revision).join(model).where(held).order_by(*in_order)
     for row in _rows(connection, revisions):
         yield RevisionLine.model_construct(None, **_values(row, RevisionLine))
     predictions = select(prediction).join(model).where(held).order_by(prediction.c.created_at, prediction.c.id)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, text, true
 
 from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.graph.writing import sweep
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.memories import unknown
 from dionysus_mcp.store.scoping import owned
@@ -182,6 +183,7 @@ class Purge:
             connection.execute(delete(prediction).where(prediction.c.model_id.in_(held)))
             connection.execute(delete(revision).where(revision.c.model_id.in_(held)))
             connection.execute(delete(model).where(self._models()))
+        sweep(connection, self._store.scope, everything=self._selection.everything)
 
 
 def erase(store: Store) -> str | None:

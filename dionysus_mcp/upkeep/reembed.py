@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from dionysus_mcp.embedding import DIMENSION, MODEL_ID, MiniLm
 from dionysus_mcp.recall.embedder import embed_missing
+from dionysus_mcp.recall.tables import piece
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
@@ -65,7 +66,8 @@ def _drop_others(store: Store) -> int:
     mine = select(memory.c.seq).where(owned(memory, store.scope))
 
     def work(connection: Connection) -> int:
-        connection.execute(delete(passage).where(passage.c.model != MODEL_ID, passage.c.memory_seq.in_(mine)))
+        for table in (passage, piece):
+            connection.execute(delete(table).where(table.c.model != MODEL_ID, table.c.memory_seq.in_(mine)))
         dropped = connection.execute(
             select(func.count()).select_from(vector).where(vector.c.model != MODEL_ID, vector.c.memory_seq.in_(mine))
         ).scalar_one()

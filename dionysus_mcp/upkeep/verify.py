@@ -35,6 +35,11 @@ _BAD_PASSAGES = (
     "FROM vector WHERE vector.memory_seq = passage.memory_seq AND vector.model = passage.model), length(vectors) * 4 / "
     "max(1, length(spans))) OR memory_seq NOT IN (SELECT seq FROM memory)"
 )
+_BAD_PIECES = (
+    "FROM piece WHERE length(signs) * 8 % coalesce((SELECT dimension FROM vector WHERE "
+    "vector.memory_seq = piece.memory_seq AND vector.model = piece.model), 8) != 0 "
+    "OR memory_seq NOT IN (SELECT seq FROM memory)"
+)
 _BAD_CLOSURES = "FROM closure WHERE memory_seq IN (SELECT seq FROM memory WHERE recorded_to IS NULL)"
 _BAD_SCOPES = "FROM memory WHERE tenant = '' OR project = ''"
 _BAD_TIMES = "FROM memory WHERE recorded_to < recorded_from OR (recorded_to IS NULL AND ending IS NOT NULL)"
@@ -93,6 +98,7 @@ def verify(store: Store, progress: Callable[[int, int, str], None], *, repair: b
         ("text index", partial(_text_index, store, repair=repair)),
         ("vectors", partial(_rows, store, "vectors", _BAD_VECTORS, "memory_seq", repair=repair)),
         ("passages", partial(_rows, store, "passages", _BAD_PASSAGES, "memory_seq", repair=repair)),
+        ("pieces", partial(_rows, store, "pieces", _BAD_PIECES, "memory_seq", repair=repair)),
         ("closures", partial(_rows, store, "closures", _BAD_CLOSURES, "memory_seq", repair=repair)),
         ("scopes", partial(_rows, store, "scopes", _BAD_SCOPES, "id")),
         ("times", partial(_rows, store, "times", _BAD_TIMES, "id")),
@@ -135,8 +141,10 @@ def _tables(store: Store) -> Check:
 def _references(store: Store) -> Check:
     with store.read() as connection:
         found = connection.execute(text("PRAGMA foreign_key_check")).all()
-    # Vectors and passages of memories that are gone are found, and dropped, by their own checks.
-    wrong = [f"{row[0]} {row[1]} refers to no {row[2]}" for row in found if row[0] not in ("vector", "passage")]
+    # Vectors, passages and pieces of memories that are gone are found, and dropped, by their own checks.
+    wrong = [
+        f"{row[0]} {row[1]} refers to no {row[2]}" for row in found if row[0] not in ("vector", "passage", "piece")
+    ]
     return _check("references", wrong, _RESTORE)
 
 

@@ -20,7 +20,10 @@ _ENGINE_HEADER: Final = struct.Struct(">BxxxI")  # the engine's own multiplexing
 _STDOUT: Final = 1
 _TICK: Final = 0.05  # seconds after which a reader looks up from an empty stream
 _SEND_TIMEOUT: Final = 20.0  # seconds an engine may take no byte from us
-_CHUNK: Final = 1 << 18
+_CHUNK: Final = 1 << 18  # bytes that are sent at once
+_BUFFER: Final = (
+    1 << 16
+)  # bytes that are read at once; made once, as one of this size costs more than most steps' frames
 _ENGINE_CHUNK: Final = 1 << 24  # bytes; engines send at most some ten thousand at a time
 _COMPLAINT: Final = 4000  # bytes of stderr that are kept, for diagnosis
 
@@ -46,6 +49,7 @@ class Channel:
         self._socket.settimeout(_TICK)
         self._frames = Frames(limit)
         self._raw = bytearray()
+        self._buffer = memoryview(bytearray(_BUFFER))
         self._complaint = bytearray()
         self._pid = os.getpid()
         self._closed = False
@@ -96,14 +100,14 @@ class Channel:
             return held
         self._check()
         try:
-            octets = self._socket.recv(_CHUNK)
+            size = self._socket.recv_into(self._buffer)
         except TimeoutError:
             return None
         except OSError as error:
             raise ChannelClosedError(str(error)) from None
-        if not octets:
+        if not size:
             raise ChannelClosedError("the stream has ended")
-        self._raw += octets
+        self._raw += self._buffer[:size]
         self._unwrap()
         return self._next()
 

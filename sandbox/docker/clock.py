@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -48,12 +48,17 @@ class StepClock:
     def climb(self) -> Rung | None:
         """The rung that is due now, once; None while there is none."""
         used = time.monotonic() - self._since - self._outside - self._limit
-        due = {
-            Rung.RUNNING: (0.0, Rung.INTERRUPTED),
-            Rung.INTERRUPTED: (_TO_KILL, Rung.KILLED),
-            Rung.KILLED: (_TO_KILL + _TO_REMOVE, Rung.REMOVED),
-        }.get(self.rung)
-        if due is None or used < due[0]:
+        if used < 0.0 or self.rung is Rung.REMOVED:
             return None
-        self.rung = due[1]
-        return self.rung
+        after, due = _LADDER[self.rung]
+        if used < after:
+            return None
+        self.rung = due
+        return due
+
+
+_LADDER: Final = {
+    Rung.RUNNING: (0.0, Rung.INTERRUPTED),
+    Rung.INTERRUPTED: (_TO_KILL, Rung.KILLED),
+    Rung.KILLED: (_TO_KILL + _TO_REMOVE, Rung.REMOVED),
+}

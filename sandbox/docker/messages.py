@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.docker.guest.tags import readable
@@ -25,6 +26,7 @@ NOTHING_SAID: Final = b"{}"
 
 _TEXT_LIMIT: Final = 8_000
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # `dumps` would make one a frame
+_decode: Final = json.JSONDecoder().decode  # `loads` would also take other encodings, and look for them
 _DIGITS: Final = 20  # of a count of bytes
 
 
@@ -40,12 +42,44 @@ def read(payload: bytes) -> dict[str, Any]:
         WireError: there is none.
     """
     try:
-        message = json.loads(payload)
+        message = _decode(payload.decode())
     except (ValueError, RecursionError) as error:
         raise WireError(f"a frame that is no JSON: {error}"[:200]) from None
     if not isinstance(message, dict):
         raise WireError("a frame that is no message")
     return message
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a host tool, as a worker asked for it; its values are not checked yet.
+
+    Attributes:
+        number: the worker's own, which its answer carries.
+        name: of the tool.
+        args: its arguments, as JSON gave them.
+        kwargs: those with a name.
+    """
+
+    number: int
+    name: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+
+    @classmethod
+    def of(cls, message: dict[str, Any], step: str) -> Call:
+        """The call in a message.
+
+        Raises:
+            WireError: there is none, or it belongs to another step.
+        """
+        number, name = message.get("call"), message.get("name")
+        args, kwargs = message.get("args"), message.get("kwargs")
+        if message.get("step") != step or type(number) is not int:
+            raise WireError("a call that belongs to no step")
+        if type(name) is not str or type(args) is not list or type(kwargs) is not dict:
+            raise WireError("a call of another shape")
+        return cls(number, name, args, kwargs)
 
 
 def text_of(message: dict[str, Any], key: str) -> str:

@@ -34,7 +34,7 @@ from sandbox.docker.guest.wire import (
     WireError,
 )
 from sandbox.docker.launch import unpacked_limit
-from sandbox.docker.messages import NOTHING_SAID, REASONS, code_error, keep, loss_of, read, written
+from sandbox.docker.messages import NOTHING_SAID, REASONS, Call, code_error, keep, loss_of, read, written
 from sandbox.docker.shelf import Shelf
 from sandbox.docker.tunnel import Tunnel
 from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost, ValueRefused
@@ -171,7 +171,8 @@ class DockerSandbox(Sandbox):
             raise self._gone(closed) from None
         finally:
             self._printed = None
-            self._proxy.tell(get_current_span())
+            if self._boxes.settings.network:
+                self._proxy.tell(get_current_span())
 
     def _close(self) -> None:
         self._drop_box()
@@ -302,20 +303,15 @@ class DockerSandbox(Sandbox):
 
     def _answer(self, box: Box, payload: bytes, step: str, calls: int) -> Outcome | None:
         """Serve one call. Its outcome ends the step, if it was the final answer."""
-        call = read(payload)
-        name, args, kwargs = call.get("name"), call.get("args"), call.get("kwargs")
-        if call.get("step") != step or type(call.get("call")) is not int:
-            raise WireError("a call that belongs to no step")
-        if type(name) is not str or type(args) is not list or type(kwargs) is not dict:
-            raise WireError("a call of another shape")
+        call = Call.of(read(payload), step)
         if calls > self.limits.max_host_calls:
             self._end_step(box, step)
             raise LimitExceeded(f"the step made more than {self.limits.max_host_calls:,} calls of tools; make fewer")
         try:
-            given = self._received([*args, *kwargs.values()])
-            named = dict(zip(kwargs, given[len(args) :], strict=True))
-            result = self._call_tool(name, tuple(given[: len(args)]), named)
-            if name == FINAL_ANSWER:
+            given = self._received([*call.args, *call.kwargs.values()])
+            args, named = tuple(given[: len(call.args)]), dict(zip(call.kwargs, given[len(call.args) :], strict=True))
+            result = self._call_tool(call.name, args, named)
+            if call.name == FINAL_ANSWER:
                 self._end_step(box, step)
                 return Outcome(result, is_final=True)
             answer: dict[str, Any] = {"value": self._tagged(plain(result, self.limits, reduce=self._reduce))}
@@ -326,7 +322,7 @@ class DockerSandbox(Sandbox):
         except Exception as error:  # noqa: BLE001 - whatever a tool raises becomes an error in the code that called it
             kind, text = raised_in_code(error)
             answer = {"error": {"type": kind, "message": text}}
-        self._reply(box, ANSWER, {"call": call["call"], **answer})
+        self._reply(box, ANSWER, {"call": call.number, **answer})
         return None
 
     def _tagged(self, value: Any) -> Any:

@@ -161,7 +161,7 @@ def test_no_secret_leaves_by_any_exit_of_a_run(settings, backend, tmp_path, capl
             import docker
 
             with contextlib.closing(docker.from_env()) as engine:
-                for box in engine.containers.list():
+                for box in engine.containers.list(ignore_removed=True):
                     with contextlib.suppress(docker.errors.NotFound):
                         containers.append(json.dumps(box.attrs))
         return "looked"

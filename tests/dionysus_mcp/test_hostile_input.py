@@ -153,7 +153,7 @@ from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.memories import Memories, NewMemory
 store = Store(MemorySettings(url=sys.argv[1]))
 memories = Memories(store)
-resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, (800_000, resource.RLIM_INFINITY))
 try:
     for number in range(1000):
         one, _ = memories.add(NewMemory(f"{number} " + "words " * 1000), limit=100_000)

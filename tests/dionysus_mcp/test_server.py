@@ -22,6 +22,7 @@ pytestmark = pytest.mark.anyio
 
 VERSION_TOOLS = {"update_memory", "forget_memory", "restore_memory", "memory_history"}
 BELIEF_TOOLS = {"list_mental_models", "get_mental_model"}
+GRAPH_TOOLS = {"relate", "explore_graph"}
 
 INITIALIZE = {
     "jsonrpc": "2.0",
@@ -68,7 +69,7 @@ def initialized(process: subprocess.Popen) -> dict:
 async def test_the_official_client_finds_tools_with_schemas_and_annotations(words_only, trace):
     async with official(words_only, trace) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert set(tools) == MEMORY_TOOLS | VERSION_TOOLS | BELIEF_TOOLS
+        assert set(tools) == MEMORY_TOOLS | VERSION_TOOLS | BELIEF_TOOLS | GRAPH_TOOLS
         for name, tool in tools.items():
             assert tool.description
             assert tool.input_schema["type"] == tool.output_schema["type"] == "object"

@@ -92,11 +92,11 @@ def test_what_only_a_backup_can_mend_is_told_and_stays(store, check, damage):
 
 def test_damaged_pages_are_found(settings):
     with opened(settings) as store:
-        for number in range(200):
+        for number in range(400):
             told(store, f"Note {number} about the harbour and its lighthouse.")
         path = store.path
     content = bytearray(path.read_bytes())
-    for page in range(len(content) // 4096 // 2, len(content) // 4096):
+    for page in range(len(content) // 4096 * 3 // 4, len(content) // 4096):
         content[page * 4096 : page * 4096 + 8] = b"\xff" * 8
     path.write_bytes(content)
     found = admin.verify(settings)

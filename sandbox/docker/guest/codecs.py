@@ -63,6 +63,7 @@ class Codecs:
 
     def __init__(self, packages: Iterable[str], load: Callable[[str], Any], side: str) -> None:
         self._packages, self._load, self._side = frozenset(packages), load, side
+        self._kinds = {kind[0]: kind for kind in KINDS if kind[1].partition(".")[0] in self._packages}
 
     def reduce(self, value: Any, room: int) -> Coded | None:
         """The value as a tag and content that is nearer to plain, or None when it is of no such kind.
@@ -85,21 +86,20 @@ class Codecs:
                 return Coded(*_guarded(kind.__name__, lambda: self._load(module).pack(value, room)))  # noqa: B023
         return None
 
-    def makers(self, size: int) -> dict[str, Callable[[Any], Any]]:
-        """By tag, what makes a value of untrusted content: the `more` of `untagged`, for one message.
+    def makers(self, size: int) -> Callable[[str], Callable[[Any], Any] | None]:
+        """What makes a value of untrusted content, for a tag: the `more` of `untagged`, for one message.
 
         Args:
             size: bytes that all values of the message may take together, once they are unpacked.
         """
         room = Room(size)
-        makers = {
-            tag: self._maker(tag, module, package, build, room)
-            for tag, package, _, module, build in KINDS
-            if package.partition(".")[0] in self._packages
-        }
-        return {"complex": _complex, **makers}
+        return lambda tag: _complex if tag == "complex" else self._maker(tag, room)
 
-    def _maker(self, tag: str, module: str, package: str, build: str, room: Room) -> Callable[[Any], Any]:
+    def _maker(self, tag: str, room: Room) -> Callable[[Any], Any] | None:
+        if tag not in self._kinds:
+            return None
+        _, package, _, module, build = self._kinds[tag]
+
         def make(content: Any) -> Any:
             try:
                 __import__(package)

@@ -140,13 +140,18 @@ class Session:
             self._live_builtins.update(self._builtins)  # what follows is our own code, and needs them
 
     def _parsed(self, code: str, filename: str) -> tuple[Any, Any]:
+        """What is to be executed, and then evaluated. One expression and nothing else is the commonest step."""
         try:
+            if "\n" not in code and not code[:1].isspace():
+                try:
+                    return None, self._compile(code, filename, "eval", dont_inherit=True)
+                except SyntaxError:
+                    pass  # a statement, or what is wrong is said below
             tree: Any = self._compile(code, filename, "exec", _ONLY_AST, dont_inherit=True)
             last = None
             if tree.body and type(tree.body[-1]) is _ast.Expr:
                 expression = _ast.Expression(tree.body.pop().value)
                 last = self._compile(expression, filename, "eval", dont_inherit=True)
-            # One expression and nothing else is the commonest step.
             whole = tree.body or last is None
             return self._compile(tree, filename, "exec", dont_inherit=True) if whole else None, last
         except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError, KeyboardInterrupt):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PR_SET_DUMPABLE = 4
+_SA_NOCLDSTOP = 1
 _NICEST = 19
 _OOM_FIRST = "1000"
 _OOM_COUNTERS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
@@ -37,6 +38,30 @@ def confine_worker(settings: dict[str, Any]) -> None:
         # Python then raises MemoryError where the cgroup would kill.
         resource.setrlimit(resource.RLIMIT_DATA, (settings["heap"], settings["heap"]))
     confine(loopback=settings["loopback"])
+
+
+def ignore_stops(number: int) -> None:
+    """Have a signal about children, which has a handler already, tell of their ends alone.
+
+    A worker is stopped and goes on at every step; each would wake this process once more. What can't be set is no loss
+    but of time.
+    """
+    libc = ctypes.CDLL(None)
+    held = _Action()
+    if libc.sigaction(number, None, ctypes.byref(held)) == 0:
+        held.flags |= _SA_NOCLDSTOP
+        libc.sigaction(number, ctypes.byref(held), None)
+
+
+class _Action(ctypes.Structure):
+    """The C library's `struct sigaction`, as glibc and musl have it on 64-bit Linux."""
+
+    _fields_ = (
+        ("handler", ctypes.c_void_p),
+        ("mask", ctypes.c_uint64 * 16),
+        ("flags", ctypes.c_int),
+        ("restorer", ctypes.c_void_p),
+    )
 
 
 def oom_kills() -> int:

@@ -18,7 +18,7 @@ import time
 
 from sandbox.docker.guest import worker
 from sandbox.docker.guest.folder import Folder
-from sandbox.docker.guest.isolation import hide, oom_kills
+from sandbox.docker.guest.isolation import hide, ignore_stops, oom_kills
 from sandbox.docker.guest.tunnel import Tunnel
 from sandbox.docker.guest.wire import (
     ANSWER,
@@ -77,6 +77,7 @@ class Supervisor:
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, _nothing)  # only for the byte that it makes Python write
+        ignore_stops(signal.SIGCHLD)
         self._room, self._dropped = settings["output_limit"], 0
         self._program: dict[str, Any] | None = None
         self._unsaid: tuple[int, bytes] | None = None  # what the host hears once the worker has greeted

@@ -68,13 +68,13 @@ def _tagged_dict(value: dict[Any, Any]) -> dict[str, Any]:
     return {TAG: "dict", "v": [[tagged(key), tagged(item)] for key, item in value.items()]}
 
 
-def untagged(value: Any, depth: int, more: dict[str, Callable[[Any], Any]] | None = None) -> Any:
+def untagged(value: Any, depth: int, more: Callable[[str], Callable[[Any], Any] | None] | None = None) -> Any:
     """The plain value of parsed JSON from a side that is not trusted.
 
     Args:
         value: what `json.loads` gave.
         depth: levels of nesting that are still allowed.
-        more: further tags, each with what makes a value of its content, which is a plain value by then.
+        more: what makes a value of a further tag's content, which is a plain value by then; None for an unknown tag.
 
     Raises:
         TagError: it is no value.
@@ -94,7 +94,7 @@ def untagged(value: Any, depth: int, more: dict[str, Callable[[Any], Any]] | Non
         return [untagged(item, depth - 1, more) for item in value]
     if TAG not in value:
         return {readable(key): untagged(item, depth - 1, more) for key, item in value.items()}
-    return _of_tag(value, depth, more or {})
+    return _of_tag(value, depth, more or _no_more)
 
 
 def readable(text: str) -> str:
@@ -109,7 +109,11 @@ def _scattered(keys: list[Any]) -> list[Any]:
     return keys
 
 
-def _of_tag(value: dict[str, Any], depth: int, more: dict[str, Callable[[Any], Any]]) -> Any:
+def _no_more(_: str) -> None:
+    return None
+
+
+def _of_tag(value: dict[str, Any], depth: int, more: Callable[[str], Callable[[Any], Any] | None]) -> Any:
     tag, content = value[TAG], value.get("v")
     try:
         if type(tag) is str and tag in _SEQUENCES and type(content) is list:
@@ -123,8 +127,8 @@ def _of_tag(value: dict[str, Any], depth: int, more: dict[str, Callable[[Any], A
             return a2b_base64(content)
         if tag == "float" and content in ("nan", "inf", "-inf"):
             return float(content)
-        if type(tag) is str and tag in more:
-            return more[tag](untagged(content, depth - 1, more))
+        if type(tag) is str and (make := more(tag)) is not None:
+            return make(untagged(content, depth - 1, more))
     except (TypeError, ValueError, Base64Error) as error:
         raise (
             error

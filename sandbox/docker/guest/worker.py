@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _CHANNEL = 3
+_CHUNK = 1 << 16  # bytes that are read at once: most frames, and their headers with them
+_MOST = 1 << 20  # the same of a large one
 
 
 def spawn(settings: dict[str, Any], output: int, program: list[str] | None = None) -> tuple[int, socket.socket]:
@@ -94,6 +96,7 @@ class Channel:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._held = b""
         self._read, self._write = os.read, os.write
         self._loads, self._dumps = json.loads, json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -109,14 +112,18 @@ class Channel:
             octets = octets[self._write(self._descriptor, octets) :]
 
     def _exactly(self, size: int) -> bytes:
-        parts = []
-        while size:
-            part = self._read(self._descriptor, min(size, 1 << 20))
-            if not part:
-                os._exit(0)
-            parts.append(part)
-            size -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        held = self._held
+        if len(held) < size:
+            parts, missing = [held], size - len(held)
+            while missing > 0:
+                part = self._read(self._descriptor, min(max(missing, _CHUNK), _MOST))
+                if not part:
+                    os._exit(0)
+                parts.append(part)
+                missing -= len(part)
+            held = b"".join(parts)
+        self._held = held[size:]
+        return held[:size]
 
 
 class Worker:

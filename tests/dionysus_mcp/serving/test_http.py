@@ -132,6 +132,7 @@ class TestTokens:
                     "memory_history",
                     "list_mental_models",
                     "get_mental_model",
+                    "explore_graph",
                 }
                 for tool in ("create_memory", "update_memory", "forget_memory", "restore_memory"):
                     refused = await client.call_tool(

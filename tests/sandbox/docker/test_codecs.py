@@ -608,12 +608,13 @@ def test_a_kind_whose_package_the_other_side_lacks_is_neither_sent_nor_taken():
     poor = Codecs(["numpy"], lambda name: pytest.fail(name), "the other side")
     assert poor.reduce(picture(), 1000) is None
     assert poor.reduce(FRAME, 1000) is None
-    assert set(poor.makers(1000)) == {"complex", "array"}
+    make = poor.makers(1000)
+    assert [tag for tag in ("complex", "array", "table", "image", "pickle") if make(tag)] == ["complex", "array"]
 
 
 def test_a_package_that_is_promised_but_missing_is_named_with_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    make = Codecs(["pandas"], lambda name: pytest.fail(name), "the sandbox's image").makers(1000)["table"]
+    make = Codecs(["pandas"], lambda name: pytest.fail(name), "the sandbox's image").makers(1000)("table")
     with pytest.raises(CodecError, match="the sandbox's image has no pandas.*--with pandas"):
         make({})
 

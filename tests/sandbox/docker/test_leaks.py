@@ -17,11 +17,10 @@ from sandbox import BackendLost, CodeError, DockerBackend, SandboxSettings
 from sandbox.docker.detect import connect
 from sandbox.docker.reaper import LABEL
 from tests.sandbox.docker.test_owner import gone
-from tests.sandbox.leaks import assert_settled, usage
+from tests.sandbox.leaks import IDLE, assert_settled, usage
 
 pytestmark = pytest.mark.docker
 
-IDLE = 9  # connections to the engine that may be kept for the next request, beside the first
 GROWTH = 8 << 20  # bytes that a hundred sessions may leave in the heap; one session's frames and threads are more
 
 
@@ -71,7 +70,7 @@ def test_a_hundred_sessions_in_sequence_leave_nothing(api, sandbox_image):
     assert resident() - memory < GROWTH
     backend._pool._makers.finish(20)
     backend._pool._enders.finish(20)
-    assert_settled((children, threads, descriptors + IDLE))
+    assert_settled((children, threads, descriptors), spare=IDLE)
     assert gone(lambda: ours(api)[1:], 10)  # but for the one that is ready
     backend.close()
     assert gone(lambda: ours(api), 10)

@@ -15,6 +15,8 @@ def upgrade() -> None:
     """
     _name_owners()
     all_tables().create_all(op.get_bind())
+    # What was said is described by its word pieces too, from now on: in the background, as if it were new.
+    op.execute("DELETE FROM vector WHERE memory_seq IN (SELECT seq FROM memory WHERE speaker IS NOT NULL)")
 
 
 def _name_owners() -> None:

@@ -1,0 +1,19 @@
+"""The table of word pieces; `store.tables` adds it to the others."""
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, String, Table
+
+from dionysus_mcp.store.schema import metadata
+
+piece = Table(
+    "piece",
+    metadata,
+    Column(
+        "memory_seq",
+        BigInteger().with_variant(Integer, "sqlite"),
+        ForeignKey("memory.seq", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    Column("model", String, primary_key=True),
+    # One bit a number of each piece's vector, the pieces one after the other.
+    Column("signs", LargeBinary, nullable=False),
+)
