@@ -3,9 +3,10 @@
     python benchmarks/consolidation.py --data FILE      # LoCoMo's JSON, as of benchmarks/recall.py
     python benchmarks/consolidation.py --memories 100000
 
-With a file: R@10 of the questions before and after, with a turn that stays standing for those it superseded; then that
-is undone, and variants of every twentieth turn are planted, each spelt otherwise in one of several ways or changed in
-one fact, and counted by what would become of them. With a number: so many synthetic memories, of which one in ten is a duplicate.
+With a file: R@10 of the questions before and after, with a turn that stays standing for those it superseded; then
+that is undone, and variants of every twentieth turn are planted, each spelt otherwise in one of several ways or
+changed in one fact, and counted by what would become of them. With a number: so many synthetic memories, of which one
+in ten is a duplicate.
 """
 
 from __future__ import annotations
@@ -193,9 +194,8 @@ def main() -> None:
         after += second
     print(f"{len(before)} questions: R@10 before {statistics.mean(before):.4f}, after {statistics.mean(after):.4f}")
     right, others = total["superseded rightly"], total["superseded, not planted as same"]
-    print(
-        f"  by a run that does {total['did supersede']} supersede, {total['did extract']} extract, {total['did link']} link"
-    )
+    did = ", ".join(f"{total[f'did {kind}']} {kind}" for kind in ("supersede", "extract", "link"))
+    print(f"  by a run that did {did}")
     print(f"planted: {right} superseded that are the same, {others} others")
     for name in (*SAME, *OTHER):
         print(f"  {name:18s} {total[f'superseded {name}']:4d} of {total[f'planted {name}']:4d} superseded")

@@ -59,7 +59,7 @@ def held(connection: Connection, scope: Scope) -> Iterator[Held]:
     )
     query = select(*columns).where(own(scope), memory.c.recorded_to.is_(None)).order_by(memory.c.seq)
     orders: dict[str | None, int] = {}
-    for row in connection.execution_options(yield_per=1000).execute(query):
+    for row in connection.execute(query, execution_options={"yield_per": 1000}):
         order = orders[row.session_id] = orders.get(row.session_id, -1) + 1
         place = (row.memory_type, row.context, row.speaker, row.session_id, row.origin or row.source)
         yield Held(*row[:-3], place=(*place, row.occurred_at, row.valid_to), order=order)
