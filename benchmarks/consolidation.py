@@ -33,8 +33,8 @@ from dionysus_mcp.embedding import DIMENSION, MODEL_ID
 from dionysus_mcp.recall.embedder import BackgroundEmbedder
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import NewMemory, add_in, memory
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.vectors import Indexed, Vectors
 
 ALL = 10**6

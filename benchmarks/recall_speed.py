@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from dionysus_mcp.consolidation.shadows import shadowed
 from dionysus_mcp.embedding import DIMENSION, MODEL_ID, Pieces
 from dionysus_mcp.recall.embedder import BackgroundEmbedder
 from dionysus_mcp.recall.index import MemoryIndex
@@ -31,8 +32,8 @@ from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.recall.views import Told, views
 from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import NewMemory, add_in
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.vectors import Indexed, Vectors
 
 REAL = 10_000
@@ -166,7 +167,7 @@ def measure(url: str, queries: list[str]) -> dict[str, float]:
     ready, began = Ready(store), time.perf_counter()
     ready.index.catch_up()
     load = time.perf_counter() - began
-    search = Search(store, ready)  # type: ignore[arg-type]
+    search = Search(store, ready, shadowed)  # type: ignore[arg-type]
     times, busy = [], []
     for text in queries:
         ready.model = Known(unit(random.normal(size=(2 + len(text.split()), DIMENSION)).astype(np.float32)))

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from dionysus_mcp.embedding import MiniLm
     from dionysus_mcp.graph.worker import GraphWorker
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
+    from dionysus_mcp.recall.rerank import Reranker
     from dionysus_mcp.recall.search import Search
+    from dionysus_mcp.store.access import Store
     from dionysus_mcp.store.memories import Memories
-    from dionysus_mcp.store.sqlite import Store
     from dionysus_mcp.store.versions import Versions
 
 
@@ -55,8 +56,8 @@ class Service:
         from dionysus_mcp.graph.worker import GraphWorker
         from dionysus_mcp.recall.embedder import BackgroundEmbedder
         from dionysus_mcp.recall.search import Search
+        from dionysus_mcp.store.access import Store
         from dionysus_mcp.store.memories import Memories
-        from dionysus_mcp.store.sqlite import Store
         from dionysus_mcp.store.versions import Versions
 
         store = Store(settings)
@@ -64,7 +65,7 @@ class Service:
         embedder.start()
         graph = GraphWorker(store, settings)
         graph.start()
-        search = Search(store, embedder, shadowed)
+        search = Search(store, embedder, shadowed, reranker=_reranker(settings))
         recalls = RecallCounts(store)
         if settings.count_recalls:
             recalls.start()
@@ -88,6 +89,16 @@ class Service:
         self.recalls.close()
         self.search.close()
         self.store.close()
+
+
+def _reranker(settings: MemorySettings) -> "Reranker | None":
+    if settings.rerank_model is None:
+        return None
+    from dionysus_mcp.recall.rerank import Reranker
+
+    reranker = Reranker(settings.rerank_model, settings)
+    reranker.warm()
+    return reranker
 
 
 class Closing(Protocol):

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from dionysus_mcp.consolidation.tables import lease
 from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.scoping import owned, scope_values
-from dionysus_mcp.store.sqlite import Store
 
 SPAN = timedelta(seconds=60)
 """For so long a lease holds without being renewed: what a killed process leaves behind ends by itself."""

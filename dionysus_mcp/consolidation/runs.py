@@ -12,8 +12,8 @@ from dionysus_mcp.consolidation.tables import action, link, run
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.scoping import scope_values
-from dionysus_mcp.store.sqlite import Store
 
 memory = schema.memory
 

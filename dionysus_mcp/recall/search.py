@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.recall import keywords, passages, terms, weights, within
@@ -22,6 +22,7 @@ from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.moments import moments
 from dionysus_mcp.recall.persons import Persons, persons
 from dionysus_mcp.recall.pieces import closest, read, telling
+from dionysus_mcp.recall.postgres_index import PostgresIndex, index_of
 from dionysus_mcp.recall.views import number_of
 from dionysus_mcp.records import Hit, Recall
 from dionysus_mcp.store import schema
@@ -31,7 +32,8 @@ from dionysus_mcp.store.vectors import Vectors
 if TYPE_CHECKING:
     from dionysus_mcp.embedding import MiniLm
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
-    from dionysus_mcp.store.sqlite import Store
+    from dionysus_mcp.recall.rerank import Reranker
+    from dionysus_mcp.store.access import Store
     from dionysus_mcp.store.vectors import PassageVectors
 
 MAX_QUERY = 10_000
@@ -63,6 +65,7 @@ class Search:
         embedder: Gives the model and the index, once they are there.
         hide: Names those of the hits that only repeat another one, by their numbers.
         fitted: Weights as `weights.load` returns them; None for those that come with the package.
+        reranker: Puts the best hits in order; None for none.
     """
 
     def __init__(
@@ -71,14 +74,18 @@ class Search:
         embedder: BackgroundEmbedder,
         hide: Hide | None = None,
         fitted: dict[str, dict[str, float]] | None = None,
+        reranker: Reranker | None = None,
     ) -> None:
+        self._reranker = reranker
         self._hide = hide
         self._store = store
         self._embedder = embedder
         self._stemmer = terms.Stemmer()
         # What was believed at the moment that was asked for last; whoever looks back mostly asks more than once.
-        self._past: tuple[datetime, MemoryIndex] | None = None
+        self._past: tuple[datetime, MemoryIndex | PostgresIndex] | None = None
         self._frequencies = terms.Frequencies()
+        # Built once: that takes longer than reading some rows.
+        self._chosen = select(memory).where(picked_in_scope(store.scope), memory.c.seq.in_(_SEQS))
         self._company = within.Company(store.scope)
         self._weights = fitted or weights.load()
 
@@ -95,9 +102,10 @@ class Search:
         if query.as_of is not None and query.as_of >= datetime.now(UTC):
             query = replace(query, as_of=None)
         model = self._embedder.model
-        index = self._index(query.as_of)
+        whole = self._index(query.as_of)
         with self._store.read() as connection:
-            total = connection.execute(select(func.max(memory.c.seq))).scalar() or 0
+            index = None if whole is None else whole.within(connection)
+            total = connection.execute(_LAST).scalar() or 0
             weighed = terms.weigh(connection, self._stemmer, self._frequencies, terms.words(query.text), total)
             counted = None
             if self._company.is_there(connection, total):
@@ -110,25 +118,30 @@ class Search:
             else:
                 seqs, found, near = self._described(connection, model, index, query, wanted, by_words, total)
                 scores = self._scored(index, seqs, found, by_words)
-            hits, left_out = self._hits(connection, query, scores, near)
-            missing = _missing(connection, weighed, query.text, total, [seq for seq, _ in hits])
-        return Recall(
-            hits=[hit for _, hit in hits],
-            missing_terms=missing,
-            mode="keyword" if model is None else "hybrid",
-            notice=" ".join(filter(None, (self._embedder.notice(), left_out))) or None,
-        )
+            ranked = self._ranked(connection, query, scores, near)
+            mode = "keyword" if model is None else "hybrid"
+            told = _Told(query, weighed, total, mode, [self._embedder.notice()])
+            if self._reranker is None:
+                return told.answer(connection, ranked)
+        # A model may take seconds: meanwhile no transaction is open.
+        best, rest = ranked[: self._reranker.top], ranked[self._reranker.top :]
+        reranked = self._reranker.order(query.text, [hit.content for _, hit in best])
+        told.notices.append(reranked.notice)
+        with self._store.read() as connection:
+            return told.answer(connection, [*(best[place] for place in reranked.order), *rest])
 
     def close(self) -> None:
         """Free what isn't the store's."""
         self._stemmer.close()
+        if self._reranker is not None:
+            self._reranker.close()
 
-    def _index(self, as_of: datetime | None) -> MemoryIndex | None:
+    def _index(self, as_of: datetime | None) -> MemoryIndex | PostgresIndex | None:
         model, index, past = self._embedder.model, self._embedder.index, self._past
         if as_of is not None and model is not None:
             if past is None or past[0] != as_of:
                 rows = Vectors(self._store, model.model_id, model.dimension, as_of)
-                past = self._past = as_of, MemoryIndex(rows)
+                past = self._past = as_of, index_of(rows)
             index = past[1]
         if index is not None:
             index.catch_up()
@@ -161,15 +174,16 @@ class Search:
             both = np.stack([vectors[said.texts.index(one)] for one in (said.as_i, said.as_you)])
             spoken = telling(words[0]) if index.is_told else both[:0]
             asked = _asked(said, both, spoken, wanted, total, self._stemmer)
-            places = candidates(index, asked, query.admitted, list(by_words))
+            chosen = candidates(index, asked, query.admitted, list(by_words))
+            places = chosen.places
             seqs = index.column("seqs", places)
             pieces = index.vectors.passages(connection, seqs.tolist())
             place_of = dict(zip(seqs.tolist(), places.tolist(), strict=True))
             best = {place_of[seq]: (one.vectors @ both.T).max(axis=0) for seq, one in pieces.items()}
             held = read(connection, model.model_id, seqs.tolist()) if len(spoken) else {}
             close = closest(spoken, [held.get(seq) for seq in seqs.tolist()])
-            found = features(index, asked, places, best, close) if len(places) else {}
-            shown = index.matrix.rows(places) @ both[0]
+            found = features(index, asked, places, best, close, chosen.glimpse) if len(places) else {}
+            shown = index.matrix.cosines(places, both[:1])[:, 0]
         near = _Near(both[0], dict(zip(seqs.tolist(), map(float, shown), strict=True)), pieces)
         return seqs.tolist(), found, near
 
@@ -178,23 +192,49 @@ class Search:
     ) -> dict[int, float]:
         kind = "told" if index.is_told else "written"
         scores = dict(zip(seqs, map(float, weights.score(found, self._weights[kind])), strict=True)) if seqs else {}
-        # What has no vector yet is known by its words alone; among those it stands where it stands.
         places = index.places(list(by_words)).tolist()
         late = {seq for seq, place in zip(by_words, places, strict=True) if place == NOBODY}
-        return scores | {seq: value for seq, value in fuse(by_words, None).items() if seq in late}
+        # What has no vector yet is known by its words alone; among those it stands where it stands.
+        return scores | {seq: value for seq, value in fuse(by_words, None).items() if seq in late} if late else scores
 
-    def _hits(
+    def _ranked(
         self, connection: Connection, query: Query, scores: dict[int, float], near: _Near | None
-    ) -> tuple[list[tuple[int, Hit]], str | None]:
+    ) -> list[tuple[int, Hit]]:
+        """The best hits, by the memory's number: as many as are asked for, or as a model is to order."""
+        most = query.top_k if self._reranker is None else max(query.top_k, self._reranker.top)
         wanted = [seq for seq, score in scores.items() if query.threshold is None or score >= query.threshold]
         # Of equals, the newer one: it has the higher number.
         wanted.sort(key=lambda seq: (scores[seq], seq), reverse=True)
-        rows = _rows(connection, self._store, wanted[: query.top_k + _SPARE], query.as_of)
+        chosen = self._chosen.where(believed(query.as_of))
+        rows = {row.seq: row for row in connection.execute(chosen, {"seqs": wanted[: most + _SPARE]}).all()}
         if self._hide is not None:
             hidden = self._hide(connection, rows, query.as_of)
             rows = {seq: row for seq, row in rows.items() if seq not in hidden}
-        ranked = [seq for seq in wanted if seq in rows][: query.top_k]
-        return _within_budget([(seq, _hit(rows[seq], scores[seq], near)) for seq in ranked], query.token_budget)
+        ranked = [seq for seq in wanted if seq in rows][:most]
+        return [(seq, _hit(rows[seq], scores[seq], near)) for seq in ranked]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What an answer is made of beside its hits."""
+
+    query: Query
+    weighed: Sequence[terms.Term]
+    total: int
+    mode: Literal["hybrid", "keyword"]
+    notices: list[str | None]
+
+    def answer(self, connection: Connection, ranked: list[tuple[int, Hit]]) -> Recall:
+        """The hits that were asked for and fit, and what they lack."""
+        query = self.query
+        hits, left_out = _within_budget(ranked[: query.top_k], query.token_budget)
+        missing = _missing(connection, self.weighed, query.text, self.total, [seq for seq, _ in hits])
+        return Recall(
+            hits=[hit for _, hit in hits],
+            missing_terms=missing,
+            mode=self.mode,
+            notice=" ".join(filter(None, (*self.notices, left_out))) or None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +248,9 @@ class _Near:
 
 _WHEN = re.compile(r"\b(when|date|day|month|year|how long|since)\b", re.IGNORECASE)
 _HOW_MANY = re.compile(r"\bhow (many|much|often)\b", re.IGNORECASE)
-_SPARE = 20
+_SPARE = 12
+_SEQS = bindparam("seqs", expanding=True)
+_LAST = select(func.max(memory.c.seq))
 """More rows than asked for are read, as another process may close some between two reads."""
 
 
@@ -240,12 +282,7 @@ def _missing(
 ) -> list[str]:
     content = set(terms.content_words(query))
     rare = [term for term in weighed if term.word in content and terms.is_rare(term, total)]
-    return [term.word for term in rare if not keywords.covered(connection, term, seqs)]
-
-
-def _rows(connection: Connection, store: Store, seqs: list[int], as_of: datetime | None) -> dict[int, Row[Any]]:
-    query = select(memory).where(picked_in_scope(store.scope), believed(as_of), memory.c.seq.in_(seqs))
-    return {row.seq: row for row in connection.execute(query)}
+    return [term.word for term in keywords.uncovered(connection, rare, seqs)]
 
 
 def _hit(row: Row[Any], score: float, near: _Near | None) -> Hit:

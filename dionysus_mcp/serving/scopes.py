@@ -9,7 +9,7 @@ from dionysus_mcp.serving.caller import Caller
 from dionysus_mcp.settings import MemorySettings
 
 if TYPE_CHECKING:
-    from dionysus_mcp.store.sqlite import Store
+    from dionysus_mcp.store.access import Store
 
 
 class Scopes:

@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
 
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import headings
 from dionysus_mcp.store.scoping import owned
-from dionysus_mcp.store.sqlite import Scope, Store
 from dionysus_mcp.upkeep.lines import (
     EndLine,
     FileLine,

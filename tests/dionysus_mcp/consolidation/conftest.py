@@ -8,8 +8,8 @@ import pytest
 from dionysus_mcp.consolidation.consolidation import Consolidation
 from dionysus_mcp.consolidation.shadows import shadowed
 from dionysus_mcp.recall.search import Query, Search
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, NewMemory, add_in
-from dionysus_mcp.store.sqlite import Store
 from tests.dionysus_mcp.consolidation.recalling import Embedded
 
 

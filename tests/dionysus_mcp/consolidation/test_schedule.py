@@ -16,7 +16,7 @@ from dionysus_mcp.consolidation.lease import ConsolidationBusy, Lease
 from dionysus_mcp.consolidation.schedule import Schedule
 from dionysus_mcp.consolidation.settings import ConsolidationSettings
 from dionysus_mcp.errors import MemoryStoreError
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 from tests.dionysus_mcp.consolidation.conftest import Told
 from tests.dionysus_mcp.memories_of import problems
 
@@ -185,7 +185,7 @@ import sys
 from dionysus_mcp.consolidation import applying
 from dionysus_mcp.consolidation.consolidation import Consolidation
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 applying.AT_ONCE = 5
 consolidation = Consolidation(Store(MemorySettings(url=sys.argv[1], embedder="none")))
 if len(sys.argv) > 2:
