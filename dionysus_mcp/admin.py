@@ -5,20 +5,22 @@ Works on the store itself, not over MCP, and is safe beside running servers. Imp
 
 import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.graph.records import GraphStats
 from dionysus_mcp.ingest.folders import files_under
 from dionysus_mcp.ingest.summary import IngestSummary, Progress
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.preflight import SCHEMA_VERSION, database_path, is_new
+from dionysus_mcp.store.preflight import SCHEMA_VERSION, database_path, is_new, is_postgres
 
 if TYPE_CHECKING:
     from dionysus_mcp.ingest.writer import Writer
-    from dionysus_mcp.store.sqlite import Store
+    from dionysus_mcp.store.access import Store
     from dionysus_mcp.upkeep.backup import BackupSummary
     from dionysus_mcp.upkeep.importing import ImportSummary
     from dionysus_mcp.upkeep.purge import PurgeSummary
@@ -46,6 +48,8 @@ class StoreStats(BaseModel):
     """How large a store is.
 
     Attributes:
+        address: The file, or the host and database.
+        path: The file, where one is the store.
         exists: False before anything was stored; nothing is made by asking.
         size: Bytes on disk, with what is not yet merged into the main file.
         pending: Memories without a vector of the current model.
@@ -53,7 +57,8 @@ class StoreStats(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    path: Path
+    address: str
+    path: Path | None = None
     exists: bool
     size: int = 0
     schema_version: int = SCHEMA_VERSION
@@ -64,6 +69,7 @@ class StoreStats(BaseModel):
     by_type: dict[str, int] = {}
     mental_models: int = 0
     predictions: int = 0
+    graph: GraphStats | None = None
 
 
 def ingest(
@@ -135,13 +141,14 @@ def stats(settings: MemorySettings) -> StoreStats:
     Raises:
         MemoryStoreError: if the address or the file is not a memory store's.
     """
-    path = database_path(settings.url)
-    if is_new(path):
-        return StoreStats(path=path, exists=False)
+    path = None if is_postgres(settings.url) else database_path(settings.url)
+    if path is not None and is_new(path):
+        return StoreStats(address=str(path), path=path, exists=False)
     from dionysus_mcp.embedding import DIMENSION, MODEL_ID
+    from dionysus_mcp.graph.upkeep import counted_graph
+    from dionysus_mcp.store.access import Store
     from dionysus_mcp.store.counting import count_rows
     from dionysus_mcp.store.memories import Memories
-    from dionysus_mcp.store.sqlite import Store
     from dionysus_mcp.store.vectors import Vectors
 
     store = Store(settings)
@@ -149,16 +156,19 @@ def stats(settings: MemorySettings) -> StoreStats:
         by_type = Memories(store).counts()
         counted = count_rows(store)
         pending = 0 if settings.embedder == "none" else Vectors(store, MODEL_ID, DIMENSION).count_missing()
+        size = store.size()
+        graph = counted_graph(store, settings)
     finally:
         store.close()
-    sizes = [Path(f"{path}{end}") for end in ("", "-wal", "-shm")]
     return StoreStats(
+        address=store.name,
         path=path,
         exists=True,
-        size=sum(file.stat().st_size for file in sizes if file.exists()),
+        size=size,
         memories=sum(by_type.values()),
         by_type=by_type,
         pending=pending,
+        graph=graph,
         **counted,
     )
 
@@ -184,7 +194,7 @@ def import_lines(
     Raises:
         MemoryStoreError: naming the line that is wrong, or if the store can't be written.
     """
-    from dionysus_mcp.store.sqlite import Store
+    from dionysus_mcp.store.access import Store
     from dionysus_mcp.upkeep.importing import Import
 
     report = progress or _silent
@@ -200,13 +210,18 @@ def verify(
     Raises:
         MemoryStoreError: if there is no store, or it can't be read at all.
     """
+    from dionysus_mcp.graph.upkeep import mirror_check
     from dionysus_mcp.upkeep import verify as checking
 
     report = progress or _silent
     with _existing(settings) as store:
-        return checking.verify(
+        found = checking.verify(
             store, lambda done, total, name: report(Progress("checking", done, total, name)), repair=repair
         )
+        mirror = mirror_check(store, settings)
+    if mirror is None:
+        return found
+    return checking.Verification(sound=found.sound and not mirror.problems, checks=[*found.checks, mirror])
 
 
 def back_up(
@@ -270,13 +285,22 @@ def purge(
         return one.trial() if trial else one.run()
 
 
+def opened(settings: MemorySettings) -> "AbstractContextManager[Store]":
+    """The store for administration that has a module of its own; it is not made by asking for it.
+
+    Raises:
+        MemoryStoreError: if there is none, or it can't be opened.
+    """
+    return _existing(settings)
+
+
 @contextlib.contextmanager
 def _existing(settings: MemorySettings) -> "Generator[Store]":
     """The store, which is not made by asking for it."""
-    path = database_path(settings.url)
-    if is_new(path):
+    path = None if is_postgres(settings.url) else database_path(settings.url)
+    if path is not None and is_new(path):
         raise MemoryStoreError(f"There is no memory store {path} yet; `dionysus remember` makes one.")
-    from dionysus_mcp.store.sqlite import Store
+    from dionysus_mcp.store.access import Store
 
     with contextlib.closing(Store(settings)) as store:
         yield store
@@ -286,7 +310,7 @@ def _written(
     settings: MemorySettings, progress: Callable[[Progress], None] | None, work: "Callable[[Writer], None]"
 ) -> IngestSummary:
     from dionysus_mcp.ingest.writer import Writer
-    from dionysus_mcp.store.sqlite import Store
+    from dionysus_mcp.store.access import Store
 
     store = Store(settings)
     try:

@@ -17,6 +17,7 @@ from dionysus_mcp.errors import (
     McpUnavailable,
     MemoryStoreError,
 )
+from dionysus_mcp.graph.records import Exploration, Relation
 from dionysus_mcp.mcp_client import McpClient, ToolInfo
 from dionysus_mcp.records import (
     IDS_PER_CALL,
@@ -185,6 +186,78 @@ class MemoryClient:
     async def history(self, memory_id: str) -> MemoryHistory:
         """All versions of a memory, by the id of any of them."""
         return MemoryHistory.model_validate(await self._client.call("memory_history", {"memory_id": memory_id}))
+
+    async def relate(
+        self,
+        subject: str,
+        relation: str,
+        object_: str,
+        *,
+        holds: bool = True,
+        reason: str | None = None,
+        memory_id: str | None = None,
+        confidence: float = 1.0,
+        valid_from: datetime | None = None,
+        valid_to: datetime | None = None,
+    ) -> Relation:
+        """Tell that something holds between two entities, or, with `holds=False`, no longer does.
+
+        Args:
+            subject: Name of an entity.
+            relation: From subject to object, such as `works_at`; `alias_of` makes two names one entity.
+            object_: Name of another.
+            holds: Whether it is believed from now on.
+            reason: Why it no longer is.
+            memory_id: The memory that tells it; the relation ends with that one.
+            confidence: From 0 to 1.
+            valid_from: Since when it holds in the world (aware).
+            valid_to: Until when it held.
+        """
+        arguments = {
+            "subject": subject,
+            "relation": relation,
+            "object": object_,
+            "holds": holds,
+            "reason": reason,
+            "memory_id": memory_id,
+            "confidence": confidence,
+            "valid_from": valid_from.isoformat() if valid_from else None,
+            "valid_to": valid_to.isoformat() if valid_to else None,
+        }
+        return Relation.model_validate(await self._client.call("relate", _given(arguments)))
+
+    async def explore(
+        self,
+        entity: str | None = None,
+        *,
+        memory_id: str | None = None,
+        depth: int = 1,
+        types: Sequence[str] | None = None,
+        limit: int = 20,
+        as_of: datetime | None = None,
+        token_budget: int | None = None,
+    ) -> Exploration:
+        """What is known around an entity, or around all that a memory mentions; give one of both.
+
+        Args:
+            entity: Name, as memories write it.
+            memory_id: Of a memory.
+            depth: 1 or 2 steps.
+            types: Only these relations; `mentioned_with` is being in the same memories.
+            limit: Most entities beside the first.
+            as_of: What was believed at that moment (aware), rather than now.
+            token_budget: Roughly so many tokens at most.
+        """
+        arguments = {
+            "entity": entity,
+            "memory_id": memory_id,
+            "depth": depth,
+            "types": _listed(types),
+            "limit": limit,
+            "as_of": as_of.isoformat() if as_of else None,
+            "token_budget": token_budget,
+        }
+        return Exploration.model_validate(await self._client.call("explore_graph", _given(arguments)))
 
     async def state(
         self, *, session_id: str | None = None, memory_types: Sequence[str] | None = None, recent: int = 10

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dionysus_mcp.errors import COMPLAINT, MemoryStoreError
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.preflight import database_path, is_new
+from dionysus_mcp.store.preflight import examine
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -39,7 +39,7 @@ def main() -> NoReturn:
     """Run the server; leaves by `SystemExit` or, stopped by a signal, at once after closing its files."""
     try:
         served, memory, trace = _settings()
-        is_new(database_path(memory.url))
+        examine(memory.url)
         run(served, memory, trace)
     except MemoryStoreError as error:
         _complain(error)
@@ -133,7 +133,7 @@ async def _serve(
     audit = _audit(served)
     server = _server(served, scopes, audit, telemetry)
     if consolidation.interval and not served.read_only:
-        _schedule(opening, consolidation, audit)
+        _schedule(opening, scopes, consolidation, audit)
     try:
         if served.transport == "http":
             await _serve_many(served, server, opening, failed)
@@ -158,12 +158,12 @@ def _consolidation() -> "ConsolidationSettings":
         raise _wrong(error, "DIONYSUS_CONSOLIDATION__*") from error
 
 
-def _schedule(opening: "Opening", consolidation: "ConsolidationSettings", audit: "AuditLog | None") -> None:
+def _schedule(
+    opening: "Opening", scopes: "Scopes", consolidation: "ConsolidationSettings", audit: "AuditLog | None"
+) -> None:
     from dionysus_mcp.consolidation.schedule import Schedule
 
-    schedule = Schedule(
-        lambda: opening.service().store, consolidation, (lambda _: None) if audit is None else audit.record
-    )
+    schedule = Schedule(scopes.stores, consolidation, (lambda _: None) if audit is None else audit.record)
     opening.closes(schedule)
     schedule.start()
 

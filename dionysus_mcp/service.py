@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
     from dionysus_mcp.recall.rerank import Reranker
     from dionysus_mcp.recall.search import Search
+    from dionysus_mcp.store.access import Store
     from dionysus_mcp.store.memories import Memories
-    from dionysus_mcp.store.sqlite import Store
     from dionysus_mcp.store.versions import Versions
 
 
@@ -56,8 +56,8 @@ class Service:
         from dionysus_mcp.graph.worker import GraphWorker
         from dionysus_mcp.recall.embedder import BackgroundEmbedder
         from dionysus_mcp.recall.search import Search
+        from dionysus_mcp.store.access import Store
         from dionysus_mcp.store.memories import Memories
-        from dionysus_mcp.store.sqlite import Store
         from dionysus_mcp.store.versions import Versions
 
         store = Store(settings)
@@ -130,6 +130,11 @@ class Opening:
         """Close a part that works on the service before the service itself."""
         self._beside.append(part)
 
+    def close_beside(self) -> None:
+        """Close those parts."""
+        for part in self._beside:
+            part.close()
+
     def start(self) -> None:
         """Begin."""
         self._thread.start()
@@ -160,8 +165,7 @@ class Opening:
 
     def close(self) -> None:
         """Close the service if it was opened."""
-        for part in self._beside:
-            part.close()
+        self.close_beside()
         if self._thread.ident is not None:
             self._thread.join()
         if self._opened.done() and self._opened.exception() is None:

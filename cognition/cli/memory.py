@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cognition.cli import consolidate, options, upkeep
+from cognition.cli import consolidate, graph, options, upkeep
 from cognition.cli.examples import examples
 from cognition.cli.exits import ExitCode
 
@@ -27,6 +27,7 @@ memory = typer.Typer(
 token = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Who may use the memory server.")
 memory.add_typer(token, name="token")
 upkeep.add_to(memory)
+memory.add_typer(graph.graph, name="graph")
 memory.command("consolidate", epilog=consolidate.EXAMPLES)(consolidate.consolidate)
 
 

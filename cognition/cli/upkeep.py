@@ -54,21 +54,23 @@ def stats(
     debug: options.Debug = False,
 ) -> int:
     """Show how much is remembered, and how large the store is."""
+    from cognition.cli.graph import graph_lines
     from cognition.cli.output import emit, render
     from dionysus_mcp import admin
 
-    found = admin.stats(_scoped(config, memory, tenant, project, user))
+    found = admin.stats(scoped(config, memory, tenant, project, user))
     if as_json:
         emit(found.model_dump(mode="json"))
     elif not found.exists:
-        render(f"{found.path}: nothing is remembered yet")
+        render(f"{found.address}: nothing is remembered yet")
     else:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.by_type.items())
         render(
-            f"{found.path}: {found.size / 1e6:,.1f} MB, schema {found.schema_version}",
+            f"{found.address}: {found.size / 1e6:,.1f} MB, schema {found.schema_version}",
             f"{found.memories:,} memories{f' ({kinds})' if kinds else ''}, {found.superseded:,} earlier versions",
             f"{found.vectors:,} vectors, {found.pending:,} memories wait for one",
             f"{found.mental_models:,} mental models, {found.predictions:,} predictions",
+            *(graph_lines(found.graph) if found.graph else ()),
         )
     return ExitCode.DONE
 
@@ -89,7 +91,7 @@ def export(
     from dionysus_mcp import admin
 
     to_stdout = file == Path("-")
-    settings = _scoped(config, memory, tenant, project, user)
+    settings = scoped(config, memory, tenant, project, user)
     written = 0
     with bar(silent=quiet or as_json or to_stdout) as progress, _new_file(file) as stream:
         for line in admin.export_lines(settings, progress):
@@ -117,7 +119,7 @@ def take(
     from cognition.cli.output import emit
     from dionysus_mcp import admin
 
-    settings = _scoped(config, memory, tenant, project, user)
+    settings = scoped(config, memory, tenant, project, user)
     with bar(silent=quiet or as_json) as progress, _lines_of(file) as lines:
         done = admin.import_lines(lines, settings, progress)
     if as_json:
@@ -140,7 +142,7 @@ def verify(
     from cognition.cli.output import emit, render
     from dionysus_mcp import admin
 
-    settings = _scoped(config, memory)
+    settings = scoped(config, memory)
     with bar(silent=quiet or as_json) as progress:
         found = admin.verify(settings, progress, repair=repair)
     if as_json:
@@ -162,7 +164,7 @@ def backup(
     from cognition.cli.output import emit
     from dionysus_mcp import admin
 
-    settings = _scoped(config, memory)
+    settings = scoped(config, memory)
     with bar(silent=quiet or as_json) as progress:
         done = admin.back_up(settings, file, progress)
     if as_json:
@@ -186,7 +188,7 @@ def reembed(
     from cognition.cli.output import emit
     from dionysus_mcp import admin
 
-    settings = _scoped(config, memory, tenant, project, user)
+    settings = scoped(config, memory, tenant, project, user)
     with bar(silent=quiet or as_json) as progress:
         done = admin.reembed(settings, progress)
     if as_json:
@@ -226,7 +228,7 @@ def purge(
     if not (ids or sessions or sources or everything):
         raise typer.BadParameter("name ids, --session, --source, or --all", param_hint="ID")
     done = admin.purge(
-        _scoped(config, memory, tenant, project, user),
+        scoped(config, memory, tenant, project, user),
         ids=ids or (),
         sessions=sessions or (),
         sources=sources or (),
@@ -242,13 +244,14 @@ def purge(
     return ExitCode.FAILED if done.notice else ExitCode.DONE
 
 
-def _scoped(
+def scoped(
     config: Path | None,
     memory: str | None,
     tenant: str | None = None,
     project: str | None = None,
     user: str | None = None,
 ) -> "MemorySettings":
+    """The settings of the memory for one scope, as options name it."""
     settings = options.settings_from(config, memory=memory).memory
     given = {"tenant": tenant, "project": project, "user": user}
     if "" in given.values():

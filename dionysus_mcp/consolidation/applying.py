@@ -12,13 +12,15 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from dionysus_mcp.consolidation.actions import Action, Extract, Fade, Link, Plan, Retire, Skipped, Supersede
-from dionysus_mcp.consolidation.lease import Lease, scope_values
+from dionysus_mcp.consolidation.lease import Lease
 from dionysus_mcp.consolidation.reading import own
 from dionysus_mcp.consolidation.strengths import Strength, known, put, unrecalled
 from dionysus_mcp.consolidation.tables import action, link, run
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import NewMemory, close_in, row_for
-from dionysus_mcp.store.sqlite import Scope, Store
+from dionysus_mcp.store.access import Store
+from dionysus_mcp.store.memories import NewMemory, close_in, row_for, within
+from dionysus_mcp.store.scoping import scope_values
 
 memory = schema.memory
 AT_ONCE = 50
@@ -128,7 +130,7 @@ def _link(one: Link, doing: _Doing) -> None:
 @_do.register
 def _extract(one: Extract, doing: _Doing) -> None:
     sources = [doing.current(quote.memory_id) for quote in one.sources]
-    new = NewMemory(
+    drawn = NewMemory(
         content=one.content,
         memory_type="semantic",
         importance=max(row.importance for row in sources),
@@ -137,6 +139,7 @@ def _extract(one: Extract, doing: _Doing) -> None:
         source=SOURCE,
         occurred_at=max((row.occurred_at for row in sources if row.occurred_at is not None), default=None),
     )
+    new = within(doing.scope, drawn)
     present = select(memory.c.id).where(own(doing.scope), memory.c.recorded_to.is_(None), memory.c.hash == new.hash)
     twin = doing.connection.execute(present).first()
     if twin is not None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from dionysus_mcp.embedding import DIMENSION, MODEL_ID
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import in_scope
-from dionysus_mcp.store.sqlite import Scope
+from dionysus_mcp.store.scoping import owned
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ class Held:
 
 def own(scope: Scope) -> ColumnElement[bool]:
     """The predicate for memories that a scope may change: consolidation looks at no others."""
-    return in_scope(scope)
+    return owned(memory, scope)
 
 
 def held(connection: Connection, scope: Scope) -> Iterator[Held]:

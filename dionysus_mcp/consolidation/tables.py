@@ -9,15 +9,7 @@ from typing import Any
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table
 
 from dionysus_mcp.store.schema import Moment, metadata
-
-
-def _scope(*, key: bool = False) -> "list[Column[Any]]":
-    return [
-        Column("tenant", String, primary_key=key, nullable=False),
-        Column("project", String, primary_key=key, nullable=False),
-        Column("owner", String, primary_key=key, nullable=False, server_default=""),
-        Column("session_id", String, primary_key=key, nullable=False, server_default=""),
-    ]
+from dionysus_mcp.store.scoping import scope_columns
 
 
 def _memory(name: str, *, key: bool = False) -> "Column[Any]":
@@ -29,7 +21,7 @@ run = Table(
     "consolidation_run",
     metadata,
     Column("id", String, primary_key=True),
-    *_scope(),
+    *scope_columns(),
     Column("started_at", Moment, nullable=False),
     # Null while it goes on, and for ever where it was killed.
     Column("ended_at", Moment),
@@ -96,7 +88,7 @@ strength = Table(
 lease = Table(
     "consolidation_lease",
     metadata,
-    *_scope(key=True),
+    *scope_columns(key=True),
     Column("holder", String, nullable=False),
     Column("until", Moment, nullable=False),
 )

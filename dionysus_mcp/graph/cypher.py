@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 
 from dionysus_mcp.graph.bolt import Bolt
 from dionysus_mcp.graph.shape import LATEST, Counts, Edge, Node, Pair
+from dionysus_mcp.scope import Scope
 
 if TYPE_CHECKING:
     from neo4j import Record
@@ -17,10 +18,14 @@ _EDGE: LiteralString = (
     "r.valid_from AS valid_from, r.valid_to AS valid_to, r.recorded_from AS recorded_from, "
     "r.recorded_to AS recorded_to"
 )
-_MEMORY_NOW: LiteralString = "m.recorded_to IS NULL"
-_MEMORY_THEN: LiteralString = "m.recorded_from <= $at AND (m.recorded_to IS NULL OR m.recorded_to > $at)"
-_RELATION_NOW: LiteralString = "r.recorded_to IS NULL"
-_RELATION_THEN: LiteralString = "r.recorded_from <= $at AND (r.recorded_to IS NULL OR r.recorded_to > $at)"
+_MEMORY_SEEN: LiteralString = "m.owner IN $owners AND ($session IS NULL OR m.session_id = $session) AND "
+_MEMORY_NOW: LiteralString = _MEMORY_SEEN + "m.recorded_to IS NULL"
+_MEMORY_THEN: LiteralString = _MEMORY_SEEN + "m.recorded_from <= $at AND (m.recorded_to IS NULL OR m.recorded_to > $at)"
+_RELATION_SEEN: LiteralString = "r.owner IN $owners AND ($session IS NULL OR r.session_id = $session) AND "
+_RELATION_NOW: LiteralString = _RELATION_SEEN + "r.recorded_to IS NULL"
+_RELATION_THEN: LiteralString = (
+    _RELATION_SEEN + "r.recorded_from <= $at AND (r.recorded_to IS NULL OR r.recorded_to > $at)"
+)
 
 
 class Neo4jGraph:
@@ -28,11 +33,13 @@ class Neo4jGraph:
 
     Args:
         bolt: The server.
-        graph: Gives what the scope's graph is called there.
+        scope: Who asks: they see what their project shares, and what is theirs.
+        graph: Gives what the project's graph is called there.
     """
 
-    def __init__(self, bolt: Bolt, graph: Callable[[], str]) -> None:
+    def __init__(self, bolt: Bolt, scope: Scope, graph: Callable[[], str]) -> None:
         self._bolt = bolt
+        self._scope = scope
         self._graph = graph
 
     def named(self, key: str, at: datetime | None) -> list[Node]:
@@ -62,7 +69,11 @@ class Neo4jGraph:
         """The entities that a memory mentions, by their names."""
         return _nodes(
             self._read(
-                "MATCH (:Memory {graph: $graph, id: $id})-[:MENTIONS]->(e:Entity) RETURN " + _NODE + " ORDER BY e.key",
+                "MATCH (m:Memory {graph: $graph, id: $id})-[:MENTIONS]->(e:Entity) WHERE "
+                + _MEMORY_SEEN
+                + "true RETURN "
+                + _NODE
+                + " ORDER BY e.key",
                 id=memory_id,
             )
         )
@@ -116,7 +127,7 @@ class Neo4jGraph:
         return {one: held.get(one, []) for one in ids}
 
     def counts(self) -> Counts:
-        """How much there is."""
+        """How much there is in the whole project."""
         found = self._read(
             "RETURN COUNT { (e:Entity {graph: $graph}) } AS entities, "
             "COUNT { (:Memory {graph: $graph})-[:MENTIONS]->() } AS mentions, "
@@ -125,7 +136,13 @@ class Neo4jGraph:
         return Counts(found["entities"], found["mentions"], found["relations"])
 
     def _read(self, query: LiteralString, **parameters: Any) -> "list[Record]":
-        return self._bolt.read(query, graph=self._graph(), **parameters)
+        return self._bolt.read(
+            query,
+            graph=self._graph(),
+            owners=sorted({"", self._scope.user}),
+            session=self._scope.session or None,
+            **parameters,
+        )
 
 
 def _lives(at: datetime | None) -> LiteralString:

@@ -104,20 +104,25 @@ def _is_heading(words: list[Word]) -> bool:
     """Whether nearly all is written with capitals, so that they tell nothing."""
     content = [word for word in words if word.plain not in FUNCTION_WORDS]
     loud = len(words) > 2 and all(word.text.isupper() for word in words)
-    return loud or (len(content) >= _MOST_WORDS and all(word.is_capital for word in content))
+    titled = len(words) >= _MOST_WORDS and all(word.text[0].isupper() for word in words)
+    return loud or titled or (len(content) >= _MOST_WORDS and all(word.is_capital for word in content))
 
 
 def _names(text: str, words: list[Word], start: int) -> Iterator[Written]:
     for run in _runs(text, words):
         begins = bool(words) and run[0] is words[0]
-        while run and (run[0].plain in STARTERS or run[0].plain in TIMES):
+        # "WHO" may be one, and "NOT" is only loud: known is what was written elsewhere.
+        loud = len(run) == 1 and run[0].plain in STARTERS and run[0].text.isupper()
+        while run and not loud and (run[0].plain in STARTERS or run[0].plain in TIMES):
             run, begins = run[1:], False
         while run and run[-1].plain in INSIDE:
             run = run[:-1]
         if not run or len(run) > _MOST_WORDS or all(len(word.text) < 2 for word in run):
             continue
         name = text[run[0].first : run[-1].last]
-        yield Written(" ".join(name.split()), run[0].first, run[-1].last, _kind(run), sure=not begins, begins=begins)
+        yield Written(
+            " ".join(name.split()), run[0].first, run[-1].last, _kind(run), sure=not (begins or loud), begins=begins
+        )
 
 
 def _runs(text: str, words: list[Word]) -> Iterator[list[Word]]:

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, func, select
 
 from dionysus_mcp.graph import outbox
 from dionysus_mcp.graph.bolt import Bolt
 from dionysus_mcp.graph.tables import entity, mention, relation
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import cited, picked_in_scope
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
+from dionysus_mcp.store.memories import cited
 
 if TYPE_CHECKING:
     from neo4j import ManagedTransaction
@@ -86,11 +86,14 @@ class _State:
 
 
 class Mirror:
-    """Tells Neo4j what changes in one scope of a store.
+    """Tells Neo4j what changes in one project of a store, for all its users.
 
     Args:
         store: The truth.
         bolt: Where it is mirrored.
+
+    Attributes:
+        is_filled: Whether Neo4j is known to have all but what waits in the outbox.
     """
 
     def __init__(self, store: Store, bolt: Bolt) -> None:
@@ -98,6 +101,7 @@ class Mirror:
         self._bolt = bolt
         self._defined = False
         self._graph: str | None = None
+        self.is_filled = False
 
     @property
     def graph(self) -> str:
@@ -122,6 +126,7 @@ class Mirror:
             self._bolt.define(SCHEMA)
             self._defined = True
         told = self._bolt.write(lambda transaction: self._told(transaction, graph))
+        self.is_filled = True
         if told:
             self._store.write(lambda connection: outbox.done(connection, self._store.scope, told))
         return len(told)
@@ -173,15 +178,15 @@ class Mirror:
         state.gone_relations = [one for one in told if one not in held]
         ends = {row[end] for row in state.relations for end in ("subject_id", "object_id")}
         missing = sorted(ends - state.entities.keys())
-        for row in connection.execute(select(entity).where(self._mine(), entity.c.id.in_(missing))):
+        for row in connection.execute(select(entity).where(self._in_project(entity), entity.c.id.in_(missing))):
             state.entities[row.id] = _entity(row)
         return state
 
     def _memories(self, connection: Connection, ids: list[str], state: _State) -> None:
-        query = select(memory).where(picked_in_scope(self._store.scope), memory.c.id.in_(ids)).order_by(memory.c.seq)
+        query = select(memory).where(self._in_project(memory), memory.c.id.in_(ids)).order_by(memory.c.seq)
         rows = {row.seq: row for row in connection.execute(query)}
         named = select(mention.c.memory_seq, mention.c.how, entity).join(entity, entity.c.id == mention.c.entity_id)
-        for row in connection.execute(named.where(self._mine(), mention.c.memory_seq.in_(list(rows)))):
+        for row in connection.execute(named.where(self._in_project(entity), mention.c.memory_seq.in_(list(rows)))):
             state.entities[row.id] = _entity(row)
             told = rows[row.memory_seq]
             state.mentions.append({"memory_id": told.id, "entity_id": row.id, "how": row.how})
@@ -194,12 +199,17 @@ class Mirror:
         query = (
             select(relation, memory.c.id.label("memory_id"), memory.c.recorded_to.label("forgotten"))
             .select_from(relation.outerjoin(memory, memory.c.seq == relation.c.memory_seq))
-            .where(relation.c.tenant == self._store.scope.tenant, relation.c.project == self._store.scope.project)
+            .where(self._in_project(relation))
         )
         state.relations += [_relation(row) for row in connection.execute(query.where(chosen))]
 
-    def _mine(self) -> Any:
-        return (entity.c.tenant == self._store.scope.tenant) & (entity.c.project == self._store.scope.project)
+    def _in_project(self, table: Table) -> ColumnElement[bool]:
+        """The predicate for a project's rows of all users: the mirror has them all, and shows each what is theirs."""
+        # No index fits these expressions: SQLite would take one of the scope, and read the whole of it.
+        scope = self._store.scope
+        return and_(
+            func.coalesce(table.c.tenant, "") == scope.tenant, func.coalesce(table.c.project, "") == scope.project
+        )
 
 
 def _apply(transaction: "ManagedTransaction", graph: str, state: _State) -> None:
@@ -248,6 +258,7 @@ def _memory(row: Row[Any]) -> dict[str, Any]:
         "seq": row.seq,
         "tenant": row.tenant,
         "project": row.project,
+        "owner": row.owner,
         "memory_type": row.memory_type,
         "speaker": row.speaker,
         "session_id": row.session_id,
@@ -264,7 +275,20 @@ def _entity(row: Row[Any]) -> dict[str, Any]:
 
 def _relation(row: Row[Any]) -> dict[str, Any]:
     names = (
-        *("id", "subject_id", "type", "object_id", "memory_id", "extractor", "told_by", "confidence", "first", "last"),
+        *(
+            "id",
+            "owner",
+            "session_id",
+            "subject_id",
+            "type",
+            "object_id",
+            "memory_id",
+            "extractor",
+            "told_by",
+            "confidence",
+            "first",
+            "last",
+        ),
         *("valid_from", "valid_to", "recorded_from", "ending_reason"),
     )
     ends = [end for end in (row.recorded_to, row.forgotten) if end is not None]

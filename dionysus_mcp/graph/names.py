@@ -5,7 +5,7 @@ import re
 import unicodedata
 
 from dionysus_mcp.errors import MemoryStoreError
-from dionysus_mcp.store.sqlite import Scope
+from dionysus_mcp.scope import Scope
 
 LONGEST = 120
 """Characters of a name."""

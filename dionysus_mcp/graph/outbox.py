@@ -1,7 +1,8 @@
 """The outbox: changes that a mirror of the graph must still be told of, written with the changes themselves.
 
-Only scopes that have a mirror pay for it. A row is deleted once the mirror has confirmed it, so what is told twice is
-what was confirmed just before a process died, and the mirror takes everything twice.
+Only projects that have a mirror pay for it; it has what all users of a project told. A row is deleted once the mirror
+has confirmed it, so what is told twice is what was confirmed just before a process died, and the mirror takes
+everything twice.
 """
 
 import secrets
@@ -11,9 +12,8 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, li
 
 from dionysus_mcp.graph.tables import change, mention, mirror, relation
 from dionysus_mcp.graph.upsert import insert_missing
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import in_scope
-from dionysus_mcp.store.sqlite import Scope
 
 _BATCH = 400
 
@@ -49,7 +49,8 @@ def tell_all(connection: Connection, scope: Scope) -> None:
     of = [literal(scope.tenant), literal(scope.project)]
     memory = schema.memory
     seen = select(*of, literal("memory"), memory.c.id).where(
-        in_scope(scope),
+        memory.c.tenant == scope.tenant,
+        memory.c.project == scope.project,
         memory.c.seq.in_(
             select(mention.c.memory_seq).union(select(relation.c.memory_seq).where(relation.c.memory_seq.is_not(None)))
         ),

@@ -32,13 +32,25 @@ class Told:
     content: str
     memory_type: str
     speaker: str | None
+    owner: str
+    session_id: str | None
     recorded_from: datetime
     valid_from: datetime | None
 
     @classmethod
     def of(cls, row: Row[Any]) -> "Told":
         """From a row that has these columns."""
-        return cls(row.seq, row.id, row.content, row.memory_type, row.speaker, row.recorded_from, row.valid_from)
+        return cls(
+            row.seq,
+            row.id,
+            row.content,
+            row.memory_type,
+            row.speaker,
+            row.owner,
+            row.session_id,
+            row.recorded_from,
+            row.valid_from,
+        )
 
 
 @dataclass(frozen=True, slots=True)

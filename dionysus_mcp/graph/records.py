@@ -102,3 +102,28 @@ class Exploration(Record):
     companions: list[Companions] = Field(default_factory=list[Companions])
     answered_by: Literal["store", "neo4j"] = "store"
     notice: str | None = None
+
+
+class GraphStats(Record):
+    """How large a project's graph is.
+
+    Attributes:
+        unread: Memories that are still to be read for it.
+        waiting: Changes that Neo4j must still be told of.
+        neo4j: What Neo4j has, where the settings name one and it answers.
+        notice: Why it doesn't.
+    """
+
+    entities: int = 0
+    mentions: int = 0
+    relations: int = 0
+    unread: int = 0
+    waiting: int = 0
+    neo4j: dict[str, int] | None = None
+    notice: str | None = None
+
+    @property
+    def differs(self) -> bool:
+        """Whether Neo4j has been told of all, and yet has something else."""
+        own = {"entities": self.entities, "mentions": self.mentions, "relations": self.relations}
+        return self.neo4j is not None and not self.waiting and self.neo4j != own

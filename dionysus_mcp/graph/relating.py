@@ -6,7 +6,7 @@ from dionysus_mcp.graph.answering import Answering
 from dionysus_mcp.graph.records import Relation
 from dionysus_mcp.graph.sql import SqlGraph
 from dionysus_mcp.graph.writing import NewRelation
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.texts import text_of
 
 
@@ -37,13 +37,19 @@ class Relations:
         """Cease to believe a relation, whoever told it; it stays in what was believed before. Again changes nothing.
 
         Raises:
-            MemoryStoreError: if nothing ever said so, or the reason is no text.
+            MemoryStoreError: if nothing ever said so, what says so is not the scope's own, or the reason is no text.
         """
         reason = text_of("reason", reason)
         scope, now = self._store.scope, writing.now()
 
         self._store.write(lambda connection: writing.unrelate(connection, scope, new, reason, now))
-        return self._told(new)
+        left = self._told(new)
+        if left.ended_at is None:
+            raise MemoryStoreError(
+                f"That {left.subject!r} {left.type} {left.object!r} is shared by the whole project, and the user "
+                f"{scope.user!r} may read it and not end it."
+            )
+        return left
 
     def _told(self, new: NewRelation) -> Relation:
         ends = [names.entity_id(self._store.scope, each.key) for each in (new.subject, new.object)]

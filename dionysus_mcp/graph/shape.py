@@ -50,7 +50,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much of everything a scope's graph has, ended things too."""
+    """How much of everything a project's graph has, ended things too."""
 
     entities: int
     mentions: int
@@ -89,5 +89,5 @@ class Graph(Protocol):
         ...
 
     def counts(self) -> Counts:
-        """How much there is."""
+        """How much there is in the whole project."""
         ...

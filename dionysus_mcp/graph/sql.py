@@ -8,10 +8,11 @@ from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, or_, sele
 
 from dionysus_mcp.graph.shape import LATEST, Counts, Edge, Node, Pair
 from dionysus_mcp.graph.tables import entity, mention, relation
-from dionysus_mcp.graph.writing import of_scope, same_scope
+from dionysus_mcp.graph.writing import of_scope
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import believed, picked_in_scope
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.scoping import picked
 
 memory = schema.memory
 
@@ -94,22 +95,22 @@ class SqlGraph:
             }
 
     def counts(self) -> Counts:
-        """How much there is."""
+        """How much there is in the whole project."""
         mentions = select(func.count()).select_from(mention.join(entity)).where(of_scope(self._scope))
+        mine = (relation.c.tenant == self._scope.tenant) & (relation.c.project == self._scope.project)
+        relations = select(func.count()).select_from(relation).where(mine)
         with self._store.read() as connection:
             return Counts(
                 connection.execute(select(func.count()).select_from(entity).where(of_scope(self._scope))).scalar_one(),
                 connection.execute(mentions).scalar_one(),
-                connection.execute(
-                    select(func.count()).select_from(relation).where(same_scope(self._scope))
-                ).scalar_one(),
+                connection.execute(relations).scalar_one(),
             )
 
     def _edges(self) -> Select[Any]:
         return (
             select(relation, memory.c.id.label("memory_id"), memory.c.recorded_to.label("forgotten"))
             .select_from(relation.outerjoin(memory, memory.c.seq == relation.c.memory_seq))
-            .where(same_scope(self._scope))
+            .where(picked(relation, self._scope))
         )
 
     def _entities(self) -> Select[Any, *tuple[Any, ...]]:
@@ -129,16 +130,22 @@ class SqlGraph:
         )
 
     def _lives(self, at: datetime | None) -> ColumnElement[bool]:
-        """Whether anything is believed of an entity."""
+        """Whether this scope believes anything of an entity."""
         mentioned = (
             exists()
-            .where(mention.c.entity_id == entity.c.id, mention.c.memory_seq == memory.c.seq, believed(at))
+            .where(mention.c.entity_id == entity.c.id, mention.c.memory_seq == memory.c.seq)
+            .where(picked_in_scope(self._scope), believed(at))
             .correlate(entity)
         )
         either = [relation.c.subject_id == entity.c.id, relation.c.object_id == entity.c.id]
         joined = relation.outerjoin(memory, memory.c.seq == relation.c.memory_seq)
         related = [
-            exists(select(relation.c.id).select_from(joined).where(end, self._believed(at)).correlate(entity))
+            exists(
+                select(relation.c.id)
+                .select_from(joined)
+                .where(end, self._believed(at), picked(relation, self._scope))
+                .correlate(entity)
+            )
             for end in either
         ]
         return or_(mentioned, *related)

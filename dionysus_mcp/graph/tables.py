@@ -8,6 +8,7 @@ be ended here when a memory is forgotten, and a purge takes the rows along by th
 from sqlalchemy import DDL, Column, Float, ForeignKey, Index, Integer, String, Table, Text, event
 
 from dionysus_mcp.store.schema import Moment, metadata
+from dionysus_mcp.store.scoping import scope_columns
 
 entity = Table(
     "graph_entity",
@@ -41,8 +42,8 @@ relation = Table(
     "graph_relation",
     metadata,
     Column("id", String, primary_key=True),
-    Column("tenant", String, nullable=False),
-    Column("project", String, nullable=False),
+    # Who may see it: who may see the memory, or whoever told it.
+    *scope_columns(),
     Column("subject_id", String, ForeignKey("graph_entity.id"), nullable=False),
     Column("type", String, nullable=False),
     Column("object_id", String, ForeignKey("graph_entity.id"), nullable=False),

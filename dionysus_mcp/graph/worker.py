@@ -20,14 +20,14 @@ from dionysus_mcp.graph.exploring import Asked, explore
 from dionysus_mcp.graph.mirror import Mirror
 from dionysus_mcp.graph.reading import RULES, Draft, Told
 from dionysus_mcp.graph.records import Exploration
-from dionysus_mcp.graph.shape import Graph
+from dionysus_mcp.graph.shape import Counts, Graph
 from dionysus_mcp.graph.sql import SqlGraph
 from dionysus_mcp.graph.tables import seen
 from dionysus_mcp.records import GraphHealth
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, picked_in_scope
-from dionysus_mcp.store.sqlite import Store
 
 memory = schema.memory
 _AT_A_TIME = 64
@@ -134,9 +134,15 @@ class GraphWorker:
                 f"Neo4j is unavailable since {since}, and {waiting:,} changes wait for it; the memory store answered."
             )
             return SqlGraph(self._store), "store", said
+        if not self.mirror.is_filled:
+            return SqlGraph(self._store), "store", "Neo4j is still being reached; the memory store answered."
         if waiting:
             return SqlGraph(self._store), "store", f"{waiting:,} changes wait for Neo4j; the memory store answered."
-        return Neo4jGraph(self._bolt, lambda: self.mirror.graph if self.mirror else ""), "neo4j", None
+        return (
+            Neo4jGraph(self._bolt, self._store.scope, lambda: self.mirror.graph if self.mirror else ""),
+            "neo4j",
+            None,
+        )
 
     def explore(self, asked: Asked, token_budget: int) -> Exploration:
         """What surrounds an entity or a memory, from Neo4j where it is up to date, and from the store otherwise.
@@ -159,6 +165,22 @@ class GraphWorker:
         notices = " ".join(filter(None, (notice, answer.notice))) or None
         return answer.model_copy(update={"answered_by": by, "notice": notices})
 
+    def sync_once(self) -> None:
+        """Tell Neo4j now what waits, where there is one and it answers; whoever has no thread running asks for it."""
+        if self.mirror is not None:
+            self._tried(self.mirror.deliver)
+
+    def mirrored(self) -> Counts | None:
+        """How much Neo4j has; None where the settings name none.
+
+        Raises:
+            GraphUnavailable: if it doesn't answer.
+        """
+        if self._bolt is None or self.mirror is None:
+            return None
+        mirror = self.mirror
+        return Neo4jGraph(self._bolt, self._store.scope, lambda: mirror.graph).counts()
+
     def health(self) -> GraphHealth:
         """Whether all is read and told."""
         unread = 0 if self._settings.graph == "none" else self.reader.unread()
@@ -175,7 +197,7 @@ class GraphWorker:
     def wait(self, seconds: float) -> bool:
         """Wait until all is read and told, or the time is over; says which."""
         until = time.monotonic() + seconds
-        while (health := self.health()).unread or health.waiting:
+        while (health := self.health()).unread or health.waiting or not (self.mirror is None or self.mirror.is_filled):
             if time.monotonic() > until:
                 return False
             self._wake.set()

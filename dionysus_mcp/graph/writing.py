@@ -15,9 +15,10 @@ from dionysus_mcp.graph import names, outbox
 from dionysus_mcp.graph.reading import Found, Named
 from dionysus_mcp.graph.tables import entity, mention, relation, seen
 from dionysus_mcp.graph.upsert import insert_missing
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.memories import in_scope
-from dionysus_mcp.store.sqlite import Scope
+from dionysus_mcp.store.scoping import owned, scope_values
 from dionysus_mcp.texts import text_of
 
 memory = schema.memory
@@ -88,7 +89,7 @@ def relate(connection: Connection, scope: Scope, new: NewRelation, now: datetime
     _put_entities(connection, scope, [new.subject, new.object])
     ends = [names.entity_id(scope, each.key) for each in (new.subject, new.object)]
     same = and_(
-        same_scope(scope),
+        owned(relation, scope),
         relation.c.subject_id == ends[0],
         relation.c.type == new.type,
         relation.c.object_id == ends[1],
@@ -103,11 +104,11 @@ def relate(connection: Connection, scope: Scope, new: NewRelation, now: datetime
         ended = {"recorded_to": now, "ending_reason": "told anew, with other times or another confidence"}
         connection.execute(update(relation).where(relation.c.id == there.id).values(ended))
         outbox.tell(connection, scope, "relation", [there.id] if ground is None else [])
-    key = names.relation_id(scope, ends[0], new.type, ends[1], new.memory_id, TOLD, now.isoformat())
+    said = (ends[0], new.type, ends[1], new.memory_id, TOLD)
+    key = names.relation_id(scope, *said, scope.user, scope.session, now.isoformat())
     row = {
         "id": key,
-        "tenant": scope.tenant,
-        "project": scope.project,
+        **scope_values(scope),
         "subject_id": ends[0],
         "type": new.type,
         "object_id": ends[1],
@@ -128,10 +129,10 @@ def relate(connection: Connection, scope: Scope, new: NewRelation, now: datetime
 
 
 def unrelate(connection: Connection, scope: Scope, new: NewRelation, reason: str, now: datetime) -> int:
-    """End all that says a relation, whoever said it; returns how many pieces of evidence that were."""
+    """End all of the scope's own that says a relation; returns how many pieces of evidence that were."""
     ends = [names.entity_id(scope, each.key) for each in (new.subject, new.object)]
     said = and_(
-        same_scope(scope),
+        owned(relation, scope),
         relation.c.subject_id == ends[0],
         relation.c.type == new.type,
         relation.c.object_id == ends[1],
@@ -156,9 +157,9 @@ def sweep(connection: Connection, scope: Scope, *, everything: bool = False) -> 
         everything: Also delete what was told without a memory.
     """
     if everything:
-        told = connection.execute(select(relation.c.id).where(same_scope(scope))).scalars().all()
+        told = connection.execute(select(relation.c.id).where(owned(relation, scope))).scalars().all()
         outbox.tell(connection, scope, "relation", told)
-        connection.execute(delete(relation).where(same_scope(scope)))
+        connection.execute(delete(relation).where(owned(relation, scope)))
     connection.execute(delete(entity).where(of_scope(scope), ~is_named()))
 
 
@@ -172,13 +173,8 @@ def is_named() -> ColumnElement[bool]:
 
 
 def of_scope(scope: Scope) -> ColumnElement[bool]:
-    """The predicate that keeps a query of entities within its scope."""
+    """The predicate for entities of a scope's project; who may see one depends on the memories that name it."""
     return and_(entity.c.tenant == scope.tenant, entity.c.project == scope.project)
-
-
-def same_scope(scope: Scope) -> ColumnElement[bool]:
-    """The predicate that keeps a query of relations within its scope."""
-    return and_(relation.c.tenant == scope.tenant, relation.c.project == scope.project)
 
 
 def _put_entities(connection: Connection, scope: Scope, named: Iterable[Named]) -> None:
@@ -216,6 +212,8 @@ def _relations(scope: Scope, found: Found) -> list[dict[str, Any]]:
                 "id": key,
                 "tenant": scope.tenant,
                 "project": scope.project,
+                "owner": found.memory.owner,
+                "session_id": found.memory.session_id or "",
                 "subject_id": ends[0],
                 "type": one.type,
                 "object_id": ends[1],

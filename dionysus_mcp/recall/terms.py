@@ -1,16 +1,13 @@
-"""The words of a query: which carry content, their stems, how common they are.
-
-Stems come from SQLite's own tokenizer, so that they are the very ones of the text index.
-"""
+"""The words of a query: which carry content, their stems, how common they are."""
 
 import itertools
 import re
-import sqlite3
-import threading
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, text
+
+from dionysus_mcp.store.tokenizer import Tokenizer
 
 MAX_WORDS = 64
 """Different words of a query that are searched for."""
@@ -56,11 +53,12 @@ woman women; person people; mouse mice; foot feet
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A word of the query as written, its irregular forms, and how many memories hold any of them (counted by form)."""
+    """A word of the query as written, its irregular forms, how many memories hold any (counted by form), and stems."""
 
     word: str
     forms: tuple[str, ...]
     frequency: int
+    stems: tuple[str, ...] = ()
 
 
 def words(query: str) -> list[str]:
@@ -79,17 +77,12 @@ def content_words(query: str) -> list[str]:
 
 
 class Stemmer:
-    """Stems by SQLite's tokenizer, in a database of its own in memory. Thread-safe."""
+    """Stems of single words. Thread-safe."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._tokenizer = Tokenizer()
         # Words come again and again, and asking SQLite takes longer than all else that is done with them.
         self._known: dict[str, str | None] = {}
-        self._connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
-        self._connection.execute(
-            "CREATE VIRTUAL TABLE w USING fts5(x, tokenize='porter unicode61 remove_diacritics 2')"
-        )
-        self._connection.execute("CREATE VIRTUAL TABLE v USING fts5vocab(w, instance)")
         groups = [group.split() for group in _IRREGULAR.split(";")]
         stems = self.stems([form for group in groups for form in group])
         self._families = {stems[form]: tuple(group) for group in groups for form in group}
@@ -106,29 +99,13 @@ class Stemmer:
             # Emptied, all that is asked for is new.
             known, new = {}, list(dict.fromkeys(of))
             self._known = known
-        if new:
-            found = self._stemmed(new)
-            known.update({word: found.get(word) for word in new})
+        for word, stems in zip(new, self._tokenizer.stems(new) if new else (), strict=True):
+            known[word] = stems[0] if stems else None
         return {word: stem for word in of if (stem := known.get(word)) is not None}
-
-    def _stemmed(self, of: Sequence[str]) -> dict[str, str]:
-        with self._lock:
-            # One transaction, never committed: each word in one of its own takes fifty times as long.
-            self._connection.execute("BEGIN")
-            try:
-                self._connection.executemany("INSERT INTO w(rowid, x) VALUES (?, ?)", enumerate(of))
-                found = self._connection.execute("SELECT doc, term FROM v ORDER BY doc, offset").fetchall()
-            finally:
-                self._connection.execute("ROLLBACK")
-        by_number: dict[int, str] = {}
-        for number, stem in found:
-            by_number.setdefault(number, stem)
-        return {word: by_number[number] for number, word in enumerate(of) if number in by_number}
 
     def close(self) -> None:
         """Free the database."""
-        with self._lock:
-            self._connection.close()
+        self._tokenizer.close()
 
 
 class Frequencies:
@@ -147,13 +124,20 @@ class Frequencies:
         if not 0.9 * total <= self._total <= total:
             self._common, self._total = {}, total
         known = {stem: self._common[stem] for stem in stems if stem in self._common}
-        query = text("SELECT term, doc FROM memory_terms WHERE term IN :stems").bindparams(
-            bindparam("stems", expanding=True)
-        )
-        rows = connection.execute(query, {"stems": [stem for stem in stems if stem not in known]})
-        found = {row.term: row.doc for row in rows}
+        found = _counted(connection, [stem for stem in stems if stem not in known], total)
         self._common |= {stem: count for stem, count in found.items() if count > _COMMON}
         return known | found
+
+
+def _counted(connection: Connection, stems: Sequence[str], total: int) -> dict[str, int]:
+    if connection.dialect.name == "postgresql":
+        from dionysus_mcp.recall import postgres_words
+
+        return postgres_words.frequencies(connection, stems, _COMMON, total)
+    query = text("SELECT term, doc FROM memory_terms WHERE term IN :stems").bindparams(
+        bindparam("stems", expanding=True)
+    )
+    return {row.term: row.doc for row in connection.execute(query, {"stems": stems})}
 
 
 def weigh(
@@ -165,10 +149,11 @@ def weigh(
     stems |= stemmer.stems(sorted({form for family in forms.values() for form in family} - stems.keys()))
     counts = frequencies.of(connection, set(stems.values()), total)
 
-    def frequency(family: Iterable[str]) -> int:
-        return sum(counts.get(stem, 0) for stem in {stems[form] for form in family if form in stems})
+    def term(word: str, family: Iterable[str]) -> Term:
+        own = tuple(dict.fromkeys(stems[form] for form in family if form in stems))
+        return Term(word, tuple(family), sum(counts.get(stem, 0) for stem in own), own)
 
-    return [Term(word, family, frequency(family)) for word, family in forms.items()]
+    return [term(word, family) for word, family in forms.items()]
 
 
 def worth_matching(terms: Iterable[Term], total: int) -> list[Term]:

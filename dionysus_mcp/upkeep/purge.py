@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, text, true
 
+from dionysus_mcp.consolidation.shadows import drawn_from
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.graph.writing import sweep
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import unknown
 from dionysus_mcp.store.scoping import owned
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.upkeep import postgres
 
 memory, ingested = schema.memory, schema.ingested
 model, revision, prediction = schema.mental_model, schema.model_revision, schema.prediction
@@ -101,7 +103,8 @@ class Purge:
 
         def work(connection: Connection) -> PurgeSummary:
             # What is deleted is overwritten with zeros, also where the file is not made anew for lack of space.
-            connection.execute(text("PRAGMA secure_delete=ON"))
+            if not self._store.in_postgres:
+                connection.execute(text("PRAGMA secure_delete=ON"))
             counted = self._counted(connection)
             self._delete(connection)
             return counted
@@ -156,7 +159,9 @@ class Purge:
             memory.c.origin.in_(wanted.sources),
         )
         chosen = and_(mine, named)
-        return and_(mine, or_(named, _versions_of(chosen))) if wanted.versions else chosen
+        if wanted.versions:
+            chosen = and_(mine, or_(named, _versions_of(chosen)))
+        return and_(mine, or_(chosen, drawn_from(chosen)))
 
     def _files(self, connection: Connection) -> ColumnElement[bool]:
         """What is known of read files: forgotten with a source, or the same file would be taken for unchanged."""
@@ -192,11 +197,14 @@ def erase(store: Store) -> str | None:
     The text index keeps deleted words until its parts are merged, the file keeps them in free pages, and the log keeps
     what was written: each must go.
     """
+    if store.in_postgres:
+        left = postgres.erase(store)
+        return None if left is None else _kept(left)
     try:
         store.write(
             lambda connection: connection.execute(text("INSERT INTO memory_fts(memory_fts) VALUES ('optimize')"))
         )
-        with store.alone() as connection:
+        with store.sqlite.alone() as connection:
             connection.execute("PRAGMA secure_delete=ON")
             connection.execute("VACUUM")
             busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -207,7 +215,7 @@ def erase(store: Store) -> str | None:
 
 def _kept(why: str) -> str:
     return (
-        f"It is deleted and nobody recalls it, but some of its bytes may still be in the file: {why.rstrip('.')}. End "
+        f"It is deleted and nobody recalls it, but some of its bytes may still be on the disk: {why.rstrip('.')}. End "
         "other programs that use the store, see that there is space for a second copy of it, and run "
         "`dionysus memory verify --repair`."
     )

@@ -1,0 +1,38 @@
+"""Both kinds of graph, for the tests that either must pass."""
+
+import contextlib
+
+import pytest
+
+from tests.dionysus_mcp.graph.worlds import Server, asked_of, reached, working
+
+
+@pytest.fixture
+def neo4j_settings(words_only, neo4j_url):
+    """Settings with the test run's Neo4j, which is emptied afterwards."""
+    settings = reached(words_only, neo4j_url)
+    yield settings
+    asked_of(settings, "MATCH (n:DionysusGraph|Entity|Memory) DETACH DELETE n")
+
+
+@pytest.fixture(params=["store", pytest.param("neo4j", marks=pytest.mark.neo4j)])
+def world(request, words_only):
+    """A store and its worker, whose questions are answered by one or the other; `settle` waits until all is told."""
+    settings = words_only if request.param == "store" else request.getfixturevalue("neo4j_settings")
+    with working(settings) as (store, worker):
+
+        def settle():
+            assert worker.wait(60), worker.health()
+            assert worker.graph()[1] == request.param
+
+        yield store, worker, settle
+
+
+@pytest.fixture
+def crashing(tmp_path, words_only):
+    """Settings with a Neo4j server of its own, and that server, running."""
+    server = Server(tmp_path / "neo4j")
+    with contextlib.closing(contextlib.ExitStack()) as stack:
+        stack.callback(server.stop)
+        server.start()
+        yield reached(words_only, server.url), server
