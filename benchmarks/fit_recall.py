@@ -27,8 +27,8 @@ from sqlalchemy import select
 from dionysus_mcp.recall.embedder import BackgroundEmbedder
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import NewMemory, add_in, memory
-from dionysus_mcp.store.sqlite import Store
 
 if TYPE_CHECKING:
     from dionysus_mcp.recall.index import MemoryIndex

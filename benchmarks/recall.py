@@ -1,12 +1,13 @@
 """Recall quality beside BM25, the embedding alone and reciprocal rank fusion, over one run and one store a collection.
 
-    python benchmarks/recall.py --data FILE [--weights PATH] [--json]
+    python benchmarks/recall.py --data FILE [--weights PATH] [--json] [--url postgresql://...]
 
 FILE is LoCoMo's JSON (github.com/snap-research/locomo, CC BY-NC 4.0): every turn becomes a memory with its speaker,
 session and date, and a question is answered by the turns named as its evidence. Or a JSON object with `documents`
 (id, text) and `queries` (query, relevant ids). The installed weights were fitted on five of LoCoMo's conversations and
 half of Cranfield's queries, so figures on these flatter them. `fit_recall.py --apart FOLDER` fits weights for each
 conversation on all others; with `--weights FOLDER` each is judged by its own. `--weights` may name one file as well.
+With `--url` memories are kept in that PostgreSQL database, which must hold none; they are deleted afterwards.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ from dionysus_mcp.recall.index import MemoryIndex
 from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.memories import NewMemory, add_in, memory
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
+from dionysus_mcp.store.memories import Memories, NewMemory, add_in, memory
 from dionysus_mcp.store.vectors import Vectors
+from dionysus_mcp.upkeep.purge import Purge, Selection
 
 Question = tuple[str, int, set[str]]
 METHODS = ("BM25", "embedding", "rank fusion", "recall")
@@ -70,18 +72,20 @@ def collections(path: Path) -> list[tuple[list[NewMemory], list[Question]]]:
 
 
 def ranked(
-    memories: list[NewMemory], questions: list[Question], folder: Path, fitted: dict[str, dict[str, float]]
+    memories: list[NewMemory], questions: list[Question], url: str, fitted: dict[str, dict[str, float]]
 ) -> list[tuple[int, set[str], dict]]:
     """Ids in the order of each method, by question."""
-    settings = MemorySettings(url=f"sqlite:///{folder / 'memory.db'}", embedder_threads=1)
+    settings = MemorySettings(url=url, embedder_threads=1)
     store = Store(settings)
+    if Memories(store).counts():
+        raise SystemExit("There are memories in this database; name one without.")
     store.write(lambda connection: add_in(connection, store.scope, memories))
     embedder = BackgroundEmbedder(store, settings)
     embedder.start()
     embedder.wait(60)
     while embedder.pending():
         time.sleep(0.2)
-    model, stemmer, search = embedder.model, terms.Stemmer(), Search(store, embedder, fitted)
+    model, stemmer, search = embedder.model, terms.Stemmer(), Search(store, embedder, fitted=fitted)
     assert model is not None, embedder.detail
     index = MemoryIndex(Vectors(store, model.model_id, model.dimension))
     index.catch_up()
@@ -101,6 +105,8 @@ def ranked(
             found.append((category, evidence, by_id))
     search.close()
     embedder.close()
+    if store.in_postgres:
+        Purge(store, Selection(everything=True)).run()
     store.close()
     return found
 
@@ -138,12 +144,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights", type=Path, help="a file of weights, or a folder with one a collection")
+    parser.add_argument("--url", help="keep the memories in this PostgreSQL database")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     arguments = parser.parse_args()
     rows = []
     for number, (memories, questions) in enumerate(collections(arguments.data)):
         with tempfile.TemporaryDirectory() as folder:
-            rows += ranked(memories, questions, Path(folder), weights_for(number, arguments.weights))
+            url = arguments.url or f"sqlite:///{Path(folder) / 'memory.db'}"
+            rows += ranked(memories, questions, url, weights_for(number, arguments.weights))
     kinds = {"all": rows} | {
         f"category {one}": [row for row in rows if row[0] == one] for one in {row[0] for row in rows}
     }

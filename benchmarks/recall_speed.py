@@ -31,8 +31,8 @@ from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.recall.views import Told, views
 from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import NewMemory, add_in
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.vectors import Indexed, Vectors
 
 REAL = 10_000

@@ -16,11 +16,11 @@ from dionysus_mcp.graph.records import GraphStats
 from dionysus_mcp.ingest.folders import files_under
 from dionysus_mcp.ingest.summary import IngestSummary, Progress
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.preflight import SCHEMA_VERSION, database_path, is_new
+from dionysus_mcp.store.preflight import SCHEMA_VERSION, database_path, is_new, is_postgres
 
 if TYPE_CHECKING:
     from dionysus_mcp.ingest.writer import Writer
-    from dionysus_mcp.store.sqlite import Store
+    from dionysus_mcp.store.access import Store
     from dionysus_mcp.upkeep.backup import BackupSummary
     from dionysus_mcp.upkeep.importing import ImportSummary
     from dionysus_mcp.upkeep.purge import PurgeSummary
@@ -48,6 +48,8 @@ class StoreStats(BaseModel):
     """How large a store is.
 
     Attributes:
+        address: The file, or the host and database.
+        path: The file, where one is the store.
         exists: False before anything was stored; nothing is made by asking.
         size: Bytes on disk, with what is not yet merged into the main file.
         pending: Memories without a vector of the current model.
@@ -55,7 +57,8 @@ class StoreStats(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    path: Path
+    address: str
+    path: Path | None = None
     exists: bool
     size: int = 0
     schema_version: int = SCHEMA_VERSION
@@ -138,14 +141,14 @@ def stats(settings: MemorySettings) -> StoreStats:
     Raises:
         MemoryStoreError: if the address or the file is not a memory store's.
     """
-    path = database_path(settings.url)
-    if is_new(path):
-        return StoreStats(path=path, exists=False)
+    path = None if is_postgres(settings.url) else database_path(settings.url)
+    if path is not None and is_new(path):
+        return StoreStats(address=str(path), path=path, exists=False)
     from dionysus_mcp.embedding import DIMENSION, MODEL_ID
     from dionysus_mcp.graph.upkeep import counted_graph
+    from dionysus_mcp.store.access import Store
     from dionysus_mcp.store.counting import count_rows
     from dionysus_mcp.store.memories import Memories
-    from dionysus_mcp.store.sqlite import Store
     from dionysus_mcp.store.vectors import Vectors
 
     store = Store(settings)
@@ -154,13 +157,14 @@ def stats(settings: MemorySettings) -> StoreStats:
         counted = count_rows(store)
         pending = 0 if settings.embedder == "none" else Vectors(store, MODEL_ID, DIMENSION).count_missing()
         graph = counted_graph(store, settings)
+        size = store.size()
     finally:
         store.close()
-    sizes = [Path(f"{path}{end}") for end in ("", "-wal", "-shm")]
     return StoreStats(
+        address=store.name,
         path=path,
         exists=True,
-        size=sum(file.stat().st_size for file in sizes if file.exists()),
+        size=size,
         memories=sum(by_type.values()),
         by_type=by_type,
         pending=pending,
@@ -190,7 +194,7 @@ def import_lines(
     Raises:
         MemoryStoreError: naming the line that is wrong, or if the store can't be written.
     """
-    from dionysus_mcp.store.sqlite import Store
+    from dionysus_mcp.store.access import Store
     from dionysus_mcp.upkeep.importing import Import
 
     report = progress or _silent
@@ -293,10 +297,10 @@ def opened(settings: MemorySettings) -> "AbstractContextManager[Store]":
 @contextlib.contextmanager
 def _existing(settings: MemorySettings) -> "Generator[Store]":
     """The store, which is not made by asking for it."""
-    path = database_path(settings.url)
-    if is_new(path):
+    path = None if is_postgres(settings.url) else database_path(settings.url)
+    if path is not None and is_new(path):
         raise MemoryStoreError(f"There is no memory store {path} yet; `dionysus remember` makes one.")
-    from dionysus_mcp.store.sqlite import Store
+    from dionysus_mcp.store.access import Store
 
     with contextlib.closing(Store(settings)) as store:
         yield store
@@ -306,7 +310,7 @@ def _written(
     settings: MemorySettings, progress: Callable[[Progress], None] | None, work: "Callable[[Writer], None]"
 ) -> IngestSummary:
     from dionysus_mcp.ingest.writer import Writer
-    from dionysus_mcp.store.sqlite import Store
+    from dionysus_mcp.store.access import Store
 
     store = Store(settings)
     try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from dionysus_mcp.errors import COMPLAINT, MemoryStoreError
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.preflight import database_path, is_new
+from dionysus_mcp.store.preflight import examine
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -39,7 +39,7 @@ def main() -> NoReturn:
     """Run the server; leaves by `SystemExit` or, stopped by a signal, at once after closing its files."""
     try:
         served, memory, trace = _settings()
-        is_new(database_path(memory.url))
+        examine(memory.url)
         run(served, memory, trace)
     except MemoryStoreError as error:
         _complain(error)

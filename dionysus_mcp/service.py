@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from dionysus_mcp.graph.worker import GraphWorker
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
     from dionysus_mcp.recall.search import Search
+    from dionysus_mcp.store.access import Store
     from dionysus_mcp.store.memories import Memories
-    from dionysus_mcp.store.sqlite import Store
     from dionysus_mcp.store.versions import Versions
 
 
@@ -55,8 +55,8 @@ class Service:
         from dionysus_mcp.graph.worker import GraphWorker
         from dionysus_mcp.recall.embedder import BackgroundEmbedder
         from dionysus_mcp.recall.search import Search
+        from dionysus_mcp.store.access import Store
         from dionysus_mcp.store.memories import Memories
-        from dionysus_mcp.store.sqlite import Store
         from dionysus_mcp.store.versions import Versions
 
         store = Store(settings)

@@ -62,11 +62,11 @@ def stats(
     if as_json:
         emit(found.model_dump(mode="json"))
     elif not found.exists:
-        render(f"{found.path}: nothing is remembered yet")
+        render(f"{found.address}: nothing is remembered yet")
     else:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in found.by_type.items())
         render(
-            f"{found.path}: {found.size / 1e6:,.1f} MB, schema {found.schema_version}",
+            f"{found.address}: {found.size / 1e6:,.1f} MB, schema {found.schema_version}",
             f"{found.memories:,} memories{f' ({kinds})' if kinds else ''}, {found.superseded:,} earlier versions",
             f"{found.vectors:,} vectors, {found.pending:,} memories wait for one",
             f"{found.mental_models:,} mental models, {found.predictions:,} predictions",

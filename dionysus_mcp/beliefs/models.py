@@ -9,9 +9,10 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert,
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.records import Domain, MentalModel, Revision
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.scoping import owned, refuse_shared, scope_values, visible
-from dionysus_mcp.store.sqlite import Scope, Store
 from dionysus_mcp.texts import text_of
 
 if TYPE_CHECKING:

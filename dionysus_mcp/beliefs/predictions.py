@@ -15,8 +15,8 @@ from dionysus_mcp.beliefs.rules import checked_rule, outcome_of
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.records import MentalModel, Prediction
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.scoping import owned
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.texts import text_of
 
 model, prediction = schema.mental_model, schema.prediction
@@ -52,7 +52,8 @@ class Predictions:
         def work(connection: Connection) -> Prediction:
             held = changeable(connection, self._store.scope, new.model_id)
             same = select(prediction).where(
-                prediction.c.status == "open", *(prediction.c[name].is_(value) for name, value in values.items())
+                prediction.c.status == "open",
+                *(prediction.c[name].is_not_distinct_from(value) for name, value in values.items()),
             )
             row = connection.execute(same).first()
             return _record(row) if row is not None else _record(_insert(connection, held, values))

@@ -10,8 +10,8 @@ from dionysus_mcp.consolidation.planning import Stage
 from dionysus_mcp.consolidation.settings import ConsolidationSettings
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.preflight import database_path, is_new
-from dionysus_mcp.store.sqlite import Store
 
 Report = Callable[[Progress], None] | None
 

@@ -16,9 +16,10 @@ from dionysus_mcp.consolidation.lease import Lease, scope_values
 from dionysus_mcp.consolidation.reading import own
 from dionysus_mcp.consolidation.strengths import Strength, known, put, unrecalled
 from dionysus_mcp.consolidation.tables import action, link, run
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import NewMemory, close_in, row_for
-from dionysus_mcp.store.sqlite import Scope, Store
 
 memory = schema.memory
 AT_ONCE = 50

@@ -10,7 +10,7 @@ from dionysus_mcp.consolidation.planning import Planning, Report, Writer, silent
 from dionysus_mcp.consolidation.runs import actions_of, one_run, runs
 from dionysus_mcp.consolidation.settings import ConsolidationSettings
 from dionysus_mcp.consolidation.undoing import undo
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 
 
 class Consolidation:

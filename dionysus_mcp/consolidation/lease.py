@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, 
 
 from dionysus_mcp.consolidation.tables import lease
 from dionysus_mcp.errors import MemoryStoreError
-from dionysus_mcp.store.sqlite import Scope, Store
+from dionysus_mcp.scope import Scope
+from dionysus_mcp.store.access import Store
 
 SPAN = timedelta(seconds=60)
 """For so long a lease holds without being renewed: what a killed process leaves behind ends by itself."""

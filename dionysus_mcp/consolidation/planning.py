@@ -21,7 +21,7 @@ from dionysus_mcp.consolidation.strengths import Strength, strengths, unrecalled
 from dionysus_mcp.consolidation.tables import action, link
 from dionysus_mcp.consolidation.wording import sentences
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 
 memory = schema.memory
 _LINKS = 3

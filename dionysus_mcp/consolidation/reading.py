@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from dionysus_mcp.embedding import DIMENSION, MODEL_ID
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.memories import in_scope
-from dionysus_mcp.store.sqlite import Scope
 
 if TYPE_CHECKING:
     import numpy as np

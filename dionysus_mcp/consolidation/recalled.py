@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from dionysus_mcp.consolidation.strengths import note_recalls
 from dionysus_mcp.errors import MemoryStoreError
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 
 USEFUL = 3
 """Hits of one recall that count: what stands further down was rarely what was wanted."""

@@ -11,8 +11,9 @@ from dionysus_mcp.consolidation.lease import scope_values
 from dionysus_mcp.consolidation.reading import own
 from dionysus_mcp.consolidation.tables import action, link, run
 from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.sqlite import Scope, Store
+from dionysus_mcp.store.access import Store
 
 memory = schema.memory
 

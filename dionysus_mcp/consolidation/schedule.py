@@ -17,7 +17,7 @@ from dionysus_mcp.consolidation.reading import seen
 from dionysus_mcp.consolidation.runs import last_seen
 from dionysus_mcp.consolidation.settings import ConsolidationSettings
 from dionysus_mcp.errors import MemoryStoreError
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 
 _LOWEST = 19
 """Of the priorities that Unix calls niceness."""

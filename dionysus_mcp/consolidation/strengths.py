@@ -10,8 +10,8 @@ from dionysus_mcp.consolidation.actions import Band
 from dionysus_mcp.consolidation.reading import own
 from dionysus_mcp.consolidation.retention import after_recall, first_stability, retention
 from dionysus_mcp.consolidation.tables import strength
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.sqlite import Scope
 
 memory = schema.memory
 _BATCH = 400

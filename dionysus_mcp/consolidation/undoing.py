@@ -15,9 +15,10 @@ from dionysus_mcp.consolidation.lease import Lease
 from dionysus_mcp.consolidation.reading import own
 from dionysus_mcp.consolidation.strengths import Strength, known, put
 from dionysus_mcp.consolidation.tables import action, link, run
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import close_in
-from dionysus_mcp.store.sqlite import Scope, Store
 from dionysus_mcp.store.versions import of_lineage
 
 memory = schema.memory

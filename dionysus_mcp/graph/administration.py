@@ -13,7 +13,7 @@ from dionysus_mcp.graph.worker import GraphWorker
 from dionysus_mcp.settings import MemorySettings
 
 if TYPE_CHECKING:
-    from dionysus_mcp.store.sqlite import Store
+    from dionysus_mcp.store.access import Store
 
 Report = Callable[[Progress], None] | None
 

@@ -10,8 +10,8 @@ from dionysus_mcp.graph.records import Companions, Entity, Evidence, Exploration
 from dionysus_mcp.graph.shape import Edge
 from dionysus_mcp.records import Record
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import cited, picked_in_scope
-from dionysus_mcp.store.sqlite import Store
 
 memory = schema.memory
 _QUOTE = 240

@@ -15,8 +15,8 @@ from dionysus_mcp.graph import outbox
 from dionysus_mcp.graph.bolt import Bolt
 from dionysus_mcp.graph.tables import entity, mention, relation
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import cited
-from dionysus_mcp.store.sqlite import Store
 
 if TYPE_CHECKING:
     from neo4j import ManagedTransaction

@@ -6,7 +6,7 @@ from dionysus_mcp.graph.answering import Answering
 from dionysus_mcp.graph.records import Relation
 from dionysus_mcp.graph.sql import SqlGraph
 from dionysus_mcp.graph.writing import NewRelation
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.texts import text_of
 
 

@@ -10,9 +10,9 @@ from dionysus_mcp.graph.shape import LATEST, Counts, Edge, Node, Pair
 from dionysus_mcp.graph.tables import entity, mention, relation
 from dionysus_mcp.graph.writing import of_scope
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import believed, picked_in_scope
 from dionysus_mcp.store.scoping import picked
-from dionysus_mcp.store.sqlite import Store
 
 memory = schema.memory
 

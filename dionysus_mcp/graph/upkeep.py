@@ -17,8 +17,8 @@ from dionysus_mcp.graph.worker import GraphWorker
 from dionysus_mcp.graph.writing import TOLD, sweep
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.scoping import owned
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.upkeep.verify import Check
 
 memory = schema.memory

@@ -26,8 +26,8 @@ from dionysus_mcp.graph.tables import seen
 from dionysus_mcp.records import GraphHealth
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, picked_in_scope
-from dionysus_mcp.store.sqlite import Store
 
 memory = schema.memory
 _AT_A_TIME = 64

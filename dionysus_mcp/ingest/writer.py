@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from dionysus_mcp.errors import EmbedderError, MemoryStoreError
 from dionysus_mcp.ingest.documents import SPLITTER, Document
@@ -16,9 +15,10 @@ from dionysus_mcp.ingest.reading import UnreadableFileError, digest_of_text
 from dionysus_mcp.ingest.summary import IngestSummary, Progress
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import NewMemory, add_in, check, present_in, supersede_in, within
 from dionysus_mcp.store.scoping import owned, scope_values
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.upserts import insert_or_update
 
 if TYPE_CHECKING:
     from dionysus_mcp.embedding import MiniLm
@@ -177,7 +177,7 @@ class Writer:
         values = {"digest": digest, "pieces": pieces, "recorded_at": now}
         row = {**scope_values(scope), "origin": document.origin, **values}
         keys = [column.name for column in ingested.primary_key]
-        connection.execute(insert(ingested).values(row).on_conflict_do_update(index_elements=keys, set_=values))
+        connection.execute(insert_or_update(connection, ingested, keys, values).values(row))
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -13,11 +13,12 @@ from dionysus_mcp.errors import EmbedderError, MemoryStoreError
 from dionysus_mcp.recall.index import MemoryIndex
 from dionysus_mcp.recall.passages import spans
 from dionysus_mcp.recall.pieces import put, signs
+from dionysus_mcp.recall.postgres_index import PostgresIndex, index_of
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.recall.views import Told, name_words, views
 from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import headings
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.vectors import Indexed, PassageVectors, Vectors
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class BackgroundEmbedder:
         self._load = load
         self._vectors = Vectors(store, MODEL_ID, DIMENSION)
         self._model: MiniLm | None = None
-        self._index: MemoryIndex | None = None
+        self._index: MemoryIndex | PostgresIndex | None = None
         self._settled = threading.Event()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -71,7 +72,7 @@ class BackgroundEmbedder:
             self._thread.start()
 
     @property
-    def index(self) -> MemoryIndex | None:
+    def index(self) -> MemoryIndex | PostgresIndex | None:
         """What is indexed, in memory, once the model is there."""
         return self._index
 
@@ -124,7 +125,7 @@ class BackgroundEmbedder:
         try:
             model = (self._load or MiniLm.load)(self._settings.embedder_threads)
             # Reading a million vectors takes long: it is done here, while keyword recall serves, not in a first recall.
-            index = MemoryIndex(self._vectors)
+            index = index_of(self._vectors)
             index.catch_up()
             self._index, self._model, self.status = index, model, "ready"
         except EmbedderError as error:

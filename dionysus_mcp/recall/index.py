@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Connection
+
 from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.matrix import Matrix
 from dionysus_mcp.recall.views import name_words
@@ -118,6 +120,10 @@ class MemoryIndex:
                 place = self.places([memory])[0]
                 if place != NOBODY:
                     self._live.values[place] = False
+
+    def within(self, connection: Connection) -> "MemoryIndex":
+        """What one recall looks at; here all is in memory already."""
+        return self
 
     def nearest(self, query: "np.ndarray[Any, Any]", admitted: Filter, count: int) -> "np.ndarray[Any, Any]":
         """Places of the memories nearest to a query, shape `(dimension,)`."""

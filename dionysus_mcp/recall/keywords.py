@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, text
 
 from dionysus_mcp.recall.terms import Term
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.store.schema import Moment
 from dionysus_mcp.store.scoping import visible_text
-from dionysus_mcp.store.sqlite import Scope
 
 # bm25() weighs content and headings alike; a word of the file's name counts half. Its values are negative, best lowest.
 _SCORE = "-bm25(memory_fts, 1.0, 1.0, 0.5)"
@@ -61,6 +61,10 @@ def matches(
     """
     if not terms:
         return {}
+    if connection.dialect.name == "postgresql":
+        from dionysus_mcp.recall import postgres_words
+
+        return postgres_words.matches(connection, terms, conditions(scope, admitted, as_of), count)
     wide = _WIDE * count
     found = _ranked(connection, scope, terms, admitted, count, wide, as_of)
     # Mostly the best few are of this scope and admitted; only where they aren't, all that match are looked at.
@@ -92,6 +96,10 @@ def _ranked(
 
 def covered(connection: Connection, term: Term, seqs: Collection[int]) -> bool:
     """Whether any of the memories holds the term, whatever its ending, in its content or in what stands around it."""
+    if connection.dialect.name == "postgresql":
+        from dionysus_mcp.recall import postgres_words
+
+        return postgres_words.covered(connection, term, seqs)
     # Not built by SQLAlchemy: that takes longer than running it, and there is one for each term.
     numbers = ",".join(str(int(seq)) for seq in seqs)
     found = connection.exec_driver_sql(

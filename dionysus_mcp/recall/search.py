@@ -22,6 +22,7 @@ from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.moments import moments
 from dionysus_mcp.recall.persons import Persons, persons
 from dionysus_mcp.recall.pieces import closest, read, telling
+from dionysus_mcp.recall.postgres_index import PostgresIndex, index_of
 from dionysus_mcp.recall.views import number_of
 from dionysus_mcp.records import Hit, Recall
 from dionysus_mcp.store import schema
@@ -31,7 +32,7 @@ from dionysus_mcp.store.vectors import Vectors
 if TYPE_CHECKING:
     from dionysus_mcp.embedding import MiniLm
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
-    from dionysus_mcp.store.sqlite import Store
+    from dionysus_mcp.store.access import Store
     from dionysus_mcp.store.vectors import PassageVectors
 
 MAX_QUERY = 10_000
@@ -77,7 +78,7 @@ class Search:
         self._embedder = embedder
         self._stemmer = terms.Stemmer()
         # What was believed at the moment that was asked for last; whoever looks back mostly asks more than once.
-        self._past: tuple[datetime, MemoryIndex] | None = None
+        self._past: tuple[datetime, MemoryIndex | PostgresIndex] | None = None
         self._frequencies = terms.Frequencies()
         self._company = within.Company(store.scope)
         self._weights = fitted or weights.load()
@@ -95,8 +96,9 @@ class Search:
         if query.as_of is not None and query.as_of >= datetime.now(UTC):
             query = replace(query, as_of=None)
         model = self._embedder.model
-        index = self._index(query.as_of)
+        whole = self._index(query.as_of)
         with self._store.read() as connection:
+            index = None if whole is None else whole.within(connection)
             total = connection.execute(select(func.max(memory.c.seq))).scalar() or 0
             weighed = terms.weigh(connection, self._stemmer, self._frequencies, terms.words(query.text), total)
             counted = None
@@ -123,12 +125,12 @@ class Search:
         """Free what isn't the store's."""
         self._stemmer.close()
 
-    def _index(self, as_of: datetime | None) -> MemoryIndex | None:
+    def _index(self, as_of: datetime | None) -> MemoryIndex | PostgresIndex | None:
         model, index, past = self._embedder.model, self._embedder.index, self._past
         if as_of is not None and model is not None:
             if past is None or past[0] != as_of:
                 rows = Vectors(self._store, model.model_id, model.dimension, as_of)
-                past = self._past = as_of, MemoryIndex(rows)
+                past = self._past = as_of, index_of(rows)
             index = past[1]
         if index is not None:
             index.catch_up()

@@ -1,16 +1,13 @@
-"""The words of a query: which carry content, their stems, how common they are.
-
-Stems come from SQLite's own tokenizer, so that they are the very ones of the text index.
-"""
+"""The words of a query: which carry content, their stems, how common they are."""
 
 import itertools
 import re
-import sqlite3
-import threading
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, text
+
+from dionysus_mcp.store.tokenizer import Tokenizer
 
 MAX_WORDS = 64
 """Different words of a query that are searched for."""
@@ -54,11 +51,12 @@ woman women; person people; mouse mice; foot feet
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A word of the query as written, its irregular forms, and how many memories hold any of them (counted by form)."""
+    """A word of the query as written, its irregular forms, how many memories hold any (counted by form), and stems."""
 
     word: str
     forms: tuple[str, ...]
     frequency: int
+    stems: tuple[str, ...] = ()
 
 
 def words(query: str) -> list[str]:
@@ -77,15 +75,10 @@ def content_words(query: str) -> list[str]:
 
 
 class Stemmer:
-    """Stems by SQLite's tokenizer, in a database of its own in memory. Thread-safe."""
+    """Stems of single words. Thread-safe."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
-        self._connection.execute(
-            "CREATE VIRTUAL TABLE w USING fts5(x, tokenize='porter unicode61 remove_diacritics 2')"
-        )
-        self._connection.execute("CREATE VIRTUAL TABLE v USING fts5vocab(w, instance)")
+        self._tokenizer = Tokenizer()
         groups = [group.split() for group in _IRREGULAR.split(";")]
         stems = self.stems([form for group in groups for form in group])
         self._families = {stems[form]: tuple(group) for group in groups for form in group}
@@ -96,19 +89,12 @@ class Stemmer:
 
     def stems(self, of: Sequence[str]) -> dict[str, str]:
         """Stem by word; a word that the index doesn't know as one is left out."""
-        with self._lock:
-            self._connection.executemany("INSERT INTO w(rowid, x) VALUES (?, ?)", enumerate(of))
-            found = self._connection.execute("SELECT doc, term FROM v ORDER BY doc, offset").fetchall()
-            self._connection.execute("DELETE FROM w")
-        by_number: dict[int, str] = {}
-        for number, stem in found:
-            by_number.setdefault(number, stem)
-        return {word: by_number[number] for number, word in enumerate(of) if number in by_number}
+        found = self._tokenizer.stems(of)
+        return {word: stems[0] for word, stems in zip(of, found, strict=True) if stems}
 
     def close(self) -> None:
         """Free the database."""
-        with self._lock:
-            self._connection.close()
+        self._tokenizer.close()
 
 
 class Frequencies:
@@ -127,13 +113,20 @@ class Frequencies:
         if not 0.9 * total <= self._total <= total:
             self._common, self._total = {}, total
         known = {stem: self._common[stem] for stem in stems if stem in self._common}
-        query = text("SELECT term, doc FROM memory_terms WHERE term IN :stems").bindparams(
-            bindparam("stems", expanding=True)
-        )
-        rows = connection.execute(query, {"stems": [stem for stem in stems if stem not in known]})
-        found = {row.term: row.doc for row in rows}
+        found = _counted(connection, [stem for stem in stems if stem not in known], total)
         self._common |= {stem: count for stem, count in found.items() if count > _COMMON}
         return known | found
+
+
+def _counted(connection: Connection, stems: Sequence[str], total: int) -> dict[str, int]:
+    if connection.dialect.name == "postgresql":
+        from dionysus_mcp.recall import postgres_words
+
+        return postgres_words.frequencies(connection, stems, _COMMON, total)
+    query = text("SELECT term, doc FROM memory_terms WHERE term IN :stems").bindparams(
+        bindparam("stems", expanding=True)
+    )
+    return {row.term: row.doc for row in connection.execute(query, {"stems": stems})}
 
 
 def weigh(
@@ -145,10 +138,11 @@ def weigh(
     stems |= stemmer.stems(sorted({form for family in forms.values() for form in family} - stems.keys()))
     counts = frequencies.of(connection, set(stems.values()), total)
 
-    def frequency(family: Iterable[str]) -> int:
-        return sum(counts.get(stem, 0) for stem in {stems[form] for form in family if form in stems})
+    def term(word: str, family: Iterable[str]) -> Term:
+        own = tuple(dict.fromkeys(stems[form] for form in family if form in stems))
+        return Term(word, tuple(family), sum(counts.get(stem, 0) for stem in own), own)
 
-    return [Term(word, family, frequency(family)) for word, family in forms.items()]
+    return [term(word, family) for word, family in forms.items()]
 
 
 def worth_matching(terms: Iterable[Term], total: int) -> list[Term]:

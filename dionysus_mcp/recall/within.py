@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, not_, select, text
 
+from dionysus_mcp.recall import postgres_words
 from dionysus_mcp.recall.keywords import BOUND, Filter, conditions
 from dionysus_mcp.recall.terms import Stemmer, Term
 from dionysus_mcp.scope import Scope
@@ -22,6 +23,8 @@ memory = schema.memory
 _K1, _B = 1.2, 0.75
 _COMMON = 20_000
 """Memories of the whole store above which those that hold a stem are not gone through one by one."""
+_SOME = 2_000
+"""Likewise in PostgreSQL, which samples instead."""
 _SAMPLE = 500
 """Memories of the scope, the newest, in which such a stem is counted."""
 # Of this connection alone: it reads the text index and stores nothing.
@@ -67,10 +70,13 @@ class Counted:
 
 def count(connection: Connection, scope: Scope, stemmer: Stemmer, terms: Sequence[Term]) -> Counted:
     """Count within a scope what the index counts over the store."""
-    connection.execute(_INSTANCES)
     total = connection.execute(select(func.count()).select_from(memory).where(visible(memory, scope))).scalar_one()
     stems = stemmer.stems(sorted({form for term in terms for form in term.forms}))
     forms = {stem: form for form, stem in stems.items()}
+    if connection.dialect.name == "postgresql":
+        held = postgres_words.frequencies(connection, list(forms), _SOME, total, scope)
+        return Counted(scope, total, stems, {stem: held.get(stem, 0) for stem in forms})
+    connection.execute(_INSTANCES)
     counts = {stem: _frequency(connection, scope, stem, form, total) for stem, form in forms.items()}
     return Counted(scope, total, stems, counts)
 
@@ -84,6 +90,10 @@ def matches(
     as_of: datetime | None = None,
 ) -> dict[int, float]:
     """The `most` best memories that hold any of the terms, as BM25 score by memory number; see `keywords.matches`."""
+    if connection.dialect.name == "postgresql":
+        return postgres_words.matches(
+            connection, terms, conditions(counted.scope, admitted, as_of), most, counted.total
+        )
     held = {
         stem: _held(connection, counted.scope, stem, admitted, as_of)
         for stem in dict.fromkeys(stem for term in terms for stem in counted.of(term))

@@ -3,8 +3,8 @@
 from sqlalchemy import func, select
 
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.scoping import visible
-from dionysus_mcp.store.sqlite import Store
 
 
 def count_rows(store: Store) -> dict[str, int]:

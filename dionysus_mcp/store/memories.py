@@ -12,9 +12,11 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, 
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.records import Ending, Memory
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
+from dionysus_mcp.store.postgres_words import OPTION, PostgresWords
 from dionysus_mcp.store.scoping import owned, picked, visible
-from dionysus_mcp.store.sqlite import Scope, Store
 
 METADATA_LIMIT = 65_536
 """Bytes of one memory's metadata as JSON."""
@@ -210,8 +212,17 @@ def add_in(connection: Connection, scope: Scope, new: Iterable[NewMemory]) -> li
     fresh = [one for key, one in wanted.items() if key not in present]
     if fresh:
         now = datetime.now(UTC)
-        connection.execute(insert(memory), [row_for(one, scope, now) for one in fresh])
+        insert_in(connection, [row_for(one, scope, now) for one in fresh])
     return fresh
+
+
+def insert_in(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows of `row_for`, with what the text index holds of them. Every memory is inserted here."""
+    connection.execute(insert(memory), rows)
+    # SQLite has triggers for that.
+    words: PostgresWords | None = connection.get_execution_options().get(OPTION)
+    if words is not None:
+        words.add(connection, rows)
 
 
 def present_in(connection: Connection, scope: Scope, hashes: Sequence[str]) -> set[str]:

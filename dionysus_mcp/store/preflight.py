@@ -4,6 +4,7 @@ Needs the standard library alone, so that the server can refuse a wrong database
 """
 
 import sqlite3
+from importlib.util import find_spec
 from pathlib import Path
 
 from dionysus_mcp.errors import MemoryStoreError
@@ -13,8 +14,6 @@ APPLICATION_ID = 0x44494F4D
 SCHEMA_VERSION = 5
 
 _NAMES = {
-    "postgresql": "PostgreSQL",
-    "postgres": "PostgreSQL",
     "mysql": "MySQL",
     "mariadb": "MariaDB",
     "oracle": "Oracle",
@@ -22,6 +21,36 @@ _NAMES = {
     "neo4j": "Neo4j",
     "bolt": "Neo4j",
 }
+
+
+def is_postgres(url: str) -> bool:
+    """Whether this is the address of a PostgreSQL database."""
+    return _dialect(url) in ("postgresql", "postgres")
+
+
+def examine(url: str) -> None:
+    """Refuse an address that is no store's, or a file that is none; connects to nothing.
+
+    Raises:
+        MemoryStoreError: saying what is wrong; passwords are never repeated.
+    """
+    if is_postgres(url):
+        require_driver()
+    else:
+        is_new(database_path(url))
+
+
+def require_driver() -> None:
+    """See that PostgreSQL's driver is installed.
+
+    Raises:
+        MemoryStoreError: saying how to install it.
+    """
+    if find_spec("psycopg") is None:
+        raise MemoryStoreError(
+            "A memory store in PostgreSQL needs the driver psycopg, which is not installed; install it with "
+            "`pip install 'dionysus-mind[postgres]'`, or use sqlite:///FILE."
+        )
 
 
 def database_path(url: str) -> Path:
@@ -32,13 +61,15 @@ def database_path(url: str) -> Path:
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
-        raise MemoryStoreError(f"{url!r} is not the address of a memory store; give it as sqlite:///FILE.")
-    dialect = scheme.partition("+")[0].lower()
-    if dialect != "sqlite":
-        name = _NAMES.get(dialect, dialect)
         raise MemoryStoreError(
-            f"{name} is not supported as a memory store by this version yet (the address starts with {scheme}://); "
-            "use sqlite:///FILE, in the setting memory.url or in DATABASE_URL."
+            f"{url.rpartition('@')[2]!r} is not the address of a memory store; give it as sqlite:///FILE or "
+            "postgresql://USER:PASSWORD@HOST/DATABASE."
+        )
+    if _dialect(url) != "sqlite":
+        name = _NAMES.get(_dialect(url), _dialect(url))
+        raise MemoryStoreError(
+            f"{name} is not supported as a memory store (the address starts with {scheme}://); use sqlite:///FILE or "
+            "postgresql://…, in the setting memory.url or in DATABASE_URL."
         )
     file = rest.partition("?")[0].removeprefix("/")
     if not rest.startswith("/") or not file or file == ":memory:":
@@ -47,6 +78,10 @@ def database_path(url: str) -> Path:
             "(four slashes for an absolute path)."
         )
     return Path(file).expanduser()
+
+
+def _dialect(url: str) -> str:
+    return url.partition("://")[0].partition("+")[0].lower()
 
 
 def is_new(path: Path) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -28,7 +29,9 @@ from sqlalchemy import (
     text,
 )
 
+from dionysus_mcp.store.halves import Halves
 from dionysus_mcp.store.scoping import scope_columns
+from dionysus_mcp.store.tokenizer import TOKENIZER
 
 
 class Moment(TypeDecorator[datetime]):
@@ -46,12 +49,15 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+Number = BigInteger().with_variant(Integer, "sqlite")
+"""Of rows; SQLite counts by itself only what it calls INTEGER."""
+
 metadata = MetaData()
 
 memory = Table(
     "memory",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", Number, primary_key=True),
     Column("id", String, nullable=False, unique=True),
     Column("tenant", String, nullable=False, server_default="local"),
     Column("project", String, nullable=False, server_default="default"),
@@ -90,20 +96,26 @@ Index(
     memory.c.hash,
     unique=True,
     sqlite_where=memory.c.recorded_to.is_(None),
+    postgresql_where=memory.c.recorded_to.is_(None),
 )
 Index("memory_origin", memory.c.tenant, memory.c.project, memory.c.owner, memory.c.origin)
 Index("memory_session", memory.c.tenant, memory.c.project, memory.c.owner, memory.c.session_id)
-Index("memory_lineage", memory.c.lineage, sqlite_where=memory.c.lineage.is_not(None))
+Index(
+    "memory_lineage",
+    memory.c.lineage,
+    sqlite_where=memory.c.lineage.is_not(None),
+    postgresql_where=memory.c.lineage.is_not(None),
+)
 
 vector = Table(
     "vector",
     metadata,
-    Column("seq", Integer, primary_key=True),
-    Column("memory_seq", Integer, ForeignKey("memory.seq", ondelete="CASCADE"), nullable=False),
+    Column("seq", Number, primary_key=True),
+    Column("memory_seq", Number, ForeignKey("memory.seq", ondelete="CASCADE"), nullable=False),
     Column("model", String, nullable=False),
     Column("dimension", Integer, nullable=False),
     Column("format", String, nullable=False),
-    Column("vector", LargeBinary, nullable=False),
+    Column("vector", Halves, nullable=False),
     # Its stems as numbers and what can be seen in it, so that a query need not read the text again.
     Column("terms", LargeBinary, nullable=False),
     Column("traits", Integer, nullable=False),
@@ -115,7 +127,7 @@ vector = Table(
 passage = Table(
     "passage",
     metadata,
-    Column("memory_seq", Integer, ForeignKey("memory.seq", ondelete="CASCADE"), primary_key=True),
+    Column("memory_seq", Number, ForeignKey("memory.seq", ondelete="CASCADE"), primary_key=True),
     Column("model", String, primary_key=True),
     # Where they stand in the content, start and end in turn, and their vectors one after the other.
     Column("spans", LargeBinary, nullable=False),
@@ -125,9 +137,9 @@ passage = Table(
 closure = Table(
     "closure",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", Number, primary_key=True),
     # No foreign key: that a purged memory is gone must be told after it is gone.
-    Column("memory_seq", Integer, nullable=False),
+    Column("memory_seq", Number, nullable=False),
     sqlite_autoincrement=True,
 )
 
@@ -205,7 +217,7 @@ TEXT_INDEX = tuple(
     text(statement)
     for statement in (
         "CREATE VIRTUAL TABLE memory_fts USING fts5(content, context, source, content='memory', content_rowid='seq', "
-        "tokenize='porter unicode61 remove_diacritics 2')",
+        f"tokenize='{TOKENIZER}')",
         "CREATE VIRTUAL TABLE memory_terms USING fts5vocab(memory_fts, row)",
         "CREATE TRIGGER memory_indexed AFTER INSERT ON memory BEGIN "
         "INSERT INTO memory_fts(rowid, content, context, source) "

@@ -1,4 +1,4 @@
-"""Opening a SQLite store, and its transactions: many processes write at once, and nobody sees `database is locked`.
+"""A store in a SQLite file, and its transactions: many processes write at once, and nobody sees `database is locked`.
 
 WAL lets readers read while one writes. A write takes the lock when it begins (BEGIN IMMEDIATE) and waits for it:
 a transaction that starts by reading and then writes may be refused without waiting.
@@ -10,9 +10,9 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
@@ -20,72 +20,68 @@ from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store as Store
 from dionysus_mcp.store.migration import create, upgrade
 from dionysus_mcp.store.preflight import APPLICATION_ID, SCHEMA_VERSION, check_identity, database_path, is_new
-
-T = TypeVar("T")
 
 ATTEMPTS = 6
 """Tries of one write, each waiting up to `busy_timeout` for the lock, with a pause of random length between them."""
 
 
-class Store:
-    """An open memory store. Thread-safe; several processes may have the same file open.
+class SqliteDatabase:
+    """One file. Thread-safe; several processes may have it open.
 
     Args:
-        settings: The address, the scope, and how long to wait for another process's write.
+        settings: The address, and how long to wait for another process's write.
+
+    Attributes:
+        path: The file; `name` says it in words.
+        attempts: Tries of one write, each waiting up to `busy_timeout` for the lock.
 
     Raises:
-        MemoryStoreError: if the address is not SQLite, the file is not ours, newer, or can't be made.
+        MemoryStoreError: if the address is not SQLite's, the file is not ours, newer, or can't be made.
     """
+
+    attempts = ATTEMPTS
+    pause = 0.02
 
     def __init__(self, settings: MemorySettings) -> None:
         self.path = database_path(settings.url)
-        self.scope = Scope.of(settings)
-        if not (settings.tenant and settings.project):
-            raise MemoryStoreError("A scope has a tenant and a project, and one of them is empty; name it.")
         if is_new(self.path):
             _create_private(self.path)
+        self.name = str(self.path)
         self._engine = _engine(self.path, settings.busy_timeout)
         self._writing = self._engine.execution_options(takes_write_lock=True)
         self._one_writer = threading.Lock()
         try:
+            self._write_ahead()
             self._prepare()
         except BaseException:
             self._engine.dispose()
             raise
 
     @contextlib.contextmanager
-    def read(self) -> Generator[Connection]:
-        """A transaction that reads one state of the store, whatever others write meanwhile."""
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except exc.DBAPIError as error:
-            raise self._explained(error) from error
-        except UnicodeEncodeError as error:
-            raise _no_text(error) from error
+    def reading(self) -> Generator[Connection]:
+        """A transaction that reads one state of the file."""
+        with self._engine.begin() as connection:
+            yield connection
 
-    def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a transaction that may write; all of it is stored, or nothing.
+    @contextlib.contextmanager
+    def writing(self, scope: Scope | None = None, *, alone: bool = True) -> Generator[Connection]:
+        """A transaction that has the file's write lock, whatever the scope: SQLite has one for all."""
+        with self._one_writer, self._writing.begin() as connection:
+            yield connection
 
-        `work` may run more than once, when another process holds the lock for long, so it must do nothing else.
+    def may_pass(self, error: exc.DBAPIError) -> bool:
+        """Whether another process held the lock."""
+        return getattr(error.orig, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 
-        Raises:
-            MemoryStoreError: if the file can't be written: locked for a minute, read-only, a full disk, damaged.
-        """
-        for attempt in range(ATTEMPTS):
-            try:
-                with self._one_writer, self._writing.begin() as connection:
-                    return work(connection)
-            except exc.DBAPIError as error:
-                if attempt == ATTEMPTS - 1 or not _is_busy(error):
-                    raise self._explained(error) from error
-            except UnicodeEncodeError as error:
-                raise _no_text(error) from error
-            # Jitter: writers that were refused together must not come back together.
-            time.sleep(random.uniform(0.0, 0.02 * 2**attempt))  # noqa: S311 -- no secret
-        raise AssertionError("unreachable")  # pragma: no cover
+    def explained(self, error: exc.DBAPIError) -> MemoryStoreError:
+        """What SQLite refused."""
+        return MemoryStoreError(
+            f"The memory store {self.path} refused: {error.orig}. Check free space, the file's rights, and that no "
+            "other program holds it locked."
+        )
 
     @contextlib.contextmanager
     def alone(self) -> Generator[sqlite3.Connection]:
@@ -113,14 +109,26 @@ class Store:
         finally:
             raw.invalidate()
 
+    def size(self) -> int:
+        """Bytes on disk, with what is not yet merged into the main file."""
+        files = (Path(f"{self.path}{end}") for end in ("", "-wal", "-shm"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
     def close(self) -> None:
         """Let go of the file."""
         self._engine.dispose()
 
     def _prepare(self) -> None:
         """Make the tables where there are none. Two processes may come here at once: the lock lets one do it."""
-        self._write_ahead()
-        self.write(self._create_or_check)
+        for attempt in range(ATTEMPTS):
+            try:
+                with self.writing() as connection:
+                    return self._create_or_check(connection)
+            except exc.DBAPIError as error:
+                if attempt == ATTEMPTS - 1 or not self.may_pass(error):
+                    raise self.explained(error) from error
+            time.sleep(random.uniform(0.0, self.pause * 2**attempt))  # noqa: S311 -- no secret
+        return None
 
     def _write_ahead(self) -> None:
         for attempt in range(ATTEMPTS):
@@ -154,18 +162,6 @@ class Store:
                 connection.execute(statement)
         connection.execute(text(f"PRAGMA application_id={APPLICATION_ID}"))
         connection.execute(text(f"PRAGMA user_version={SCHEMA_VERSION}"))
-
-    def _explained(self, error: exc.DBAPIError) -> MemoryStoreError:
-        return MemoryStoreError(
-            f"The memory store {self.path} refused: {error.orig}. Check free space, the file's rights, and that no "
-            "other program holds it locked."
-        )
-
-
-def _no_text(error: UnicodeEncodeError) -> MemoryStoreError:
-    return MemoryStoreError(
-        f"A text holds half of a surrogate pair, which is no character; remove it. ({error.reason})"
-    )
 
 
 def _create_private(path: Path) -> None:
@@ -202,7 +198,3 @@ def _engine(path: Path, busy_timeout: float) -> Engine:
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", begun)
     return engine
-
-
-def _is_busy(error: exc.DBAPIError) -> bool:
-    return getattr(error.orig, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))

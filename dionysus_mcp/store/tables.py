@@ -1,6 +1,6 @@
 """All tables of a store: those of `schema`, and those that other parts of the package keep in it."""
 
-from importlib import import_module, util
+from importlib import import_module
 
 from sqlalchemy import MetaData
 
@@ -13,6 +13,5 @@ PARTS = ("dionysus_mcp.recall.tables", "dionysus_mcp.graph.tables", "dionysus_mc
 def all_tables() -> MetaData:
     """The one metadata, with the tables of every part declared on it."""
     for part in PARTS:
-        if util.find_spec(part.rpartition(".")[0]) is not None and util.find_spec(part) is not None:
-            import_module(part)
+        import_module(part)
     return schema.metadata

@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, and_, func, select
-from sqlalchemy.dialects.sqlite import insert
 
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import believed, in_scope, picked_in_scope
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.upserts import insert_new
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,6 +94,16 @@ class Vectors:
         # Up to this number every memory is known to have its vector, so nobody need look there again.
         self._complete = 0
 
+    @property
+    def as_of(self) -> datetime | None:
+        """The moment whose memories these are; None for now."""
+        return self._as_of
+
+    @property
+    def store(self) -> Store:
+        """Where they are."""
+        return self._store
+
     def missing(self, count: int) -> list[Unindexed]:
         """Up to `count` current memories without a vector of this model, the oldest first."""
         query = (
@@ -107,9 +117,9 @@ class Vectors:
         )
         with self._store.read() as connection:
             rows = connection.execute(query).all()
-            last = connection.execute(select(func.max(memory.c.seq))).scalar() or 0
+            last = connection.execute(self._last_memory()).scalar() or 0
             speakers = self._speakers(connection, {row.session_id for row in rows if row.session_id is not None})
-        # Numbers are given in the order of writing, so what comes later has a higher one.
+        # Writers go one after another, so what comes later has a higher number.
         self._complete = rows[0].seq - 1 if rows else last
         return [
             Unindexed(
@@ -146,14 +156,15 @@ class Vectors:
         pieces = [self._pieces(one.seq, one.passages) for one in indexed if one.passages is not None]
 
         def work(connection: Connection) -> None:
-            connection.execute(insert(vector).on_conflict_do_nothing(), rows)
+            connection.execute(insert_new(connection, vector), rows)
             if pieces:
-                connection.execute(insert(passage).on_conflict_do_nothing(), pieces)
+                connection.execute(insert_new(connection, passage), pieces)
             if also is not None:
                 also(connection)
 
         if rows:
-            self._store.write(work)
+            # What is there already stays, so nobody need wait for others who store memories.
+            self._store.write(work, alone=False)
 
     def since(self, seq: int) -> Iterator[VectorRow]:
         """Vectors stored after vector `seq`, in order."""
@@ -171,8 +182,9 @@ class Vectors:
 
         # A query of our own words: building one of SQLAlchemy's for some hundred numbers takes longer than running it.
         wanted = ",".join(str(int(seq)) for seq in seqs)
+        mark = "%s" if self._store.in_postgres else "?"
         rows = connection.exec_driver_sql(
-            f"SELECT memory_seq, spans, vectors FROM passage WHERE model = ? AND memory_seq IN ({wanted})",  # noqa: S608 -- whole numbers
+            f"SELECT memory_seq, spans, vectors FROM passage WHERE model = {mark} AND memory_seq IN ({wanted or 0})",  # noqa: S608 -- whole numbers
             (self.model,),
         )
         found: dict[int, PassageVectors] = {}
@@ -195,7 +207,8 @@ class Vectors:
         with self._store.read() as connection:
             return connection.execute(select(func.max(vector.c.seq))).scalar() or 0
 
-    def _between(self, seq: int, upto: int) -> Any:
+    def rows(self) -> Any:
+        """The query for the indexed memories of the scope, each a `VectorRow`, to be narrowed."""
         return (
             select(
                 vector.c.seq,
@@ -211,17 +224,19 @@ class Vectors:
             )
             .join_from(vector, memory, memory.c.seq == vector.c.memory_seq)
             .where(
-                vector.c.seq > seq,
-                vector.c.seq <= upto,
                 vector.c.model == self.model,
                 vector.c.dimension == self.dimension,
-                # A damaged one would spoil all that are read with it; `verify` tells of it.
-                func.length(vector.c.vector) == 2 * self.dimension,
                 believed(self._as_of),
                 picked_in_scope(self._store.scope),
             )
-            .order_by(vector.c.seq)
         )
+
+    def _between(self, seq: int, upto: int) -> Any:
+        part = self.rows().where(vector.c.seq > seq, vector.c.seq <= upto).order_by(vector.c.seq)
+        if self._store.in_postgres:
+            return part
+        # A damaged one would spoil all that are read with it; `verify` tells of it.
+        return part.where(func.length(vector.c.vector) == 2 * self.dimension)
 
     def _speakers(self, connection: Connection, sessions: set[str]) -> dict[tuple[str, str], frozenset[str]]:
         """Who speaks in a session, by owner and session: a user's own must not show in vectors of what is shared."""
@@ -261,6 +276,11 @@ class Vectors:
             vector.c.memory_seq == memory.c.seq, vector.c.model == self.model, vector.c.dimension == self.dimension
         )
         return memory.outerjoin(vector, mine)
+
+    def _last_memory(self) -> Any:
+        query = select(func.max(memory.c.seq))
+        # In PostgreSQL writers of another project may be done before those of this one that have lower numbers.
+        return query.where(in_scope(self._store.scope)) if self._store.in_postgres else query
 
     def _lacking(self) -> Any:
         return and_(

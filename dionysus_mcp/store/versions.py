@@ -9,24 +9,25 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, or_, select
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.records import Memory
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import (
     NewMemory,
     believed,
     check,
     close_in,
     in_scope,
+    insert_in,
     new_of,
     row_for,
     row_of,
     to_record,
 )
 from dionysus_mcp.store.scoping import owned, refuse_shared
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.texts import text_of
 
 memory = schema.memory
@@ -158,7 +159,7 @@ class Versions:
 
     def _follow(self, connection: Connection, old: Row[Any], new: NewMemory, now: datetime) -> Row[Any]:
         values = row_for(new, self._store.scope, now) | {"lineage": old.lineage or old.id}
-        connection.execute(insert(memory), values)
+        insert_in(connection, [values])
         return row_of(connection, self._store.scope, values["id"])
 
 

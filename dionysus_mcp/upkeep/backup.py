@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from dionysus_mcp.errors import MemoryStoreError
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 
 _PAGES = 2000
 """Copied between two looks at whether to stop; 8 MB."""
@@ -37,6 +37,12 @@ def back_up(store: Store, target: Path, progress: Callable[[int, int], None]) ->
     Raises:
         MemoryStoreError: if the file exists, can't be written, or the copy isn't sound; then nothing is left.
     """
+    if store.in_postgres:
+        raise MemoryStoreError(
+            f"The store is in PostgreSQL ({store.name}), whose own tool makes backups while others write: "
+            f"pg_dump --schema=dionysus --format=custom --file={target} DATABASE; pg_restore reads them. "
+            "`dionysus memory export` writes one scope as JSON lines."
+        )
     if target.exists():
         raise MemoryStoreError(f"{target} exists already; name a new file, so that no backup is lost.")
     partial = target.with_name(f"{target.name}.{secrets.token_hex(4)}.partial")
@@ -57,7 +63,7 @@ def back_up(store: Store, target: Path, progress: Callable[[int, int], None]) ->
 
 
 def _copied(store: Store, partial: Path, progress: Callable[[int, int], None]) -> int:
-    with store.snapshot() as source, contextlib.closing(sqlite3.connect(partial)) as copy:
+    with store.sqlite.snapshot() as source, contextlib.closing(sqlite3.connect(partial)) as copy:
         source.backup(copy, pages=_PAGES, progress=lambda _status, left, total: progress(total - left, total))
         # One file, without a log beside it.
         copy.execute("PRAGMA journal_mode=DELETE")

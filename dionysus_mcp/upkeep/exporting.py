@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
 
+from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import headings
 from dionysus_mcp.store.scoping import owned
-from dionysus_mcp.store.sqlite import Scope, Store
 from dionysus_mcp.upkeep.lines import (
     EndLine,
     FileLine,
@@ -63,7 +64,8 @@ def _held(connection: Connection, scope: Scope) -> Iterator[Held]:
         yield FileLine.model_construct(None, **_values(row, FileLine))
     for row in _rows(connection, select(model).where(held).order_by(model.c.created_at, model.c.id)):
         yield ModelLine.model_construct(None, **_values(row, ModelLine))
-    revisions = select(revision).join(model).where(held).order_by(revision.c.model_id, revision.c.version)
+    in_order = (model.c.created_at, revision.c.model_id, revision.c.version)
+    revisions = select(revision).join(model).where(held).order_by(*in_order)
     for row in _rows(connection, revisions):
         yield RevisionLine.model_construct(None, **_values(row, RevisionLine))
     predictions = select(prediction).join(model).where(held).order_by(prediction.c.created_at, prediction.c.id)

@@ -13,14 +13,14 @@ from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from sqlalchemy import Connection, insert, select
-from sqlalchemy.dialects.sqlite import insert as insert_or
+from sqlalchemy import Connection, select
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import NewMemory, check, present_in, row_for, within
+from dionysus_mcp.store.access import Store
+from dionysus_mcp.store.memories import NewMemory, check, insert_in, present_in, row_for, within
 from dionysus_mcp.store.scoping import owned, scope_values
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.upserts import insert_new
 from dionysus_mcp.upkeep.lines import (
     FORMAT_VERSION,
     LONGEST,
@@ -117,7 +117,7 @@ class Import:
                 taken.add(row["hash"])
             fresh.append(row)
         if fresh:
-            connection.execute(insert(memory), fresh)
+            insert_in(connection, fresh)
         return len(fresh)
 
     def _close(self, connection: Connection, ended: Sequence[dict[str, Any]]) -> None:
@@ -163,7 +163,7 @@ class Import:
         return connection.execute(query).first() is not None
 
     def _put(self, connection: Connection, table: schema.Table, values: dict[str, Any]) -> int:
-        return connection.execute(insert_or(table).values(values).on_conflict_do_nothing()).rowcount
+        return connection.execute(insert_new(connection, table).values(values)).rowcount
 
     def _own_ids(self, connection: Connection, table: schema.Table, ids: set[str]) -> dict[str, str]:
         """The id that each has in this scope: its own, unless it is another scope's."""

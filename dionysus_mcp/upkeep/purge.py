@@ -14,9 +14,10 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, selec
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.graph.writing import sweep
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import unknown
 from dionysus_mcp.store.scoping import owned
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.upkeep import postgres
 
 memory, ingested = schema.memory, schema.ingested
 model, revision, prediction = schema.mental_model, schema.model_revision, schema.prediction
@@ -101,7 +102,8 @@ class Purge:
 
         def work(connection: Connection) -> PurgeSummary:
             # What is deleted is overwritten with zeros, also where the file is not made anew for lack of space.
-            connection.execute(text("PRAGMA secure_delete=ON"))
+            if not self._store.in_postgres:
+                connection.execute(text("PRAGMA secure_delete=ON"))
             counted = self._counted(connection)
             self._delete(connection)
             return counted
@@ -192,11 +194,14 @@ def erase(store: Store) -> str | None:
     The text index keeps deleted words until its parts are merged, the file keeps them in free pages, and the log keeps
     what was written: each must go.
     """
+    if store.in_postgres:
+        left = postgres.erase(store)
+        return None if left is None else _kept(left)
     try:
         store.write(
             lambda connection: connection.execute(text("INSERT INTO memory_fts(memory_fts) VALUES ('optimize')"))
         )
-        with store.alone() as connection:
+        with store.sqlite.alone() as connection:
             connection.execute("PRAGMA secure_delete=ON")
             connection.execute("VACUUM")
             busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -207,7 +212,7 @@ def erase(store: Store) -> str | None:
 
 def _kept(why: str) -> str:
     return (
-        f"It is deleted and nobody recalls it, but some of its bytes may still be in the file: {why.rstrip('.')}. End "
+        f"It is deleted and nobody recalls it, but some of its bytes may still be on the disk: {why.rstrip('.')}. End "
         "other programs that use the store, see that there is space for a second copy of it, and run "
         "`dionysus memory verify --repair`."
     )

@@ -14,8 +14,8 @@ from dionysus_mcp.recall.tables import piece
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.scoping import owned
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.vectors import Vectors
 
 _BATCH = 64

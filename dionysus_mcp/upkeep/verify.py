@@ -13,8 +13,9 @@ from sqlalchemy import Connection, func, select, text
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import new_of
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.upkeep import postgres
 from dionysus_mcp.upkeep.purge import erase
 
 memory = schema.memory
@@ -44,6 +45,8 @@ _BAD_CLOSURES = "FROM closure WHERE memory_seq IN (SELECT seq FROM memory WHERE 
 _BAD_SCOPES = "FROM memory WHERE tenant = '' OR project = ''"
 _BAD_TIMES = "FROM memory WHERE recorded_to < recorded_from OR (recorded_to IS NULL AND ending IS NOT NULL)"
 _BAD_METADATA = "FROM memory WHERE NOT json_valid(metadata)"
+
+_Step = tuple[str, Callable[[], "Check"]]
 
 
 class Check(BaseModel):
@@ -91,18 +94,11 @@ def verify(store: Store, progress: Callable[[int, int, str], None], *, repair: b
         MemoryStoreError: if the store can't be read at all.
     """
     checks: list[Check] = []
-    steps: list[tuple[str, Callable[[], Check]]] = [
-        ("file", partial(_file, store)),
-        ("tables", partial(_tables, store)),
-        ("references", partial(_references, store)),
-        ("text index", partial(_text_index, store, repair=repair)),
-        ("vectors", partial(_rows, store, "vectors", _BAD_VECTORS, "memory_seq", repair=repair)),
-        ("passages", partial(_rows, store, "passages", _BAD_PASSAGES, "memory_seq", repair=repair)),
-        ("pieces", partial(_rows, store, "pieces", _BAD_PIECES, "memory_seq", repair=repair)),
-        ("closures", partial(_rows, store, "closures", _BAD_CLOSURES, "memory_seq", repair=repair)),
+    kept = _in_postgres(store, repair=repair) if store.in_postgres else _in_file(store, repair=repair)
+    steps = [
+        *kept,
         ("scopes", partial(_rows, store, "scopes", _BAD_SCOPES, "id")),
         ("times", partial(_rows, store, "times", _BAD_TIMES, "id")),
-        ("metadata", partial(_rows, store, "metadata", _BAD_METADATA, "id")),
         ("hashes", partial(_hashes, store)),
     ]
     for number, (name, step) in enumerate(steps):
@@ -117,8 +113,33 @@ def verify(store: Store, progress: Callable[[int, int, str], None], *, repair: b
     return Verification(sound=all(not check.problems or check.repaired for check in checks), checks=checks)
 
 
+def _in_file(store: Store, *, repair: bool) -> list[_Step]:
+    return [
+        ("file", partial(_file, store)),
+        ("tables", partial(_tables, store)),
+        ("references", partial(_references, store)),
+        ("text index", partial(_text_index, store, repair=repair)),
+        ("vectors", partial(_rows, store, "vectors", _BAD_VECTORS, "memory_seq", repair=repair)),
+        ("passages", partial(_rows, store, "passages", _BAD_PASSAGES, "memory_seq", repair=repair)),
+        ("pieces", partial(_rows, store, "pieces", _BAD_PIECES, "memory_seq", repair=repair)),
+        ("closures", partial(_rows, store, "closures", _BAD_CLOSURES, "memory_seq", repair=repair)),
+        ("metadata", partial(_rows, store, "metadata", _BAD_METADATA, "id")),
+    ]
+
+
+def _in_postgres(store: Store, *, repair: bool) -> list[_Step]:
+    """PostgreSQL itself sees to references and to what is JSON. Nobody caches what it holds, so it has no closures."""
+    return [
+        ("tables", partial(_tables, store)),
+        ("text index", partial(_text_index, store, repair=repair)),
+        ("vectors", partial(_rows, store, "vectors", postgres.BAD_VECTORS, "memory_seq", repair=repair)),
+        ("passages", partial(_rows, store, "passages", postgres.BAD_PASSAGES, "memory_seq", repair=repair)),
+        ("pieces", partial(_rows, store, "pieces", postgres.BAD_PIECES, "memory_seq", repair=repair)),
+    ]
+
+
 def _file(store: Store) -> Check:
-    with store.alone() as connection:
+    with store.sqlite.alone() as connection:
         found = [row[0] for row in connection.execute("PRAGMA integrity_check")]
     # It looks into the text index too, which can be repaired and has its own check.
     wrong = [one for one in found if one != "ok" and "memory_fts" not in one]
@@ -126,6 +147,10 @@ def _file(store: Store) -> Check:
 
 
 def _tables(store: Store) -> Check:
+    if store.in_postgres:
+        with store.read() as connection:
+            gone = postgres.missing_parts(connection)
+        return _check("tables", [f"{name} is missing" for name in gone], _RESTORE)
     tables = [table.name for table in schema.metadata.sorted_tables]
     indexes = [str(index.name) for table in schema.metadata.sorted_tables for index in table.indexes]
     made = [
@@ -149,6 +174,12 @@ def _references(store: Store) -> Check:
 
 
 def _text_index(store: Store, *, repair: bool) -> Check:
+    if store.in_postgres:
+        wrong = postgres.out_of_step(store, repair=repair)
+        if not wrong:
+            return Check(name="text index")
+        detail = f"{wrong} memories are not in it as they are"
+        return Check(name="text index", problems=wrong, detail=detail, advice=_REPAIR, repaired=repair)
     try:
         store.write(lambda connection: connection.execute(_IS_IN_STEP))
     except MemoryStoreError:
@@ -181,8 +212,10 @@ def _hashes(store: Store) -> Check:
 
 
 def _all(connection: Connection) -> Iterator[Any]:
-    # Rows with broken metadata have their own check, and could not be read here.
-    query = select(memory).where(func.json_valid(func.cast(memory.c.metadata, schema.Text()))).order_by(memory.c.seq)
+    query = select(memory).order_by(memory.c.seq)
+    if connection.dialect.name == "sqlite":
+        # Rows with broken metadata have their own check, and could not be read here.
+        query = query.where(func.json_valid(func.cast(memory.c.metadata, schema.Text())))
     yield from connection.execution_options(yield_per=_AT_A_TIME).execute(query)
 
 

@@ -4,8 +4,9 @@ import pytest
 
 from dionysus_mcp.embedding import MiniLm
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 from observability import TraceSettings
+from tests.dionysus_mcp.engines import Databases, parametrized
 
 
 @pytest.fixture
@@ -22,14 +23,42 @@ def home(tmp_path, monkeypatch):
     return tmp_path / "home"
 
 
-@pytest.fixture
-def settings(tmp_path):
-    return MemorySettings(url=f"sqlite:///{tmp_path / 'memory.db'}")
+def pytest_generate_tests(metafunc):
+    parametrized(metafunc)
 
 
 @pytest.fixture
-def words_only(tmp_path):
-    return MemorySettings(url=f"sqlite:///{tmp_path / 'memory.db'}", embedder="none")
+def engine(request):
+    """Which database keeps the store of this test: "sqlite", or "postgres"."""
+    return getattr(request, "param", "sqlite")
+
+
+@pytest.fixture(scope="session")
+def databases(postgres_url):
+    """Databases on the test server, each with an empty store."""
+    made = Databases(postgres_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def url(engine, tmp_path, request):
+    """The address of a store of this test's own."""
+    if engine == "sqlite":
+        yield f"sqlite:///{tmp_path / 'memory.db'}"
+        return
+    with request.getfixturevalue("databases").fresh() as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def settings(url):
+    return MemorySettings(url=url)
+
+
+@pytest.fixture
+def words_only(url):
+    return MemorySettings(url=url, embedder="none")
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import sqlite3
 
 from dionysus_mcp.beliefs.models import MentalModels, NewModel
 from dionysus_mcp.beliefs.predictions import NewPrediction, Predictions
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, NewMemory
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.verify import verify
 

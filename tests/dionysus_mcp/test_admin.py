@@ -15,9 +15,9 @@ from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.recall.embedder import BackgroundEmbedder
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories
 from dionysus_mcp.store.preflight import SCHEMA_VERSION
-from dionysus_mcp.store.sqlite import Store
 
 QUEUE = "# Queue\n\nWe chose RabbitMQ because the operators know it.\n\n## Cost\n\nFive euros a month.\n"
 

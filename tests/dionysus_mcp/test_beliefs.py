@@ -13,7 +13,10 @@ from dionysus_mcp.beliefs.rules import checked_rule, outcome_of
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
+from tests.dionysus_mcp.engines import BOTH
+
+ENGINES = BOTH
 
 
 @pytest.fixture

@@ -19,11 +19,16 @@ from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.recall.embedder import BackgroundEmbedder
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import METADATA_DEPTH, Memories, NewMemory
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.vectors import Indexed, Vectors
 from dionysus_mcp.store.versions import Change, Versions
+from dionysus_mcp.upkeep.purge import Purge, Selection
+from tests.dionysus_mcp.engines import BOTH, sqlite_only
 from tests.dionysus_mcp.memories_of import LIMIT, current, opened, problems, told
+
+ENGINES = BOTH
+
 
 HOSTILE = (
     "'; DROP TABLE memory; --",
@@ -80,7 +85,7 @@ def test_text_is_text_wherever_it_stands(store, recalled, text):
         lambda store, half: told(store, "tea", metadata={"a": half, half: 1}),
         lambda store, half: Versions(store).history(half),
         lambda store, half: Versions(store).forget("m-x", half),
-        lambda store, half: admin.purge(MemorySettings(url=f"sqlite:///{store.path}"), sessions=[half]),
+        lambda store, half: Purge(store, Selection(sessions=[half])).trial(),
     ],
 )
 def test_half_of_a_surrogate_pair_is_refused_wherever_it_stands(store, attempt):
@@ -145,7 +150,7 @@ FULL = """
 import resource, sys
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, NewMemory
 store = Store(MemorySettings(url=sys.argv[1]))
 memories = Memories(store)
@@ -161,6 +166,7 @@ print(memories.add(NewMemory("after"), limit=100)[0].id)
 """
 
 
+@sqlite_only
 def test_a_full_disk_is_told_and_what_was_stored_before_is_there(settings):
     """A limit on the size of files is met as a full disk is: a write fails in the middle."""
     done = subprocess.run(
@@ -182,7 +188,7 @@ from dionysus_mcp import admin
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import migration
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, NewMemory
 import sqlalchemy.dialects.sqlite
 if os.getuid() == 0:
@@ -219,6 +225,7 @@ def test_a_file_that_may_not_be_written_is_told_and_left_alone():
         shutil.rmtree(folder)
 
 
+@sqlite_only
 def test_a_store_of_a_newer_version_is_touched_by_no_command(settings, tmp_path):
     Store(settings).close()
     path = Path(settings.url.removeprefix("sqlite:///"))

@@ -15,9 +15,9 @@ from alembic.script import ScriptDirectory
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.store import migration
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, NewMemory
 from dionysus_mcp.store.preflight import SCHEMA_VERSION, database_path
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.tables import all_tables
 from dionysus_mcp.store.versions import Change, Versions
 from tests.dionysus_mcp.memories_of import structure
@@ -26,7 +26,7 @@ VERSION_3, VERSION_4 = ((Path(__file__).parent / f"schema_{version}.sql").read_t
 OPEN = """
 import sys
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 Store(MemorySettings(url=sys.argv[1])).close()
 print(*(name for name in ("alembic", "mako") if name in sys.modules))
 """

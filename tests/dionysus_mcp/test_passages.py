@@ -14,7 +14,10 @@ from dionysus_mcp.recall.embedder import BackgroundEmbedder
 from dionysus_mcp.recall.passages import MOST, spans
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
+from tests.dionysus_mcp.engines import BOTH
+
+ENGINES = BOTH
 
 NOTE = (
     "The choir room was painted in May. Nobody liked the colour at first. "

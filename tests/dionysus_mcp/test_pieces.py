@@ -17,8 +17,8 @@ from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.recall.tables import piece
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import NewMemory, add_in
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.vectors import Vectors
 from dionysus_mcp.upkeep.verify import verify
 

@@ -11,12 +11,16 @@ import pytest
 from dionysus_mcp import admin
 from dionysus_mcp.embedding import DIMENSION
 from dionysus_mcp.errors import MemoryStoreError
-from dionysus_mcp.recall.index import NOBODY, MemoryIndex
+from dionysus_mcp.recall.index import NOBODY
+from dionysus_mcp.recall.postgres_index import index_of
 from dionysus_mcp.store.memories import Memories, NewMemory
 from dionysus_mcp.store.vectors import Indexed, PassageVectors, Vectors
 from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.purge import Purge, Selection
+from tests.dionysus_mcp.engines import BOTH, in_tables, sqlite_only
 from tests.dionysus_mcp.memories_of import LIMIT, current, fill, opened, problems, told
+
+ENGINES = BOTH
 
 
 def purged(store, **selection):
@@ -25,6 +29,8 @@ def purged(store, **selection):
 
 def on_disk(store):
     """All bytes of the store's file and its log, lower case; the third file only numbers pages."""
+    if store.in_postgres:
+        return in_tables(store).lower()
     files = sorted(store.path.parent.glob(f"{store.path.name}*"))
     return b"".join(file.read_bytes() for file in files if not file.name.endswith("-shm")).lower()
 
@@ -55,6 +61,7 @@ def test_not_a_byte_of_it_is_left_in_the_file(store):
     assert problems(store) == {}
 
 
+@sqlite_only
 def test_words_that_only_the_index_still_held_are_gone_from_it(store):
     secret = told(store, "quixotrumbelow")
     purged(store, ids=[secret.id])
@@ -75,19 +82,22 @@ def test_the_index_of_another_process_lets_go_of_it(settings, store):
     gone, kept = told(store, "gone"), told(store, "kept")
     rows = embedded(store, 1, 0.5)
     embedded(store, 2, 0.5)
-    index = MemoryIndex(rows)
+    index = index_of(rows)
     index.catch_up()
     with opened(settings) as other:
         purged(other, ids=[gone.id])
     index.catch_up()
     from dionysus_mcp.recall.keywords import Filter
 
-    found = index.nearest(np.ones(DIMENSION, dtype=np.float32), Filter(), 10)
-    assert index.column("seqs", found).tolist() == [2]
+    with store.read() as connection:
+        seen = index.within(connection)
+        found = seen.nearest(np.ones(DIMENSION, dtype=np.float32), Filter(), 10)
+        assert seen.column("seqs", found).tolist() == [2]
     assert index.places([1])[0] != NOBODY  # its place stays, without being found
     assert kept.superseded_at is None
 
 
+@sqlite_only
 def test_a_trial_changes_nothing(store):
     one = told(store, "one", session_id="s")
     before = on_disk(store)
@@ -155,6 +165,7 @@ def test_what_names_nothing_is_told(store):
         Selection()
 
 
+@sqlite_only
 def test_another_program_that_reads_delays_the_erasing_alone_and_is_told_of(settings):
     with opened(settings.model_copy(update={"busy_timeout": 5.0})) as store:
         secret = told(store, "quixotrumbelow")

@@ -16,9 +16,12 @@ from dionysus_mcp.recall.index import MemoryIndex
 from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, NewMemory, add_in, memory, supersede_in
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.vectors import Indexed, Vectors
+from tests.dionysus_mcp.engines import BOTH, sqlite_only
+
+ENGINES = BOTH
 
 CORPUS = {
     "queue": "We chose RabbitMQ as our message queue because the operators know how to run it.",
@@ -69,6 +72,7 @@ def ask(text, **options):
     return Query(text, options.pop("top_k", 3), options.pop("token_budget", 10_000), **options)
 
 
+@sqlite_only
 @pytest.mark.parametrize(
     ("question", "expected"),
     [
@@ -286,7 +290,8 @@ def test_the_words_of_one_scope_are_found_among_many_better_matches_of_another(s
     loud.write(lambda c: add_in(c, loud.scope, [NewMemory(f"zebra zebra zebra {n}") for n in range(900)]))
     quiet.write(lambda c: add_in(c, quiet.scope, [NewMemory("a long tale in which once a zebra went by")]))
     with quiet.read() as connection:
-        found = keywords.matches(connection, quiet.scope, [terms.Term("zebra", ("zebra",), 901)], Filter(), 100)
+        zebra = terms.Term("zebra", ("zebra",), 901, ("zebra",))
+        found = keywords.matches(connection, quiet.scope, [zebra], Filter(), 100)
         (mine,) = connection.execute(select(memory.c.seq).where(memory.c.project == "quiet")).scalars()
     assert list(found) == [mine]
     loud.close()
@@ -343,6 +348,7 @@ def test_equal_values_have_no_spread():
     assert z_scores([]) == []
 
 
+@sqlite_only
 def test_the_cache_grows_and_finds_the_nearest_exactly(store):
     generator = np.random.default_rng(7)
     vectors = generator.normal(size=(1500, 384)).astype(np.float32)

@@ -17,7 +17,11 @@ from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.exporting import export_lines
 from dionysus_mcp.upkeep.importing import Import
 from dionysus_mcp.upkeep.purge import Purge, Selection
+from tests.dionysus_mcp.engines import BOTH
 from tests.dionysus_mcp.memories_of import LIMIT, opened, problems, told
+
+ENGINES = BOTH
+
 
 # Few words and names, so that both scopes often say and name the same; the second scope is made to look like the first.
 WORDS = ("tea", "coffee", "harbour")

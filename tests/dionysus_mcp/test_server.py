@@ -15,7 +15,7 @@ from mcp.client.stdio import StdioServerParameters
 
 from dionysus_mcp.client import MEMORY_TOOLS, McpClient, McpToolError, McpUnavailable, MemoryClient, memory_server
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 from observability import Kind, Telemetry, TraceStore, inherited, span
 
 pytestmark = pytest.mark.anyio

@@ -8,16 +8,19 @@ import pytest
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import METADATA_LIMIT, Memories, NewMemory, supersede_in
 from dionysus_mcp.store.preflight import database_path, is_new
-from dionysus_mcp.store.sqlite import Store
+from tests.dionysus_mcp.engines import BOTH, sqlite_only
+
+ENGINES = BOTH
 
 LIMIT = 10_000
 WRITER = """
 import sys
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.memories import Memories, NewMemory
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 store = Store(MemorySettings(url=sys.argv[1]))
 memories = Memories(store)
 for number in range(40):
@@ -36,6 +39,7 @@ def test_processes_that_create_and_write_at_once_lose_and_double_nothing(setting
     assert len(contents) == len(set(contents)) == 4 * 40
 
 
+@sqlite_only
 def test_the_file_is_private_and_so_are_its_side_files(settings, store):
     Memories(store).add(NewMemory("secret"), limit=LIMIT)
     modes = {file.name: file.stat().st_mode & 0o777 for file in store.path.parent.glob("memory.db*")}
@@ -96,8 +100,7 @@ def test_what_is_superseded_is_closed_and_stays_readable(store):
     assert again.id != old.id
 
 
-def test_scopes_do_not_see_each_other(tmp_path):
-    url = f"sqlite:///{tmp_path / 'm.db'}"
+def test_scopes_do_not_see_each_other(url):
     mine, theirs = Store(MemorySettings(url=url)), Store(MemorySettings(url=url, project="other"))
     stored, _ = Memories(mine).add(NewMemory("mine"), limit=LIMIT)
     assert Memories(theirs).recent(9) == []
@@ -143,9 +146,9 @@ def test_unknown_ids_are_named(store):
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("postgresql://me:hunter2@host/db", "PostgreSQL is not supported"),
-        ("postgresql+psycopg://host/db", "PostgreSQL is not supported"),
-        ("mysql://host/db", "MySQL is not supported"),
+        ("mysql://me:hunter2@host/db", "MySQL is not supported"),
+        ("bolt://host", "Neo4j is not supported"),
+        ("me:hunter2@host/db", "sqlite:///FILE or postgresql://"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
         ("memory.db", "sqlite:///FILE"),
@@ -188,6 +191,7 @@ def test_a_database_that_is_not_ours_is_refused_and_left_alone(tmp_path, make, w
     assert path.read_bytes() == before
 
 
+@sqlite_only
 def test_a_damaged_store_is_refused_with_its_path(settings):
     Store(settings).close()
     path = database_path(settings.url)
@@ -218,6 +222,7 @@ def test_asking_makes_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@sqlite_only
 def test_a_write_waits_for_another_process(settings, store):
     """The other process holds the lock for a second; the write comes through after it."""
     holder = subprocess.Popen(

@@ -11,12 +11,16 @@ from hypothesis import strategies as st
 
 from dionysus_mcp.beliefs.models import MentalModels
 from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, NewMemory, add_in
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.exporting import export_lines
 from dionysus_mcp.upkeep.importing import Import
+from tests.dionysus_mcp.engines import BOTH
 from tests.dionysus_mcp.memories_of import LIMIT, current, fill, opened, problems, told
+
+ENGINES = BOTH
+
 
 ORPHANS = json.dumps({"kind": "end", "counts": {"model_revision": 2, "prediction": 2}})
 
@@ -132,7 +136,7 @@ def test_a_wrong_file_is_refused_by_its_line_and_leaves_the_store_sound(store, o
 
 
 def test_few_rows_at_a_time_are_held(store, other):
-    text = "x " * 8000
+    text = f"{'x' * 999} " * 16
     for start in range(0, 1200, 100):
         batch = [NewMemory(f"{number} {text}") for number in range(start, start + 100)]
         store.write(lambda connection, batch=batch: add_in(connection, store.scope, batch))

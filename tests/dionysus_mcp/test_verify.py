@@ -15,9 +15,10 @@ from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.recall.embedder import BackgroundEmbedder, embed_missing
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.recall.terms import Stemmer
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.vectors import Indexed, Vectors
+from tests.dionysus_mcp.engines import on_both
 from tests.dionysus_mcp.memories_of import current, fill, opened, problems, told
 
 
@@ -249,7 +250,7 @@ class TestBackup:
 WRITER = """
 import sys
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, NewMemory
 store = Store(MemorySettings(url=sys.argv[1]))
 memories = Memories(store)
@@ -260,6 +261,7 @@ for number in range(100000):
 """
 
 
+@on_both
 def test_writers_that_are_killed_at_any_moment_lose_and_double_nothing(settings):
     """Each is killed after it has told of a few of its memories; what it told of must be there, once."""
     Store(settings).close()

@@ -10,9 +10,12 @@ from dionysus_mcp.client import McpClient, McpToolError, MemoryClient, memory_se
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.recall.embedder import BackgroundEmbedder
 from dionysus_mcp.recall.search import Query, Search
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, NewMemory
-from dionysus_mcp.store.sqlite import Store
 from dionysus_mcp.store.versions import Change, Versions
+from tests.dionysus_mcp.engines import BOTH
+
+ENGINES = BOTH
 
 LIMIT = 1000
 

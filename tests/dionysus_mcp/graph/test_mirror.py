@@ -14,7 +14,7 @@ from dionysus_mcp.graph.mirror import Mirror
 from dionysus_mcp.graph.tables import change, entity, mention, relation
 from dionysus_mcp.settings import as_environment
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.versions import Versions
 from dionysus_mcp.upkeep.purge import Purge, Selection
 from tests.dionysus_mcp.graph.worlds import asked_of, end, explore, read, relate, tell, until, working
@@ -25,7 +25,7 @@ SYNC = """
 from dionysus_mcp.graph.bolt import Bolt
 from dionysus_mcp.graph.mirror import Mirror
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.sqlite import Store
+from dionysus_mcp.store.access import Store
 settings = MemorySettings()
 mirror = Mirror(Store(settings), Bolt(settings))
 print("begins", flush=True)

@@ -14,8 +14,8 @@ from dionysus_mcp.graph.reading import Named
 from dionysus_mcp.graph.relating import Relations
 from dionysus_mcp.graph.worker import GraphWorker
 from dionysus_mcp.graph.writing import NewRelation
+from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, NewMemory, add_in
-from dionysus_mcp.store.sqlite import Store
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "scripts"))
 

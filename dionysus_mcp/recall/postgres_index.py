@@ -1,0 +1,103 @@
+"""Recall's index where PostgreSQL keeps the vectors: nothing is held in memory but what one recall looks at.
+
+Each recall gets an index of its own, filled with what the database finds near and what stands beside that. What ranks
+the candidates is the same code over the same arrays as with SQLite. See decision 28.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection
+
+from dionysus_mcp.recall import postgres_vectors
+from dionysus_mcp.recall.index import MemoryIndex
+from dionysus_mcp.recall.keywords import Filter
+from dionysus_mcp.recall.postgres_vectors import Known
+from dionysus_mcp.store.vectors import Vectors
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_FEW = 5_000
+"""Memories up to which a scope is counted anew whenever something was indexed."""
+_LONG = 60.0
+"""Seconds after which a larger one is."""
+
+
+class PostgresIndex:
+    """What is known of one scope and model as a whole. Thread-safe."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        self._vectors = vectors
+        self._lock = threading.Lock()
+        self._known = Known()
+        self._counted_at: tuple[int, float] | None = None
+
+    def __len__(self) -> int:
+        return self._known.memories
+
+    def catch_up(self) -> None:
+        """Count anew, if the scope has changed and counting is quick or was long ago."""
+        with self._lock, self._vectors.store.read() as connection:
+            newest = postgres_vectors.newest(connection)
+            if self._is_due(newest):
+                self._known = postgres_vectors.known(connection, self._vectors)
+                self._counted_at = newest, time.monotonic()
+
+    def within(self, connection: Connection) -> MemoryIndex:
+        """An index for one recall."""
+        return _Excerpt(self._vectors, self._known, connection)
+
+    def _is_due(self, newest: int) -> bool:
+        if self._counted_at is None:
+            return True
+        number, moment = self._counted_at
+        return number != newest and (self._known.memories < _FEW or time.monotonic() - moment > _LONG)
+
+
+class _Excerpt(MemoryIndex):
+    """The part of a scope that one recall looks at, read as it looks there. For one thread."""
+
+    def __init__(self, vectors: Vectors, known: Known, connection: Connection) -> None:
+        super().__init__(vectors)
+        self._known = known
+        self._connection = connection
+        for speaker in known.speakers:
+            self._speaker(speaker)
+
+    @property
+    def mean_length(self) -> float:
+        """Stems of an average memory of the scope."""
+        return self._known.mean_length
+
+    @property
+    def is_told(self) -> bool:
+        """Whether at least half of the scope's memories have a speaker."""
+        return 2 * self._known.spoken >= max(1, self._known.memories)
+
+    def catch_up(self) -> None:
+        """Nothing: what is read is of now."""
+
+    def nearest(self, query: "np.ndarray[Any, Any]", admitted: Filter, count: int) -> "np.ndarray[Any, Any]":
+        """Places of the memories nearest to a query."""
+        found = postgres_vectors.nearest(self._connection, self.vectors, query, admitted, count)
+        if len(found) < min(count, self._known.memories):
+            # So few are admitted that the index has given up, or there are no more.
+            found = postgres_vectors.nearest(self._connection, self.vectors, query, admitted, count, exact=True)
+        return self.places(found)
+
+    def places(self, seqs: Sequence[int]) -> "np.ndarray[Any, Any]":
+        """Places of memories by their numbers; what isn't here yet is read, with its neighbours."""
+        held = set(self._seqs.values.tolist())
+        missing = [seq for seq in seqs if seq not in held]
+        read = postgres_vectors.beside(self._connection, self.vectors, missing) if missing else []
+        if new := [row for row in read if row.memory_seq not in held]:
+            self._append(new)
+        return super().places(seqs)
+
+
+def index_of(vectors: Vectors) -> MemoryIndex | PostgresIndex:
+    """The index for the database that keeps the vectors."""
+    return PostgresIndex(vectors) if vectors.store.in_postgres else MemoryIndex(vectors)

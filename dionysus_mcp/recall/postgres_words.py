@@ -1,0 +1,142 @@
+"""Recall by words in PostgreSQL: BM25 over the stems of `store.postgres_words`.
+
+PostgreSQL ranks texts without regard to how common a word is, so the score is worked out here: first by which words a
+memory holds, then, for the best of these, by how often it holds them. `keywords` does the same in SQLite.
+"""
+
+import math
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, BindParameter, Connection, Double, Text, bindparam, text
+
+from dionysus_mcp.recall.keywords import BOUND
+from dionysus_mcp.recall.terms import Term
+from dionysus_mcp.scope import Scope
+from dionysus_mcp.store.postgres_words import is_indexed, lexeme
+from dionysus_mcp.store.scoping import visible_text
+
+_WIDE = 4
+_SAMPLED = 20_000
+"""Memories that are looked at for the share of a common word."""
+_SMALLEST = 1e-6
+"""Weight of a word that most memories hold, as in SQLite's ranking."""
+
+
+def frequencies(
+    connection: Connection, stems: Sequence[str], common: int, total: int, scope: Scope | None = None
+) -> dict[str, int]:
+    """How many memories hold each stem: counted up to `common`, estimated from a sample beyond.
+
+    Args:
+        connection: In a transaction that reads.
+        stems: Which; what no memory holds is left out.
+        common: Counted at most so far.
+        total: Memories of the store, or of the scope.
+        scope: Whose memories; None for all of the store.
+    """
+    stems = [stem for stem in stems if is_indexed(stem)]
+    if not stems:
+        return {}
+    mine, values = _among(scope)
+    counted = text(
+        f"SELECT s.number, (SELECT count(*) FROM (SELECT 1 FROM memory_words w {mine} "  # noqa: S608 -- constants; values are bound
+        "w.words @@ CAST(s.query AS tsquery) LIMIT :most) AS few) AS held "
+        "FROM unnest(:queries) WITH ORDINALITY AS s(query, number)"
+    ).bindparams(bindparam("queries", type_=ARRAY(Text)))
+    rows = connection.execute(counted, {"queries": [lexeme(stem) for stem in stems], "most": common + 1, **values})
+    found = {str(stems[row.number - 1]): int(row.held) for row in rows if row.held}
+    for stem in [stem for stem, held in found.items() if held > common]:
+        found[stem] = max(common + 1, round(_share(connection, stem, total, scope) * total))
+    return found
+
+
+def matches(
+    connection: Connection,
+    terms: Sequence[Term],
+    conditions: tuple[str, dict[str, object]],
+    count: int,
+    total: int | None = None,
+) -> dict[int, float]:
+    """The `count` best memories that hold any of the terms, as BM25 score by memory number.
+
+    Args:
+        connection: In a transaction that reads.
+        terms: With their stems.
+        conditions: Which memories `m` may be returned, as SQL, and the values in it; see `keywords.conditions`.
+        count: At most so many.
+        total: Memories among which the terms' frequencies were counted; None for all of the store.
+    """
+    (where, values), weights = conditions, _weights(connection, terms, total)
+    if not weights:
+        return {}
+    bound = {f"q{number}": lexeme(stem) for number, stem in enumerate(weights)}
+    held = " + ".join(
+        f"CASE WHEN w.words @@ CAST(:q{number} AS tsquery) THEN {idf!r} ELSE 0 END"
+        for number, idf in enumerate(weights.values())
+    )
+    query = text(
+        f"WITH found AS (SELECT m.seq, w.words, w.length, ({held}) AS held FROM memory_words w "  # noqa: S608 -- numbers; values are bound
+        f"JOIN memory m ON m.seq = w.memory_seq WHERE w.words @@ CAST(:match AS tsquery) AND {where}), "
+        "around AS (SELECT *, greatest(avg(length) OVER (), 1) AS mean FROM found), "
+        "likely AS (SELECT * FROM around ORDER BY held * 2.2 / (1 + 1.2 * (0.25 + 0.75 * length / mean)) DESC, "
+        "seq DESC LIMIT :wide) "
+        "SELECT seq, score FROM likely, LATERAL (SELECT sum(t.idf * o.tf * 2.2 / "
+        "(o.tf + 1.2 * (0.25 + 0.75 * length / mean))) AS score FROM unnest(words) AS u(stem, places, weights) "
+        "JOIN unnest(:stems, :idfs) AS t(stem, idf) ON t.stem = u.stem, "
+        "LATERAL (SELECT cardinality(u.weights) - 0.5 * cardinality(array_positions(u.weights, 'C')) AS tf) AS o) AS s "
+        "ORDER BY score DESC, seq DESC LIMIT :count"
+    ).bindparams(bindparam("stems", type_=ARRAY(Text)), bindparam("idfs", type_=ARRAY(Double)), *_special(values))
+    given = {
+        "match": " | ".join(map(lexeme, weights)),
+        "wide": _WIDE * count,
+        "count": count,
+        "stems": list(weights),
+        "idfs": list(weights.values()),
+    }
+    return {row.seq: float(row.score) for row in connection.execute(query, bound | given | values)}
+
+
+def covered(connection: Connection, term: Term, seqs: Collection[int]) -> bool:
+    """Whether any of the memories holds the term in its content or in what stands around it."""
+    query = text(
+        "SELECT 1 FROM memory_words WHERE memory_seq = ANY(:seqs) AND words @@ CAST(:match AS tsquery) LIMIT 1"
+    ).bindparams(bindparam("seqs", type_=ARRAY(BigInteger)))
+    match = " | ".join(f"{lexeme(stem)}:AB" for stem in term.stems if is_indexed(stem))
+    return bool(match) and connection.execute(query, {"seqs": list(seqs), "match": match}).first() is not None
+
+
+def _special(values: Iterable[str]) -> list[BindParameter[Any]]:
+    return [bindparam(name, **BOUND[name]) for name in values if name in BOUND]
+
+
+def _weights(connection: Connection, terms: Sequence[Term], total: int | None) -> dict[str, float]:
+    """Inverse document frequency by stem (Robertson and Zaragoza 2009)."""
+    newest = text("SELECT coalesce(max(memory_seq), 0) FROM memory_words")
+    among = int(connection.execute(newest).scalar_one()) if total is None else total
+    return {
+        stem: max(_SMALLEST, math.log((max(0, among - term.frequency) + 0.5) / (term.frequency + 0.5)))
+        for term in terms
+        for stem in term.stems
+        if is_indexed(stem)
+    }
+
+
+def _among(scope: Scope | None) -> tuple[str, dict[str, object]]:
+    """What follows `memory_words w` to count a scope's memories, or all, up to a further condition; and its values."""
+    if scope is None:
+        return "WHERE", {}
+    mine, values = visible_text("m", scope)
+    return f"JOIN memory m ON m.seq = w.memory_seq WHERE {mine} AND", values
+
+
+def _share(connection: Connection, stem: str, total: int, scope: Scope | None) -> float:
+    """The share of the memories that hold a stem, from a sample."""
+    percent = min(100.0, 100.0 * _SAMPLED / max(1, total))
+    mine, values = _among(scope)
+    query = text(
+        "SELECT count(*) FILTER (WHERE words @@ CAST(:stem AS tsquery)) AS held, count(*) AS seen "  # noqa: S608 -- constants; values are bound
+        f"FROM memory_words w TABLESAMPLE SYSTEM (:percent) {mine} true"
+    )
+    row = connection.execute(query, {"stem": lexeme(stem), "percent": percent, **values}).one()
+    return row.held / row.seen if row.seen else 0.0
