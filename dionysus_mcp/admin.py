@@ -54,6 +54,8 @@ class StoreStats(BaseModel):
         exists: False before anything was stored; nothing is made by asking.
         size: Bytes on disk, with what is not yet merged into the main file.
         pending: Memories without a vector of the current model.
+        recalled: Memories that were recalled at least once.
+        fading: Those whose retention was below .7 when they were consolidated last; below .4 they are `faded`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -70,6 +72,9 @@ class StoreStats(BaseModel):
     by_type: dict[str, int] = {}
     mental_models: int = 0
     predictions: int = 0
+    recalled: int = 0
+    fading: int = 0
+    faded: int = 0
     graph: GraphStats | None = None
 
 

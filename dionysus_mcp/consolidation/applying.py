@@ -19,7 +19,7 @@ from dionysus_mcp.consolidation.tables import action, link, run
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.access import Store
-from dionysus_mcp.store.memories import NewMemory, close_in, row_for, within
+from dionysus_mcp.store.memories import NewMemory, close_in, insert_in, row_for, within
 from dionysus_mcp.store.scoping import scope_values
 
 memory = schema.memory
@@ -77,7 +77,7 @@ def apply(store: Store, plan: Plan, lease: Lease, report: Callable[[int, int], N
     """
     run_id = f"c-{secrets.token_hex(5)}"
     values = {"id": run_id, "started_at": datetime.now(UTC), "seen": plan.seen, **scope_values(store.scope)}
-    store.write(lambda connection: connection.execute(insert(run), values))
+    store.write(lambda connection: _begin(connection, values))
     skipped: list[Skipped] = []
     for start in range(0, len(plan.actions), AT_ONCE):
         lease.renew()
@@ -86,6 +86,12 @@ def apply(store: Store, plan: Plan, lease: Lease, report: Callable[[int, int], N
         report(min(start + AT_ONCE, len(plan.actions)), len(plan.actions))
     store.write(lambda connection: _end(connection, run_id))
     return run_id, skipped
+
+
+def _begin(connection: Connection, values: dict[str, Any]) -> None:
+    # A connection may be lost after it was stored, and then this runs again.
+    if connection.execute(select(run.c.id).where(run.c.id == values["id"])).first() is None:
+        connection.execute(insert(run), values)
 
 
 def _of(store: Store, connection: Connection, run_id: str) -> _Doing:
@@ -145,7 +151,7 @@ def _extract(one: Extract, doing: _Doing) -> None:
     if twin is not None:
         raise _Stale(f"{twin.id} says it already")
     values = row_for(new, doing.scope, doing.now)
-    doing.connection.execute(insert(memory), values)
+    insert_in(doing.connection, [values])
     made = doing.current(values["id"])
     for quote, row in zip(one.sources, sources, strict=True):
         doing.link("extract", made, row, start=quote.start, stop=quote.stop)

@@ -397,6 +397,7 @@ class TestLookingAfterIt:
             ("UPDATE memory_words SET words = ''", "text index", True),
             ("UPDATE vector SET terms = '\\x00'", "vectors", True),
             ("UPDATE passage SET spans = '\\x00'", "passages", True),
+            ("INSERT INTO closure (memory_seq) SELECT seq FROM memory", "closures", True),
             ("UPDATE memory SET tenant = ''", "scopes", False),
             ("UPDATE memory SET ending = 'forgotten'", "times", False),
             ("UPDATE memory SET hash = 'x'", "hashes", False),
