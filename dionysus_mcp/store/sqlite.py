@@ -20,7 +20,6 @@ from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.access import Store as Store
 from dionysus_mcp.store.migration import create, upgrade
 from dionysus_mcp.store.preflight import APPLICATION_ID, SCHEMA_VERSION, check_identity, database_path, is_new
 
