@@ -194,7 +194,7 @@ async def test_closing_leaves_no_server(words_only, trace):
 
 @pytest.mark.parametrize(
     ("url", "words"),
-    [("postgresql://me:hunter2@db/x", "PostgreSQL is not supported"), ("sqlite:///{tmp}/text.db", "not a SQLite")],
+    [("mysql://me:hunter2@db/x", "MySQL is not supported"), ("sqlite:///{tmp}/text.db", "not a SQLite")],
 )
 async def test_a_store_that_cannot_be_opened_is_one_line_and_an_exit_code(tmp_path, trace, url, words):
     (tmp_path / "text.db").write_text("no database at all\n")
