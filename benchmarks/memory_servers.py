@@ -144,9 +144,9 @@ class McpMemoryService(Server):
 
     async def store(self, client: Client, key: str, turn: NewMemory) -> None:
         """By `memory_store`, which tells a failure in its text; that it has the content already is none."""
-        done = _checked(await client.call_tool("memory_store", {"content": self.content(turn)}))
-        if "successfully" not in _text(done) and "uplicate" not in _text(done):
-            raise RuntimeError(_text(done)[:200])
+        said = _text(await client.call_tool("memory_store", {"content": self.content(turn)}))
+        if "successfully" not in said and "Duplicate content" not in said:
+            raise RuntimeError(said[:200])
 
     async def recall(self, client: Client, question: str) -> list[str]:
         """By `memory_search` as it is by default, from its text."""
