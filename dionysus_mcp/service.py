@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dionysus_mcp.embedding import MiniLm
     from dionysus_mcp.graph.worker import GraphWorker
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
+    from dionysus_mcp.recall.rerank import Reranker
     from dionysus_mcp.recall.search import Search
     from dionysus_mcp.store.access import Store
     from dionysus_mcp.store.memories import Memories
@@ -64,7 +65,7 @@ class Service:
         embedder.start()
         graph = GraphWorker(store, settings)
         graph.start()
-        search = Search(store, embedder, shadowed)
+        search = Search(store, embedder, shadowed, reranker=_reranker(settings))
         recalls = RecallCounts(store)
         if settings.count_recalls:
             recalls.start()
@@ -90,6 +91,16 @@ class Service:
         self.store.close()
 
 
+def _reranker(settings: MemorySettings) -> "Reranker | None":
+    if settings.rerank_model is None:
+        return None
+    from dionysus_mcp.recall.rerank import Reranker
+
+    reranker = Reranker(settings.rerank_model, settings)
+    reranker.warm()
+    return reranker
+
+
 class Closing(Protocol):
     """A part that can be closed, more than once."""
 
@@ -112,6 +123,7 @@ class Opening:
         self._opened: Future[Service] = Future()
         self._models: dict[int, MiniLm] = {}
         self._loading = threading.Lock()
+        self._starting = threading.Lock()
         self._beside: list[Closing] = []
         self._thread = threading.Thread(target=self._open, name="opening", daemon=True)
 
@@ -119,9 +131,16 @@ class Opening:
         """Close a part that works on the service before the service itself."""
         self._beside.append(part)
 
+    def close_beside(self) -> None:
+        """Close those parts."""
+        for part in self._beside:
+            part.close()
+
     def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+        """Begin, unless it has begun."""
+        with self._starting:
+            if self._thread.ident is None:
+                self._thread.start()
 
     def service(self) -> Service:
         """The service, waited for.
@@ -129,6 +148,7 @@ class Opening:
         Raises:
             MemoryStoreError: if it could not be opened.
         """
+        self.start()
         return self._opened.result()
 
     def model(self, threads: int) -> "MiniLm":
@@ -149,8 +169,7 @@ class Opening:
 
     def close(self) -> None:
         """Close the service if it was opened."""
-        for part in self._beside:
-            part.close()
+        self.close_beside()
         if self._thread.ident is not None:
             self._thread.join()
         if self._opened.done() and self._opened.exception() is None:

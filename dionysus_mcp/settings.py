@@ -40,6 +40,11 @@ class MemorySettings(BaseSettings):
         count_recalls: Whether what is recalled is kept in mind longer; it decides nothing but what `consolidate` tells.
         max_content: Characters that one memory may have.
         max_file_bytes: Larger files are not ingested.
+        rerank_model: A model, as LiteLLM names it, that puts the best hits of a recall in order; None for none.
+        rerank_api_base: Where it is reached; None for its provider's own address.
+        rerank_api_key: Its key; None for what the provider's own variable says.
+        rerank_top: Hits that it orders.
+        rerank_timeout: Seconds that a recall waits for it before the hits stay as they are.
         graph: "rules" finds entities and relations in memories without a model; "none" leaves the graph to `relate`.
         graph_url: A Neo4j that mirrors the graph, such as `neo4j://HOST` or `bolt+s://HOST:7687`; None has none.
         graph_user: Whom Neo4j knows.
@@ -66,6 +71,11 @@ class MemorySettings(BaseSettings):
     count_recalls: bool = True
     max_content: int = Field(default=100_000, ge=1000)
     max_file_bytes: int = Field(default=50 * MEGABYTE, ge=1)
+    rerank_model: str | None = Field(default=None, min_length=1)
+    rerank_api_base: str | None = None
+    rerank_api_key: SecretStr | None = None
+    rerank_top: int = Field(default=10, ge=2, le=20)
+    rerank_timeout: float = Field(default=5.0, gt=0, le=60)
     graph: Literal["rules", "none"] = "rules"
     graph_url: str | None = None
     graph_user: str = "neo4j"

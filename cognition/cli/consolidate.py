@@ -180,7 +180,7 @@ def _row(one: "Action") -> tuple[str, str, str]:
     if one.kind == "link":
         return (
             f"link {one.memory_id}: {said}",
-            f"{one.other_id} differs in: {', '.join(one.differing)}",
+            f"{one.other_id} {_differs(one.differing)}",
             _two(one.similarity),
         )
     if one.kind == "extract":
@@ -189,6 +189,10 @@ def _row(one: "Action") -> tuple[str, str, str]:
     if one.kind == "retire":
         return f"end {one.memory_id}: {said}", f"no longer believed: {', '.join(one.lost) or 'its sources'}", ""
     return f"{one.memory_id}: {said}", f"{one.before} → {one.after}", ""
+
+
+def _differs(words: "Sequence[str]") -> str:
+    return f"differs in: {', '.join(words)}" if words else "says the same elsewhere"
 
 
 def _sum(begin: str, actions: "Iterable[Action]", examined: int) -> str:

@@ -12,14 +12,15 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from dionysus_mcp.consolidation.actions import Action, Extract, Fade, Link, Plan, Retire, Skipped, Supersede
-from dionysus_mcp.consolidation.lease import Lease, scope_values
+from dionysus_mcp.consolidation.lease import Lease
 from dionysus_mcp.consolidation.reading import own
 from dionysus_mcp.consolidation.strengths import Strength, known, put, unrecalled
 from dionysus_mcp.consolidation.tables import action, link, run
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.access import Store
-from dionysus_mcp.store.memories import NewMemory, close_in, row_for
+from dionysus_mcp.store.memories import NewMemory, close_in, row_for, within
+from dionysus_mcp.store.scoping import scope_values
 
 memory = schema.memory
 AT_ONCE = 50
@@ -76,7 +77,7 @@ def apply(store: Store, plan: Plan, lease: Lease, report: Callable[[int, int], N
     """
     run_id = f"c-{secrets.token_hex(5)}"
     values = {"id": run_id, "started_at": datetime.now(UTC), "seen": plan.seen, **scope_values(store.scope)}
-    store.write(lambda connection: connection.execute(insert(run), values))
+    store.write(lambda connection: _begin(connection, values))
     skipped: list[Skipped] = []
     for start in range(0, len(plan.actions), AT_ONCE):
         lease.renew()
@@ -85,6 +86,12 @@ def apply(store: Store, plan: Plan, lease: Lease, report: Callable[[int, int], N
         report(min(start + AT_ONCE, len(plan.actions)), len(plan.actions))
     store.write(lambda connection: _end(connection, run_id))
     return run_id, skipped
+
+
+def _begin(connection: Connection, values: dict[str, Any]) -> None:
+    # A connection may be lost after it was stored, and then this runs again.
+    if connection.execute(select(run.c.id).where(run.c.id == values["id"])).first() is None:
+        connection.execute(insert(run), values)
 
 
 def _of(store: Store, connection: Connection, run_id: str) -> _Doing:
@@ -129,7 +136,7 @@ def _link(one: Link, doing: _Doing) -> None:
 @_do.register
 def _extract(one: Extract, doing: _Doing) -> None:
     sources = [doing.current(quote.memory_id) for quote in one.sources]
-    new = NewMemory(
+    drawn = NewMemory(
         content=one.content,
         memory_type="semantic",
         importance=max(row.importance for row in sources),
@@ -138,6 +145,7 @@ def _extract(one: Extract, doing: _Doing) -> None:
         source=SOURCE,
         occurred_at=max((row.occurred_at for row in sources if row.occurred_at is not None), default=None),
     )
+    new = within(doing.scope, drawn)
     present = select(memory.c.id).where(own(doing.scope), memory.c.recorded_to.is_(None), memory.c.hash == new.hash)
     twin = doing.connection.execute(present).first()
     if twin is not None:

@@ -33,12 +33,12 @@ class _Read:
     text: tuple[Sentence, ...]
 
 
-def duplicates(memories: Iterable[Held], undone: Collection[tuple[str, str]] = ()) -> list[Duplicate]:
+def duplicates(memories: Iterable[Held], undone: Collection[str] = ()) -> list[Duplicate]:
     """Memories that others make needless. A survivor is never itself superseded.
 
     Args:
         memories: The current memories of one scope.
-        undone: Pairs of digests that somebody has parted again; they stay apart.
+        undone: Digests of what was superseded once and brought back; it stays.
     """
     groups: defaultdict[tuple[Any, ...], list[_Read]] = defaultdict(list)
     for one in memories:
@@ -63,9 +63,9 @@ def _rank(one: _Read) -> tuple[Any, ...]:
     return -len(one.text), -words, -capitals, -len(one.held.metadata), -one.held.importance, one.held.seq
 
 
-def _replaces(survivor: _Read, other: _Read, undone: Collection[tuple[str, str]]) -> bool:
+def _replaces(survivor: _Read, other: _Read, undone: Collection[str]) -> bool:
     mine, its = survivor.held, other.held
-    if its.importance > mine.importance or (its.hash, mine.hash) in undone:
+    if its.importance > mine.importance or its.hash in undone:
         return False
     if not _as_json(its) <= _as_json(mine):
         return False

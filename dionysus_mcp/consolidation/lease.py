@@ -4,12 +4,12 @@ import os
 import secrets
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from dionysus_mcp.consolidation.tables import lease
 from dionysus_mcp.errors import MemoryStoreError
-from dionysus_mcp.scope import Scope
 from dionysus_mcp.store.access import Store
+from dionysus_mcp.store.scoping import owned, scope_values
 
 SPAN = timedelta(seconds=60)
 """For so long a lease holds without being renewed: what a killed process leaves behind ends by itself."""
@@ -43,7 +43,7 @@ class Lease:
 
     def __exit__(self, *_: object) -> None:
         """Give it back."""
-        mine = and_(_of(self._store.scope), lease.c.holder == self._holder)
+        mine = and_(owned(lease, self._store.scope), lease.c.holder == self._holder)
         self._store.write(lambda connection: connection.execute(delete(lease).where(mine)))
 
     def renew(self) -> None:
@@ -57,7 +57,7 @@ class Lease:
             return
         if not self._store.write(lambda connection: self._take(connection, now)):
             raise ConsolidationBusy(
-                f"Another process is consolidating {self._store.scope.tenant}/{self._store.scope.project} just now. "
+                f"Another process is consolidating {self._store.scope} just now. "
                 f"Try again when it has ended; if it was killed, in {self._span.total_seconds():.0f} seconds."
             )
         self._renewed = now
@@ -65,18 +65,9 @@ class Lease:
     def _take(self, connection: Connection, now: datetime) -> bool:
         values = {"holder": self._holder, "until": now + self._span}
         free = (lease.c.holder == self._holder) | (lease.c.until < now)
-        if connection.execute(update(lease).where(_of(self._store.scope), free).values(values)).rowcount:
+        if connection.execute(update(lease).where(owned(lease, self._store.scope), free).values(values)).rowcount:
             return True
-        if connection.execute(select(lease.c.holder).where(_of(self._store.scope))).first() is not None:
+        if connection.execute(select(lease.c.holder).where(owned(lease, self._store.scope))).first() is not None:
             return False
         connection.execute(insert(lease), scope_values(self._store.scope) | values)
         return True
-
-
-def scope_values(scope: Scope) -> dict[str, str]:
-    """The columns of a row that belongs to a scope."""
-    return {"tenant": scope.tenant, "project": scope.project, "owner": "", "session_id": ""}
-
-
-def _of(scope: Scope) -> ColumnElement[bool]:
-    return and_(*(lease.c[name] == value for name, value in scope_values(scope).items()))

@@ -1,5 +1,6 @@
 """What a consolidation would do, worked out from one state of the store. Changes nothing."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +26,7 @@ from dionysus_mcp.store.access import Store
 
 memory = schema.memory
 _LINKS = 3
-"""Links that one memory gets in a run: of a hundred like ones each need not know all others."""
+"""Links that one memory has at most: of a hundred like ones each need not know all others."""
 _ORDER = ("supersede", "retire", "extract", "link", "fade")
 
 Stage = Literal["reading", "comparing", "writing", "doing", "undoing"]
@@ -49,7 +50,8 @@ class _Known:
     """What earlier runs and their users have decided.
 
     Attributes:
-        undone: Digests of pairs that were superseded or linked, and parted again.
+        undone: Digests of what was superseded, and brought back.
+        parted: Digests of pairs that were linked, and parted again.
         linked: Numbers of pairs that are linked.
         drawn: Speaker and words of all extracts there ever were.
         extracts: Numbers of the current ones.
@@ -57,7 +59,8 @@ class _Known:
         bands: Digest and band of what was said to fade, and undone.
     """
 
-    undone: set[tuple[str, str]]
+    undone: set[str]
+    parted: set[tuple[str, str]]
     linked: set[tuple[int, int]]
     drawn: set[tuple[str | None, tuple[str, ...]]]
     extracts: set[int]
@@ -129,7 +132,7 @@ class Planning:
             extracts.append(self._extract(group, dropped))
         actions = [*first, *extracts, *found[len(first) :]]
         return Plan(
-            scope=f"{scope.tenant}/{scope.project}",
+            scope=str(scope),
             examined=len(held),
             actions=actions[:limit],
             left_out=max(0, len(actions) - limit) + len(drawn) - len(asked),
@@ -154,14 +157,14 @@ class Planning:
             return []
         matrix = np.stack([vectors[one.seq] for one in mine])
         near = sorted(pairs(matrix, self._settings.similar, self._check), key=lambda pair: -pair[2])
-        counts: dict[int, int] = {}
+        counts = Counter(seq for pair in known.linked for seq in pair)
         found: list[Action] = []
         for first, second, cosine in near:
             one, other = mine[second], mine[first]  # the later one is linked to the earlier
-            parted = (one.hash, other.hash) in known.undone or (one.seq, other.seq) in known.linked
-            if parted or max(counts.get(one.seq, 0), counts.get(other.seq, 0)) >= _LINKS:
+            parted = (one.hash, other.hash) in known.parted or (one.seq, other.seq) in known.linked
+            if parted or max(counts[one.seq], counts[other.seq]) >= _LINKS:
                 continue
-            counts |= {each.seq: counts.get(each.seq, 0) + 1 for each in (one, other)}
+            counts.update((one.seq, other.seq))
             found.append(_link(one, other, cosine))
         return found
 
@@ -207,7 +210,8 @@ def _known(connection: Connection, store: Store, held: Iterable[Held]) -> _Known
     similar = select(link.c.from_seq, link.c.to_seq).where(link.c.kind == "similar")
     current = {one.seq for one in held}
     return _Known(
-        undone={(row.hash, row.other_hash) for row in rows if row.kind in {"supersede", "link"}},
+        undone={row.hash for row in rows if row.kind == "supersede"},
+        parted={(row.hash, row.other_hash) for row in rows if row.kind == "link"},
         linked={(row.from_seq, row.to_seq) for row in connection.execute(similar)},
         drawn={(row.speaker, sentence.words) for row in drawn for sentence in sentences(row.content)},
         extracts={row.seq for row in drawn} & current,

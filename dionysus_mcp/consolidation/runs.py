@@ -3,24 +3,24 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
 
 from dionysus_mcp.consolidation.actions import Action, Extract, Fade, Link, Quote, Retire, Run, Supersede
 from dionysus_mcp.consolidation.facts import differing
-from dionysus_mcp.consolidation.lease import scope_values
 from dionysus_mcp.consolidation.reading import own
 from dionysus_mcp.consolidation.tables import action, link, run
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.access import Store
+from dionysus_mcp.store.scoping import scope_values
 
 memory = schema.memory
 
 
 def runs(store: Store) -> list[Run]:
     """The runs of a scope, the latest first; also those that found nothing to do."""
-    mine = and_(*(run.c[name] == value for name, value in scope_values(store.scope).items()))
+    mine = _own(store.scope)
     with store.read() as connection:
         rows = connection.execute(select(run).where(mine).order_by(run.c.started_at.desc(), run.c.id)).all()
         return _told(connection, rows)
@@ -34,16 +34,15 @@ def one_run(store: Store, run_id: str) -> Run:
     """
     found = next((one for one in runs(store) if one.id == run_id), None)
     if found is None:
-        scope = f"{store.scope.tenant}/{store.scope.project}"
         raise MemoryStoreError(
-            f"{scope} has no consolidation run {run_id!r}; `dionysus memory consolidate --list` names them."
+            f"{store.scope} has no consolidation run {run_id!r}; `dionysus memory consolidate --list` names them."
         )
     return found
 
 
 def last_seen(store: Store) -> int:
     """How much was in the store when its last finished run was planned; 0 without one."""
-    mine = and_(*(run.c[name] == value for name, value in scope_values(store.scope).items()))
+    mine = _own(store.scope)
     with store.read() as connection:
         return connection.execute(select(func.max(run.c.seen)).where(mine, run.c.ended_at.is_not(None))).scalar() or 0
 
@@ -61,6 +60,11 @@ def actions_of(store: Store, run_id: str) -> list[Action]:
         wanted = {seq for row in rows for seq in (row.memory_seq, row.other_seq) if seq is not None}
         held = _memories(connection, store.scope, wanted)
         return [_action(connection, row, held) for row in rows if row.memory_seq in held]
+
+
+def _own(scope: Scope) -> ColumnElement[bool]:
+    """The predicate for runs of just this scope: what a session did is not its project's to take back."""
+    return and_(*(run.c[name] == value for name, value in scope_values(scope).items()))
 
 
 def _told(connection: Connection, rows: Iterable[Row[Any]]) -> list[Run]:

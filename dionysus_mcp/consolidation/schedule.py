@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dionysus_mcp.consolidation.consolidation import Consolidation
@@ -32,21 +32,21 @@ class _Stopped(Exception):
 
 
 class Schedule:
-    """Consolidates the scope of a store every so many seconds, if anything was stored since.
+    """Consolidates the scopes of a server every so many seconds, each if anything was stored since.
 
     Args:
-        store: Waited for in the thread; it may raise `MemoryStoreError`.
+        stores: One for each scope; asked in the thread, it may wait, and raise `MemoryStoreError`.
         settings: With an interval above 0.
         record: Told of every run, for the audit log.
     """
 
     def __init__(
         self,
-        store: Callable[[], Store],
+        stores: Callable[[], Sequence[Store]],
         settings: ConsolidationSettings,
         record: Callable[[Mapping[str, Any]], None] = lambda _entry: None,
     ) -> None:
-        self._store = store
+        self._stores = stores
         self._settings = settings
         self._record = record
         self._stop = threading.Event()
@@ -66,19 +66,20 @@ class Schedule:
         with contextlib.suppress(OSError, AttributeError):  # where there is no niceness, it goes on without
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
         while not self._stop.wait(self._settings.interval):
-            try:
-                self.once()
-            except _Stopped:
-                return
-            except ConsolidationBusy:
-                continue  # another server does it
-            except MemoryStoreError as error:
-                _log.warning("Memories could not be consolidated: %s", error)
-                self._record({"event": "consolidation", "outcome": "failed", "error": str(error)[:200]})
+            with contextlib.suppress(_Stopped):
+                self._all()
 
-    def once(self) -> bool:
-        """Consolidate if there is anything new; whether there was."""
-        store = self._store()
+    def _all(self) -> None:
+        try:
+            for store in self._stores():
+                with contextlib.suppress(ConsolidationBusy):  # another server does it
+                    self.once(store)
+        except MemoryStoreError as error:
+            _log.warning("Memories could not be consolidated: %s", error)
+            self._record({"event": "consolidation", "outcome": "failed", "error": str(error)[:200]})
+
+    def once(self, store: Store) -> bool:
+        """Consolidate a scope if there is anything new; whether there was."""
         with store.read() as connection:
             now = seen(connection)
         if now <= last_seen(store):
@@ -86,7 +87,7 @@ class Schedule:
         one = Consolidation(store, self._settings, writer=_writer(self._settings), check=self._check)
         _, run = one.run()
         counts = {"done": run.done, "skipped": len(run.skipped)}
-        scope = {"tenant": store.scope.tenant, "project": store.scope.project}
+        scope = {name: value for name, value in store.scope.changes().items() if value}
         self._record({"event": "consolidation", "outcome": "ok", "run": run.id, **scope, **counts})
         return True
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, select
 
 from dionysus_mcp.consolidation.tables import link
 from dionysus_mcp.store import schema
@@ -48,6 +48,12 @@ def sources_of(connection: Connection, seqs: Sequence[int]) -> dict[int, set[int
     return dict(found)
 
 
+def drawn_from(chosen: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The predicate for extracts of the memories that another predicate names: they hold words of theirs."""
+    sources = select(memory.c.seq).where(chosen).correlate(None)
+    return memory.c.seq.in_(select(link.c.from_seq).where(link.c.kind == "extract", link.c.to_seq.in_(sources)))
+
+
 def lost_sources(connection: Connection, seqs: Collection[int], as_of: datetime | None = None) -> set[int]:
     """Those memories that ended, unless they were restored or a duplicate that is believed says the same."""
     asked = {seq: {seq} for seq in seqs}
@@ -69,7 +75,7 @@ def _living(connection: Connection, seqs: Collection[int], as_of: datetime | Non
     """Those that are believed, or whose like in the same scope is: what was restored has another number."""
     same = memory.alias()
     is_same = and_(
-        *(same.c[name] == memory.c[name] for name in ("tenant", "project", "hash")),
+        *(same.c[name] == memory.c[name] for name in ("tenant", "project", "owner", "hash")),
         same.c.recorded_to.is_(None),
     )
     query = select(memory.c.seq, same.c.seq).join_from(memory, same, is_same, isouter=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from dionysus_mcp.recall.around import Around
 from dionysus_mcp.recall.asked import Asked
-from dionysus_mcp.recall.candidates import look
+from dionysus_mcp.recall.candidates import Glimpse, look
 from dionysus_mcp.recall.index import NOBODY, MemoryIndex
 from dionysus_mcp.recall.moments import agreement
 from dionysus_mcp.recall.pieces import word_by_word
@@ -26,6 +26,7 @@ def features(
     places: "np.ndarray[Any, Any]",
     best_passages: Mapping[int, Any],
     close: "np.ndarray[Any, Any]",
+    known: Glimpse | None = None,
 ) -> "dict[str, np.ndarray[Any, Any]]":
     """Features of the memories at `places`, each an array of their length.
 
@@ -35,13 +36,14 @@ def features(
         places: The candidates, each once.
         best_passages: By place, the best cosines of its passages with both vectors, where it has several.
         close: How close the nearest of its pieces is to each of the query's, from `pieces.closest`.
+        known: What was read of them already.
     """
-    seen = look(index, asked, places)
+    seen = look(index, asked, places, known)
     around, worded, light = seen.around, seen.worded, seen.light
-    near = _near(seen.cosines[around.at], places, best_passages)
+    near = _near(seen.glimpse.cosines[around.at], places, best_passages)
     base = standing(seen.quick + 0.4 * (near["passage_i"] + near["passage_you"]))
     beside = zip(("before", "after", "two_before", "two_after"), around.beside, strict=True)
-    next_to = _next_to(seen.cosines.sum(axis=1), seen.words, around)
+    next_to = _next_to(seen.glimpse.cosines.sum(axis=1), seen.words, around)
     answers = _answers(index, around)
     return {
         **near,
@@ -58,7 +60,7 @@ def features(
         "first": _first(index, places, around),
         "base": base,
         **_threads(index.column("threads", places), base),
-        **word_by_word(close, around, index.column("threads", places)),
+        **word_by_word(close, index.column("threads", places)),
     }
 
 
@@ -126,10 +128,17 @@ def _threads(threads: Any, base: Any) -> "dict[str, np.ndarray[Any, Any]]":
     """How well a candidate's thread fits as a whole: its best, and the mean of its best three."""
     import numpy as np
 
-    best, three = np.zeros(len(base)), np.zeros(len(base))
-    for thread in np.unique(threads[threads != NOBODY]).tolist():
-        mine = threads == thread
-        highest = np.sort(base[mine])[::-1][:3]
-        best[mine] = highest[0]
-        three[mine] = (highest.sum() - (3 - len(highest))) / 3
+    # By thread, the best first: then the best three of each stand at its beginning.
+    order = np.lexsort((-base, threads))
+    starts = np.flatnonzero(np.r_[True, np.diff(threads[order]) != 0])
+    sizes = np.diff(np.r_[starts, len(order)])
+    ranked = base[order]
+    total = ranked[starts].copy()
+    for step in (1, 2):
+        # A thread of fewer has worse than average ones in their stead.
+        total += np.where(sizes > step, ranked[np.minimum(starts + step, len(order) - 1)], -1.0)
+    best, three = np.empty(len(base)), np.empty(len(base))
+    best[order], three[order] = np.repeat(ranked[starts], sizes), np.repeat(total / 3, sizes)
+    alone = threads == NOBODY
+    best[alone] = three[alone] = 0.0
     return {"thread_best": best, "thread_three": standing(three)}

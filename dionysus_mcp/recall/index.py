@@ -109,13 +109,14 @@ class MemoryIndex:
     def catch_up(self) -> None:
         """Take in what was stored and closed since the last time."""
         with self.lock:
-            last = self.vectors.last()
-            rows = iter(self.vectors.since(self._last_vector))
+            last, closed = self.vectors.last()
+            rows = iter(self.vectors.since(self._last_vector) if last > self._last_vector else ())
             while part := list(islice(rows, _AT_A_TIME)):
                 self._append(part)
             # Past those of other scopes and models too: they needn't be passed over again.
             self._last_vector = max(self._last_vector, last)
-            for number, memory in self.vectors.closed_since(self._last_closure):
+            news = self.vectors.closed_since(self._last_closure) if closed > self._last_closure else ()
+            for number, memory in news:
                 self._last_closure = number
                 place = self.places([memory])[0]
                 if place != NOBODY:

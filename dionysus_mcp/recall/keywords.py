@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, TextClause, bindparam, text
 
 from dionysus_mcp.recall.terms import Term
 from dionysus_mcp.scope import Scope
@@ -84,14 +85,21 @@ def _ranked(
 ) -> dict[int, float]:
     """The best of the `wide` best matches of the whole store; -1 stands for all."""
     where, values = conditions(scope, admitted, as_of)
-    query = text(
+    rows = connection.execute(
+        _ranking(where, frozenset(values)), {"match": any_of(terms), "count": count, "wide": wide, **values}
+    )
+    return {row[0]: row[1] for row in rows.all()}
+
+
+@lru_cache(maxsize=32)
+def _ranking(where: str, names: frozenset[str]) -> TextClause:
+    """The query for the best matches; kept, as to build one takes longer than to match some words."""
+    return text(
         "SELECT m.seq AS seq, best.score AS score FROM "  # noqa: S608 -- constants; values are bound
         f"(SELECT rowid AS seq, {_SCORE} AS score FROM memory_fts WHERE memory_fts MATCH :match "
         "ORDER BY score DESC, rowid DESC LIMIT :wide) AS best JOIN memory m ON m.seq = best.seq "
         f"WHERE {where} ORDER BY best.score DESC, m.seq DESC LIMIT :count"
-    ).bindparams(*(bindparam(name, **BOUND[name]) for name in values if name in BOUND))
-    rows = connection.execute(query, {"match": any_of(terms), "count": count, "wide": wide, **values})
-    return {row.seq: row.score for row in rows}
+    ).bindparams(*(bindparam(name, **BOUND[name]) for name in sorted(names) if name in BOUND))
 
 
 def covered(connection: Connection, term: Term, seqs: Collection[int]) -> bool:
@@ -104,9 +112,26 @@ def covered(connection: Connection, term: Term, seqs: Collection[int]) -> bool:
     numbers = ",".join(str(int(seq)) for seq in seqs)
     found = connection.exec_driver_sql(
         f"SELECT 1 FROM memory_fts WHERE memory_fts MATCH ? AND rowid IN ({numbers}) LIMIT 1",  # noqa: S608 -- whole numbers
-        (f"{{content context}} : ({any_of([term])})",),
+        (_covering(term),),
     )
     return found.first() is not None
+
+
+def uncovered(connection: Connection, terms: Sequence[Term], seqs: Collection[int]) -> list[Term]:
+    """The terms that none of the memories holds."""
+    if connection.dialect.name != "sqlite" or len(terms) < 2:
+        return [term for term in terms if not covered(connection, term, seqs)]
+    numbers = ",".join(str(int(seq)) for seq in seqs)
+    one = "SELECT {} WHERE EXISTS (SELECT 1 FROM memory_fts WHERE memory_fts MATCH ? AND rowid IN ({}))"
+    # Asked at once: what goes around a query takes longer than the query.
+    asked = " UNION ALL ".join(one.format(number, numbers) for number in range(len(terms)))
+    found = connection.exec_driver_sql(asked, tuple(_covering(term) for term in terms))
+    held = {row[0] for row in found.all()}
+    return [term for number, term in enumerate(terms) if number not in held]
+
+
+def _covering(term: Term) -> str:
+    return f"{{content context}} : ({any_of([term])})"
 
 
 def any_of(terms: Sequence[Term]) -> str:

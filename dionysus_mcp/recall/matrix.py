@@ -66,6 +66,15 @@ class Matrix:
             return self._floats[places]
         return self._bytes[places].astype(np.float32) * self._scales[places][:, None]
 
+    def cosines(self, places: "np.ndarray[Any, Any]", queries: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """Of the vectors at some places with each query, `queries` of shape `(n, dimension)`; shape `(places, n)`."""
+        import numpy as np
+
+        if self._floats is not None:
+            return self._floats[places] @ queries.T
+        # Scaled after the product: one number a vector, not one a dimension.
+        return (self._bytes[places].astype(np.float32) @ queries.T) * self._scales[places][:, None]
+
     def nearest(self, query: "np.ndarray[Any, Any]", allowed: "np.ndarray[Any, Any] | None", count: int) -> Any:
         """Places of the `count` nearest vectors among those allowed, in no order.
 
@@ -83,7 +92,7 @@ class Matrix:
             places = np.arange(self._size)
         else:
             places = self._likely(query, allowed)
-            cosines = self.rows(places) @ query
+            cosines = self.cosines(places, query[None])[:, 0]
         if len(places) > count:
             best = np.argpartition(-cosines, count - 1)[:count]
             places, cosines = places[best], cosines[best]

@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from dionysus_mcp.embedding import Pieces
-from dionysus_mcp.recall.around import Around
 from dionysus_mcp.recall.index import NOBODY
 from dionysus_mcp.recall.tables import piece
 from dionysus_mcp.recall.terms import FUNCTION_WORDS
@@ -66,33 +65,25 @@ def closest(asked: "np.ndarray[Any, Any]", held: Sequence[bytes | None]) -> "np.
     return result
 
 
-def word_by_word(
-    close: "np.ndarray[Any, Any]", around: Around, threads: "np.ndarray[Any, Any]"
-) -> "dict[str, np.ndarray[Any, Any]]":
-    """Features: how well each candidate meets the question's pieces alone, with its neighbours, with its thread.
+def word_by_word(close: "np.ndarray[Any, Any]", threads: "np.ndarray[Any, Any]") -> "dict[str, np.ndarray[Any, Any]]":
+    """Features: how well each candidate meets the question's pieces, alone and together with those of its thread.
 
     Args:
         close: From `closest`, a row a candidate.
-        around: The candidates and what stands beside them; only candidates among the latter count.
         threads: The candidates' threads.
     """
     import numpy as np
 
     if not close.size:
-        return dict.fromkeys(("pieces", "pieces_window", "pieces_thread"), np.zeros(len(close)))
-    by_unit = np.full((len(around.units), close.shape[1]), -1.0, dtype=np.float32)
-    by_unit[around.at] = close
-    window = np.maximum(close, np.maximum(by_unit[around.beside[0]], by_unit[around.beside[1]]))
+        return {"pieces": np.zeros(len(close)), "pieces_thread": np.zeros(len(close))}
     order = np.argsort(threads, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(threads[order]) != 0])
-    thread = np.empty_like(close)
-    thread[order] = np.repeat(
-        np.maximum.reduceat(close[order], starts, axis=0), np.diff(np.r_[starts, len(order)]), axis=0
-    )
+    sizes = np.diff(np.r_[starts, len(order)])
+    together = np.empty_like(close)
+    together[order] = np.repeat(np.maximum.reduceat(close[order], starts, axis=0), sizes, axis=0)
     alone = threads == NOBODY
-    thread[alone] = close[alone]
-    met = {"pieces": close, "pieces_window": window, "pieces_thread": thread}
-    return {name: standing(values.mean(axis=1)) for name, values in met.items()}
+    together[alone] = close[alone]
+    return {"pieces": standing(close.mean(axis=1)), "pieces_thread": standing(together.mean(axis=1))}
 
 
 def put(connection: Connection, model: str, kept: Mapping[int, bytes]) -> None:
@@ -105,12 +96,13 @@ def put(connection: Connection, model: str, kept: Mapping[int, bytes]) -> None:
 
 def read(connection: Connection, model: str, seqs: Iterable[int]) -> dict[int, bytes]:
     """Return `signs` of those memories that have some."""
-    # Written out: to have a list of some hundred numbers built in takes longer than running the query.
     numbers = ",".join(str(int(seq)) for seq in seqs)
     if not numbers:
         return {}
-    query = text(f"SELECT memory_seq, signs FROM piece WHERE model = :model AND memory_seq IN ({numbers})")  # noqa: S608 -- whole numbers
-    return {row[0]: bytes(row[1]) for row in connection.execute(query, {"model": model})}
+    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    # Written out: to have SQLAlchemy build it takes longer than running it.
+    query = f"SELECT memory_seq, signs FROM piece WHERE model = {mark} AND memory_seq IN ({numbers})"  # noqa: S608 -- whole numbers
+    return {seq: bytes(held) for seq, held in connection.exec_driver_sql(query, (model,)).all()}
 
 
 def _tells(word: str) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.recall import keywords, passages, terms, weights, within
@@ -26,12 +27,13 @@ from dionysus_mcp.recall.postgres_index import PostgresIndex, index_of
 from dionysus_mcp.recall.views import number_of
 from dionysus_mcp.records import Hit, Recall
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import believed, cited, picked_in_scope
+from dionysus_mcp.store.memories import believed, cited, picked_in_scope, trust_of
 from dionysus_mcp.store.vectors import Vectors
 
 if TYPE_CHECKING:
     from dionysus_mcp.embedding import MiniLm
     from dionysus_mcp.recall.embedder import BackgroundEmbedder
+    from dionysus_mcp.recall.rerank import Reranker
     from dionysus_mcp.store.access import Store
     from dionysus_mcp.store.vectors import PassageVectors
 
@@ -54,6 +56,7 @@ class Query:
     threshold: float | None = None
     admitted: Filter = field(default_factory=Filter)
     as_of: datetime | None = None
+    offset: int = 0
 
 
 class Search:
@@ -64,6 +67,7 @@ class Search:
         embedder: Gives the model and the index, once they are there.
         hide: Names those of the hits that only repeat another one, by their numbers.
         fitted: Weights as `weights.load` returns them; None for those that come with the package.
+        reranker: Puts the best hits in order; None for none.
     """
 
     def __init__(
@@ -72,7 +76,9 @@ class Search:
         embedder: BackgroundEmbedder,
         hide: Hide | None = None,
         fitted: dict[str, dict[str, float]] | None = None,
+        reranker: Reranker | None = None,
     ) -> None:
+        self._reranker = reranker
         self._hide = hide
         self._store = store
         self._embedder = embedder
@@ -80,6 +86,8 @@ class Search:
         # What was believed at the moment that was asked for last; whoever looks back mostly asks more than once.
         self._past: tuple[datetime, MemoryIndex | PostgresIndex] | None = None
         self._frequencies = terms.Frequencies()
+        # Built once: that takes longer than reading some rows.
+        self._chosen = select(memory).where(picked_in_scope(store.scope), memory.c.seq.in_(_SEQS))
         self._company = within.Company(store.scope)
         self._weights = fitted or weights.load()
 
@@ -99,7 +107,7 @@ class Search:
         whole = self._index(query.as_of)
         with self._store.read() as connection:
             index = None if whole is None else whole.within(connection)
-            total = connection.execute(select(func.max(memory.c.seq))).scalar() or 0
+            total = connection.execute(_LAST).scalar() or 0
             weighed = terms.weigh(connection, self._stemmer, self._frequencies, terms.words(query.text), total)
             counted = None
             if self._company.is_there(connection, total):
@@ -112,18 +120,23 @@ class Search:
             else:
                 seqs, found, near = self._described(connection, model, index, query, wanted, by_words, total)
                 scores = self._scored(index, seqs, found, by_words)
-            hits, left_out = self._hits(connection, query, scores, near)
-            missing = _missing(connection, weighed, query.text, total, [seq for seq, _ in hits])
-        return Recall(
-            hits=[hit for _, hit in hits],
-            missing_terms=missing,
-            mode="keyword" if model is None else "hybrid",
-            notice=" ".join(filter(None, (self._embedder.notice(), left_out))) or None,
-        )
+            ranked = self._ranked(connection, query, scores, near)
+            mode = "keyword" if model is None else "hybrid"
+            told = _Told(query, weighed, total, mode, [self._embedder.notice()])
+            if self._reranker is None:
+                return told.answer(connection, ranked)
+        # A model may take seconds: meanwhile no transaction is open.
+        best, rest = ranked[: self._reranker.top], ranked[self._reranker.top :]
+        reranked = self._reranker.order(query.text, [hit.content for _, hit in best])
+        told.notices.append(reranked.notice)
+        with self._store.read() as connection:
+            return told.answer(connection, [*(best[place] for place in reranked.order), *rest])
 
     def close(self) -> None:
         """Free what isn't the store's."""
         self._stemmer.close()
+        if self._reranker is not None:
+            self._reranker.close()
 
     def _index(self, as_of: datetime | None) -> MemoryIndex | PostgresIndex | None:
         model, index, past = self._embedder.model, self._embedder.index, self._past
@@ -163,15 +176,16 @@ class Search:
             both = np.stack([vectors[said.texts.index(one)] for one in (said.as_i, said.as_you)])
             spoken = telling(words[0]) if index.is_told else both[:0]
             asked = _asked(said, both, spoken, wanted, total, self._stemmer)
-            places = candidates(index, asked, query.admitted, list(by_words))
+            chosen = candidates(index, asked, query.admitted, list(by_words))
+            places = chosen.places
             seqs = index.column("seqs", places)
             pieces = index.vectors.passages(connection, seqs.tolist())
             place_of = dict(zip(seqs.tolist(), places.tolist(), strict=True))
             best = {place_of[seq]: (one.vectors @ both.T).max(axis=0) for seq, one in pieces.items()}
             held = read(connection, model.model_id, seqs.tolist()) if len(spoken) else {}
             close = closest(spoken, [held.get(seq) for seq in seqs.tolist()])
-            found = features(index, asked, places, best, close) if len(places) else {}
-            shown = index.matrix.rows(places) @ both[0]
+            found = features(index, asked, places, best, close, chosen.glimpse) if len(places) else {}
+            shown = index.matrix.cosines(places, both[:1])[:, 0]
         near = _Near(both[0], dict(zip(seqs.tolist(), map(float, shown), strict=True)), pieces)
         return seqs.tolist(), found, near
 
@@ -180,23 +194,53 @@ class Search:
     ) -> dict[int, float]:
         kind = "told" if index.is_told else "written"
         scores = dict(zip(seqs, map(float, weights.score(found, self._weights[kind])), strict=True)) if seqs else {}
-        # What has no vector yet is known by its words alone; among those it stands where it stands.
         places = index.places(list(by_words)).tolist()
         late = {seq for seq, place in zip(by_words, places, strict=True) if place == NOBODY}
-        return scores | {seq: value for seq, value in fuse(by_words, None).items() if seq in late}
+        # What has no vector yet is known by its words alone; among those it stands where it stands.
+        return scores | {seq: value for seq, value in fuse(by_words, None).items() if seq in late} if late else scores
 
-    def _hits(
+    def _ranked(
         self, connection: Connection, query: Query, scores: dict[int, float], near: _Near | None
-    ) -> tuple[list[tuple[int, Hit]], str | None]:
+    ) -> list[tuple[int, Hit]]:
+        """The best hits, by the memory's number: one more than are asked for, or than a model is to order."""
+        most = query.offset + query.top_k
+        most = most if self._reranker is None else max(most, self._reranker.top)
         wanted = [seq for seq, score in scores.items() if query.threshold is None or score >= query.threshold]
         # Of equals, the newer one: it has the higher number.
         wanted.sort(key=lambda seq: (scores[seq], seq), reverse=True)
-        rows = _rows(connection, self._store, wanted[: query.top_k + _SPARE], query.as_of)
+        chosen = self._chosen.where(believed(query.as_of))
+        rows = {row.seq: row for row in connection.execute(chosen, {"seqs": wanted[: most + _SPARE]}).all()}
         if self._hide is not None:
             hidden = self._hide(connection, rows, query.as_of)
             rows = {seq: row for seq, row in rows.items() if seq not in hidden}
-        ranked = [seq for seq in wanted if seq in rows][: query.top_k]
-        return _within_budget([(seq, _hit(rows[seq], scores[seq], near)) for seq in ranked], query.token_budget)
+        ranked = [seq for seq in wanted if seq in rows][: most + 1]
+        return [(seq, _hit(rows[seq], scores[seq], near)) for seq in ranked]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What an answer is made of beside its hits."""
+
+    query: Query
+    weighed: Sequence[terms.Term]
+    total: int
+    mode: Literal["hybrid", "keyword"]
+    notices: list[str | None]
+
+    def answer(self, connection: Connection, ranked: list[tuple[int, Hit]]) -> Recall:
+        """The hits that were asked for and fit, and what they lack."""
+        query = self.query
+        end = query.offset + query.top_k
+        hits, left_out = _within_budget(ranked[query.offset : end], query.token_budget)
+        following = query.offset + len(hits)
+        missing = _missing(connection, self.weighed, query.text, self.total, [seq for seq, _ in hits])
+        return Recall(
+            hits=[hit for _, hit in hits],
+            missing_terms=missing,
+            mode=self.mode,
+            notice=" ".join(filter(None, (*self.notices, left_out))) or None,
+            next_cursor=str(following) if following < len(ranked) else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +254,9 @@ class _Near:
 
 _WHEN = re.compile(r"\b(when|date|day|month|year|how long|since)\b", re.IGNORECASE)
 _HOW_MANY = re.compile(r"\bhow (many|much|often)\b", re.IGNORECASE)
-_SPARE = 20
+_SPARE = 12
+_SEQS = bindparam("seqs", expanding=True)
+_LAST = select(func.max(memory.c.seq))
 """More rows than asked for are read, as another process may close some between two reads."""
 
 
@@ -242,12 +288,7 @@ def _missing(
 ) -> list[str]:
     content = set(terms.content_words(query))
     rare = [term for term in weighed if term.word in content and terms.is_rare(term, total)]
-    return [term.word for term in rare if not keywords.covered(connection, term, seqs)]
-
-
-def _rows(connection: Connection, store: Store, seqs: list[int], as_of: datetime | None) -> dict[int, Row[Any]]:
-    query = select(memory).where(picked_in_scope(store.scope), believed(as_of), memory.c.seq.in_(seqs))
-    return {row.seq: row for row in connection.execute(query)}
+    return [term.word for term in keywords.uncovered(connection, rare, seqs)]
 
 
 def _hit(row: Row[Any], score: float, near: _Near | None) -> Hit:
@@ -264,10 +305,17 @@ def _hit(row: Row[Any], score: float, near: _Near | None) -> Hit:
         speaker=row.speaker,
         session_id=row.session_id,
         source=cited(row.source, row.source_position),
+        trust=trust_of(row),
         occurred_at=row.occurred_at,
         recorded_at=row.recorded_from,
         superseded_at=row.recorded_to,
     )
+
+
+def _tokens(hit: Hit) -> int:
+    passages = sum(len(one.text) for one in hit.passages)
+    metadata = len(json.dumps(hit.metadata)) if hit.metadata else 0
+    return (len(hit.content) + passages + metadata) // CHARACTERS_PER_TOKEN + _TOKENS_AROUND_A_HIT
 
 
 def _within_budget(ranked: list[tuple[int, Hit]], budget: int) -> tuple[list[tuple[int, Hit]], str | None]:
@@ -275,14 +323,19 @@ def _within_budget(ranked: list[tuple[int, Hit]], budget: int) -> tuple[list[tup
     kept: list[tuple[int, Hit]] = []
     left = budget
     for seq, hit in ranked:
-        left -= len(hit.content) // CHARACTERS_PER_TOKEN + _TOKENS_AROUND_A_HIT
+        left -= _tokens(hit)
         if left < 0:
             break
         kept.append((seq, hit))
     if ranked and not kept:
         seq, first = ranked[0]
-        short = first.content[: budget * CHARACTERS_PER_TOKEN]
+        short = {"content": first.content[: budget * CHARACTERS_PER_TOKEN], "passages": [], "metadata": {}}
         notice = f"Only the beginning of the best hit fits the budget of {budget} tokens; get_memories gives it whole."
-        return [(seq, first.model_copy(update={"content": short}))], notice
+        return [(seq, first.model_copy(update=short))], notice
     omitted = len(ranked) - len(kept)
-    return kept, f"{omitted} more hits did not fit the budget of {budget} tokens." if omitted else None
+    return (
+        kept,
+        f"{omitted} more hits did not fit the budget of {budget} tokens; next_cursor leads to them."
+        if omitted
+        else None,
+    )

@@ -17,9 +17,11 @@ _ALWAYS_RARE = 3
 _PRUNE_ABOVE = 2000
 _COMMON = 2000
 """Memories above which a stem's frequency is remembered."""
-_MOST_ROWS = 4000
+_MOST_ROWS = 2500
 """Memories that one query may match by words in a large store; the rarest word is searched for in any case."""
 
+_REMEMBERED = 100_000
+"""Words whose stems are remembered."""
 _WORD = re.compile(r"[^\W_]+")
 
 FUNCTION_WORDS = frozenset(
@@ -79,6 +81,8 @@ class Stemmer:
 
     def __init__(self) -> None:
         self._tokenizer = Tokenizer()
+        # Words come again and again, and asking SQLite takes longer than all else that is done with them.
+        self._known: dict[str, str | None] = {}
         groups = [group.split() for group in _IRREGULAR.split(";")]
         stems = self.stems([form for group in groups for form in group])
         self._families = {stems[form]: tuple(group) for group in groups for form in group}
@@ -89,8 +93,15 @@ class Stemmer:
 
     def stems(self, of: Sequence[str]) -> dict[str, str]:
         """Stem by word; a word that the index doesn't know as one is left out."""
-        found = self._tokenizer.stems(of)
-        return {word: stems[0] for word, stems in zip(of, found, strict=True) if stems}
+        known = self._known
+        new = [word for word in dict.fromkeys(of) if word not in known]
+        if len(known) + len(new) > _REMEMBERED:
+            # Emptied, all that is asked for is new.
+            known, new = {}, list(dict.fromkeys(of))
+            self._known = known
+        for word, stems in zip(new, self._tokenizer.stems(new) if new else (), strict=True):
+            known[word] = stems[0] if stems else None
+        return {word: stem for word in of if (stem := known.get(word)) is not None}
 
     def close(self) -> None:
         """Free the database."""

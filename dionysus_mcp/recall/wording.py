@@ -1,5 +1,6 @@
 """How well the words of candidates fit a query, from stems as numbers; and what all features are scaled by."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dionysus_mcp.recall.around import Around
@@ -20,12 +21,30 @@ def standing(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     return (values - values.mean()) / spread if spread > 1e-6 else np.zeros_like(values)
 
 
-def worded(index: MemoryIndex, asked: Asked, around: Around) -> "tuple[dict[str, Any], np.ndarray[Any, Any]]":
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The words of some memories.
+
+    Attributes:
+        frequency: How often each term of a query stands in each, shape `(memories, terms)`.
+        lengths: How many stems each has.
+    """
+
+    frequency: "np.ndarray[Any, Any]"
+    lengths: "np.ndarray[Any, Any]"
+
+    def at(self, rows: "np.ndarray[Any, Any]") -> "Counts":
+        """Those of some of the memories."""
+        return Counts(self.frequency[rows], self.lengths[rows])
+
+
+def worded(
+    index: MemoryIndex, asked: Asked, around: Around, counts: Counts
+) -> "tuple[dict[str, Any], np.ndarray[Any, Any]]":
     """How well the words of each candidate fit, alone and with what stands beside it; and BM25 of all units."""
     import numpy as np
 
-    frequency, lengths = _frequencies(index, asked, around.safe)
-    frequency[~around.here], lengths[~around.here] = 0.0, 0.0
+    frequency, lengths = counts.frequency, counts.lengths
     weights = np.array([weight for _, weight in asked.terms], dtype=np.float32)
     mean, at, before, after = index.mean_length, around.at, around.beside[0], around.beside[1]
     raw = _bm25(frequency, lengths, weights, mean)
@@ -40,16 +59,22 @@ def worded(index: MemoryIndex, asked: Asked, around: Around) -> "tuple[dict[str,
     return {name: standing(values) for name, values in found.items()} | covers | {"length": np.log1p(lengths[at])}, raw
 
 
-def _frequencies(index: MemoryIndex, asked: Asked, units: "np.ndarray[Any, Any]") -> Any:
+def counted(index: MemoryIndex, asked: Asked, units: "np.ndarray[Any, Any]") -> Counts:
+    """Count the query's words in the memories at some places."""
     import numpy as np
 
     terms, lengths = index.terms(units)
-    owner = np.repeat(np.arange(len(units)), lengths)
-    counts = np.zeros((len(units), len(asked.terms)), dtype=np.float32)
-    for number, (stems, _) in enumerate(asked.terms):
-        held = np.isin(terms, np.array(stems, dtype=np.uint32))
-        counts[:, number] = np.bincount(owner[held], minlength=len(units))
-    return counts, lengths.astype(np.float32)
+    stems = np.unique(np.array([stem for own, _ in asked.terms for stem in own], dtype=np.uint32))
+    if not len(stems) or not len(terms):
+        return Counts(np.zeros((len(units), len(asked.terms)), np.float32), lengths.astype(np.float32))
+    at = np.minimum(np.searchsorted(stems, terms), len(stems) - 1)
+    held = np.flatnonzero(stems[at] == terms)
+    owner = np.repeat(np.arange(len(units)), lengths)[held]
+    by_stem = np.bincount(owner * len(stems) + at[held], minlength=len(units) * len(stems))
+    # Two words of a query may have a stem in common: it counts for both.
+    belongs = np.stack([np.isin(stems, np.array(own, np.uint32)) for own, _ in asked.terms], axis=1)
+    found = by_stem.reshape(len(units), -1).astype(np.float32) @ belongs.astype(np.float32)
+    return Counts(found, lengths.astype(np.float32))
 
 
 def _bm25(frequency: Any, lengths: Any, weights: Any, mean: float) -> "np.ndarray[Any, Any]":

@@ -1,11 +1,15 @@
 """One service for each scope that callers have: a caller's tools reach that caller's memories and no others."""
 
 import threading
+from typing import TYPE_CHECKING
 
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.service import Opening, Service
 from dionysus_mcp.serving.caller import Caller
 from dionysus_mcp.settings import MemorySettings
+
+if TYPE_CHECKING:
+    from dionysus_mcp.store.access import Store
 
 
 class Scopes:
@@ -41,8 +45,19 @@ class Scopes:
                 self._others[scope] = Service.open(settings, self._opening.model)
             return self._others[scope]
 
+    def stores(self) -> "list[Store]":
+        """The stores of all services that are open, each with its own scope.
+
+        Raises:
+            MemoryStoreError: if the server's own can't be opened.
+        """
+        own = self._opening.service().store
+        with self._lock:
+            return [own, *(service.store for service in self._others.values())]
+
     def close(self) -> None:
         """Close all of them."""
+        self._opening.close_beside()
         with self._lock:
             for service in self._others.values():
                 service.close()

@@ -128,6 +128,10 @@ class Vectors:
             for row in rows
         ]
 
+    def look_again(self) -> None:
+        """Doubt that any memory has its vector: a repair of the store may have dropped some that were damaged."""
+        self._complete = 0
+
     def count_missing(self) -> int:
         """How many current memories have no vector of this model."""
         query = select(func.count()).select_from(self._joined()).where(self._lacking())
@@ -202,10 +206,12 @@ class Vectors:
         with self._store.read() as connection:
             return [(row.seq, row.memory_seq) for row in connection.execute(query)]
 
-    def last(self) -> int:
-        """The number of the newest vector, whoever stored it."""
+    def last(self) -> tuple[int, int]:
+        """The numbers of the newest vector and of the newest closure, whoever stored them."""
         with self._store.read() as connection:
-            return connection.execute(select(func.max(vector.c.seq))).scalar() or 0
+            found = connection.exec_driver_sql("SELECT (SELECT max(seq) FROM vector), (SELECT max(seq) FROM closure)")
+            newest, closed = found.one()
+        return newest or 0, closed or 0
 
     def rows(self) -> Any:
         """The query for the indexed memories of the scope, each a `VectorRow`, to be narrowed."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, text, true
 
+from dionysus_mcp.consolidation.shadows import drawn_from
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.graph.writing import sweep
 from dionysus_mcp.store import schema
@@ -158,7 +159,9 @@ class Purge:
             memory.c.origin.in_(wanted.sources),
         )
         chosen = and_(mine, named)
-        return and_(mine, or_(named, _versions_of(chosen))) if wanted.versions else chosen
+        if wanted.versions:
+            chosen = and_(mine, or_(named, _versions_of(chosen)))
+        return and_(mine, or_(chosen, drawn_from(chosen)))
 
     def _files(self, connection: Connection) -> ColumnElement[bool]:
         """What is known of read files: forgotten with a source, or the same file would be taken for unchanged."""

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from dionysus_mcp.embedding import DIMENSION, MiniLm, Pieces
-from dionysus_mcp.recall.around import Around
 from dionysus_mcp.recall.embedder import BackgroundEmbedder, embed_missing
 from dionysus_mcp.recall.index import NOBODY
 from dionysus_mcp.recall.pieces import MOST, closest, put, read, signs, telling, word_by_word
@@ -83,21 +82,16 @@ def test_how_close_memories_are_does_not_depend_on_their_neighbours_in_the_list(
     assert np.allclose(found[[bool(one) for one in memories]], np.array(alone).reshape(-1, words), atol=1e-5)
 
 
-def test_a_window_and_a_thread_meet_words_together():
-    # Candidates 0, 1, 2 follow each other, 3 is in no thread; NOBODY is the first unit.
-    beside = [np.array([0, 1, 2, 0]), np.array([2, 3, 0, 0]), np.array([0, 0, 1, 0]), np.array([3, 0, 0, 0])]
-    around = Around(np.array([NOBODY, 0, 1, 2, 3]), np.array([1, 2, 3, 4]), beside)
+def test_a_thread_meets_words_together():
     close = np.array([[1, 0], [0, 0], [0, 1], [0.9, 0]], np.float32)
-    found = word_by_word(close, around, np.array([7, 7, 7, NOBODY]))
-    assert found["pieces"].argmax() in (0, 2)
-    assert found["pieces_window"].argmax() == 1, "it stands between the two that hold a word each"
-    assert np.ptp(found["pieces_thread"][:3]) == 0
-    assert found["pieces_thread"][3] < found["pieces_thread"][0]
+    found = word_by_word(close, np.array([7, 7, 7, NOBODY]))
+    assert found["pieces"].argmin() == 1
+    assert np.ptp(found["pieces_thread"][:3]) == 0, "each is as good as all of its thread"
+    assert found["pieces_thread"][3] < found["pieces_thread"][0], "what is in no thread stands alone"
 
 
 def test_what_is_not_compared_stands_out_nowhere():
-    around = Around(np.array([0, 1]), np.array([0, 1]), [np.array([1, 0])] * 4)
-    found = word_by_word(np.zeros((2, 0), np.float32), around, np.array([0, 0]))
+    found = word_by_word(np.zeros((2, 0), np.float32), np.array([0, 0]))
     assert all(values.tolist() == [0, 0] for values in found.values())
 
 

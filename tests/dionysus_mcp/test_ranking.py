@@ -291,7 +291,7 @@ def test_a_reply_counts_by_how_well_the_question_before_it_fits(index):
 
 
 def test_in_a_conversation_what_stands_beside_a_find_is_a_candidate_too(index):
-    found = candidates(index, asked("", vector=units(5)[4]), Filter(session_id="s1"), [1])
+    found = candidates(index, asked("", vector=units(5)[4]), Filter(session_id="s1"), [1]).places
     assert {0, 1, 2} <= set(found.tolist())
     assert not {3, 4} & set(found.tolist())
 
@@ -310,7 +310,7 @@ def test_of_many_finds_in_a_conversation_the_likeliest_are_kept(store):
     held.catch_up()
     both = np.stack([vectors[7]] * 2)
     query = Asked(both, [([300], 5.0)], frozenset(), Moments(), wants_time=False, wants_number=False, pieces=NO_PIECES)
-    found = candidates(held, query, Filter(), [int(held.column("seqs", np.array([300]))[0])])
+    found = candidates(held, query, Filter(), [int(held.column("seqs", np.array([300]))[0])]).places
     assert len(found) == 100
     assert {7, 300} <= set(found.tolist())
     assert found.tolist() == sorted(set(found.tolist()))

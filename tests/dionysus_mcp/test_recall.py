@@ -309,7 +309,7 @@ def test_the_index_passes_over_what_other_scopes_stored_only_once(settings):
     index = MemoryIndex(rows[quiet])
     index.catch_up()
     assert len(index) == 1
-    assert list(rows[quiet].since(rows[quiet].last())) == []
+    assert list(rows[quiet].since(rows[quiet].last()[0])) == []
     quiet.write(lambda c: add_in(c, quiet.scope, [NewMemory("a later one")]))
     (later,) = rows[quiet].missing(5)
     assert later.content == "a later one"
