@@ -17,7 +17,7 @@ _ALWAYS_RARE = 3
 _PRUNE_ABOVE = 2000
 _COMMON = 2000
 """Memories above which a stem's frequency is remembered."""
-_MOST_ROWS = 2500
+_MOST_ROWS = 2000
 """Memories that one query may match by words in a large store; the rarest word is searched for in any case."""
 
 _REMEMBERED = 100_000
