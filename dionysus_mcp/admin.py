@@ -16,7 +16,7 @@ from dionysus_mcp.graph.records import GraphStats
 from dionysus_mcp.ingest.folders import files_under
 from dionysus_mcp.ingest.summary import IngestSummary, Progress
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.preflight import SCHEMA_VERSION, database_path, is_new, is_postgres
+from dionysus_mcp.store.preflight import SCHEMA_VERSION, database_path, is_new, is_postgres, shown
 
 if TYPE_CHECKING:
     from dionysus_mcp.ingest.writer import Writer
@@ -39,6 +39,7 @@ __all__ = [
     "ingest_text",
     "purge",
     "reembed",
+    "shown",
     "stats",
     "verify",
 ]
@@ -53,6 +54,8 @@ class StoreStats(BaseModel):
         exists: False before anything was stored; nothing is made by asking.
         size: Bytes on disk, with what is not yet merged into the main file.
         pending: Memories without a vector of the current model.
+        recalled: Memories that were recalled at least once.
+        fading: Those whose retention was below .7 when they were consolidated last; below .4 they are `faded`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -69,6 +72,9 @@ class StoreStats(BaseModel):
     by_type: dict[str, int] = {}
     mental_models: int = 0
     predictions: int = 0
+    recalled: int = 0
+    fading: int = 0
+    faded: int = 0
     graph: GraphStats | None = None
 
 

@@ -70,6 +70,7 @@ def stats(
             f"{found.memories:,} memories{f' ({kinds})' if kinds else ''}, {found.superseded:,} earlier versions",
             f"{found.vectors:,} vectors, {found.pending:,} memories wait for one",
             f"{found.mental_models:,} mental models, {found.predictions:,} predictions",
+            f"{found.recalled:,} memories were recalled, {found.fading:,} are fading, {found.faded:,} faded",
             *(graph_lines(found.graph) if found.graph else ()),
         )
     return ExitCode.DONE

@@ -3,15 +3,12 @@
 import contextlib
 from collections.abc import Callable, Generator
 
-from dionysus_mcp.admin import Progress
+from dionysus_mcp.admin import Progress, opened
 from dionysus_mcp.consolidation.actions import Action, Plan, Run
 from dionysus_mcp.consolidation.consolidation import Consolidation
 from dionysus_mcp.consolidation.planning import Stage
 from dionysus_mcp.consolidation.settings import ConsolidationSettings
-from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.access import Store
-from dionysus_mcp.store.preflight import database_path, is_new
 
 Report = Callable[[Progress], None] | None
 
@@ -70,10 +67,6 @@ def actions(memory: MemorySettings, settings: ConsolidationSettings, run_id: str
 
 @contextlib.contextmanager
 def _opened(memory: MemorySettings, settings: ConsolidationSettings, report: Report) -> Generator[Consolidation]:
-    path = database_path(memory.url)
-    if is_new(path):
-        raise MemoryStoreError(f"There is no memory store {path} yet; `dionysus remember` makes one.")
-
     def told(stage: Stage, done: int, total: int) -> None:
         if report is not None:
             report(Progress(stage, done, total or None))
@@ -83,5 +76,5 @@ def _opened(memory: MemorySettings, settings: ConsolidationSettings, report: Rep
         from dionysus_mcp.consolidation.writing import ModelWriter
 
         writer = ModelWriter(settings)
-    with contextlib.closing(Store(memory)) as store:
+    with opened(memory) as store:
         yield Consolidation(store, settings, writer=writer, report=told)

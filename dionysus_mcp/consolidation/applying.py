@@ -77,7 +77,7 @@ def apply(store: Store, plan: Plan, lease: Lease, report: Callable[[int, int], N
     """
     run_id = f"c-{secrets.token_hex(5)}"
     values = {"id": run_id, "started_at": datetime.now(UTC), "seen": plan.seen, **scope_values(store.scope)}
-    store.write(lambda connection: connection.execute(insert(run), values))
+    store.write(lambda connection: _begin(connection, values))
     skipped: list[Skipped] = []
     for start in range(0, len(plan.actions), AT_ONCE):
         lease.renew()
@@ -86,6 +86,12 @@ def apply(store: Store, plan: Plan, lease: Lease, report: Callable[[int, int], N
         report(min(start + AT_ONCE, len(plan.actions)), len(plan.actions))
     store.write(lambda connection: _end(connection, run_id))
     return run_id, skipped
+
+
+def _begin(connection: Connection, values: dict[str, Any]) -> None:
+    # A connection may be lost after it was stored, and then this runs again.
+    if connection.execute(select(run.c.id).where(run.c.id == values["id"])).first() is None:
+        connection.execute(insert(run), values)
 
 
 def _of(store: Store, connection: Connection, run_id: str) -> _Doing:

@@ -40,12 +40,12 @@ def _all(vectors: Any, least: float, check: Callable[[], None]) -> "Iterator[tup
         check()
         cosines = whole[start : start + _BLOCK] @ whole[start:].T
         # Each row's nearest only, for the same reason as the window.
-        wide = np.triu(cosines, 1) if len(cosines) else cosines
-        if wide.shape[1] > _WINDOW:
-            bound = np.partition(wide, -_WINDOW, axis=1)[:, -_WINDOW][:, None]
-            wide = np.where(wide >= np.maximum(bound, least), wide, 0)
-        rows, columns = np.nonzero(wide >= least)
-        yield rows + start, columns + start, wide[rows, columns]
+        wide = np.triu(cosines, 1)
+        most = min(_WINDOW, wide.shape[1])
+        columns = np.argpartition(-wide, most - 1, axis=1)[:, :most].ravel()
+        rows = np.repeat(np.arange(len(wide)), most)
+        near = wide[rows, columns] >= least
+        yield rows[near] + start, columns[near] + start, wide[rows, columns][near]
 
 
 def _by_signs(vectors: Any, least: float, check: Callable[[], None]) -> "Iterator[tuple[Any, Any, Any]]":

@@ -59,7 +59,7 @@ def held(connection: Connection, scope: Scope) -> Iterator[Held]:
     )
     query = select(*columns).where(own(scope), memory.c.recorded_to.is_(None)).order_by(memory.c.seq)
     orders: dict[str | None, int] = {}
-    for row in connection.execution_options(yield_per=1000).execute(query):
+    for row in connection.execute(query, execution_options={"yield_per": 1000}):
         order = orders[row.session_id] = orders.get(row.session_id, -1) + 1
         place = (row.memory_type, row.context, row.speaker, row.session_id, row.origin or row.source)
         yield Held(*row[:-3], place=(*place, row.occurred_at, row.valid_to), order=order)
@@ -76,10 +76,12 @@ def vectors(connection: Connection, seqs: Iterable[int]) -> "dict[int, np.ndarra
     import numpy as np
 
     found: dict[int, np.ndarray[Any, Any]] = {}
-    mine = and_(vector.c.model == MODEL_ID, func.length(vector.c.vector) == 2 * DIMENSION)
+    mine = and_(vector.c.model == MODEL_ID, vector.c.dimension == DIMENSION)
     for part in _parts(seqs):
         query = select(vector.c.memory_seq, vector.c.vector).where(mine, vector.c.memory_seq.in_(part))
-        found |= {seq: np.frombuffer(raw, dtype="<f2") for seq, raw in connection.execute(query)}
+        rows = connection.execute(query)
+        # A damaged one is `verify`'s to tell of.
+        found |= {seq: np.frombuffer(raw, dtype="<f2") for seq, raw in rows if len(raw) == 2 * DIMENSION}
     return found
 
 
@@ -97,7 +99,7 @@ def passages(
         for seq, spans, raw in connection.execute(query):
             places = np.frombuffer(spans, dtype="<u4").tolist()
             pairs = list(zip(places[::2], places[1::2], strict=True))
-            if len(raw) == 2 * DIMENSION * len(pairs):  # a damaged one is `verify`'s to tell of
+            if len(raw) == 2 * DIMENSION * len(pairs):  # as above
                 found[seq] = pairs, np.frombuffer(raw, dtype="<f2").reshape(-1, DIMENSION)
     return found
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy import Column, Float, ForeignKey, Index, Integer, String, Table
 
-from dionysus_mcp.store.schema import Moment, metadata
+from dionysus_mcp.store.schema import Moment, Number, metadata
 from dionysus_mcp.store.scoping import scope_columns
 
 
 def _memory(name: str, *, key: bool = False) -> "Column[Any]":
     reference = ForeignKey("memory.seq", ondelete="CASCADE")
-    return Column(name, Integer, reference, primary_key=key, nullable=False, autoincrement=False)
+    return Column(name, Number, reference, primary_key=key, nullable=False, autoincrement=False)
 
 
 run = Table(
@@ -27,24 +27,24 @@ run = Table(
     Column("ended_at", Moment),
     Column("undone_at", Moment),
     # Memories and closures that there were: a schedule does nothing until there are more.
-    Column("seen", Integer, nullable=False),
+    Column("seen", Number, nullable=False),
 )
 Index("consolidation_run_scope", run.c.tenant, run.c.project, run.c.started_at)
 
 action = Table(
     "consolidation_action",
     metadata,
-    Column("seq", Integer, primary_key=True),
+    Column("seq", Number, primary_key=True),
     Column("run_id", String, ForeignKey("consolidation_run.id", ondelete="CASCADE"), nullable=False),
     Column("kind", String, nullable=False),
     # What was superseded, linked, made, ended or rated; and what it was superseded by or linked to.
     _memory("memory_seq"),
-    Column("other_seq", Integer, ForeignKey("memory.seq", ondelete="CASCADE")),
+    Column("other_seq", Number, ForeignKey("memory.seq", ondelete="CASCADE")),
     Column("similarity", Float),
     # Bands of retention; for what was restored, the number of the new version.
     Column("before", String),
     Column("after", String),
-    Column("restored_seq", Integer),
+    Column("restored_seq", Number),
     # Digests, by which what was undone isn't done again after its rows have other numbers.
     Column("hash", String, nullable=False),
     Column("other_hash", String),
