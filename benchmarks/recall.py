@@ -1,12 +1,14 @@
 """Recall quality beside BM25, the embedding alone and reciprocal rank fusion, over one run and one store a collection.
 
-    python benchmarks/recall.py --data FILE [--weights PATH] [--json] [--url postgresql://...]
+    python benchmarks/recall.py --data FILE [--weights PATH] [--rerank MODEL] [--json] [--url postgresql://...]
 
 FILE is LoCoMo's JSON (github.com/snap-research/locomo, CC BY-NC 4.0): every turn becomes a memory with its speaker,
 session and date, and a question is answered by the turns named as its evidence. Or a JSON object with `documents`
 (id, text) and `queries` (query, relevant ids). The installed weights were fitted on five of LoCoMo's conversations and
 half of Cranfield's queries, so figures on these flatter them. `fit_recall.py --apart FOLDER` fits weights for each
 conversation on all others; with `--weights FOLDER` each is judged by its own. `--weights` may name one file as well.
+With `--rerank MODEL`, a model as LiteLLM names it, figures with its order are shown apart; settings such as
+`DIONYSUS_MEMORY__RERANK_API_BASE` say how it is reached.
 With `--url` memories are kept in that PostgreSQL database, which must hold none; they are deleted afterwards.
 """
 
@@ -30,6 +32,7 @@ from dionysus_mcp.recall import keywords, terms, weights
 from dionysus_mcp.recall.embedder import BackgroundEmbedder
 from dionysus_mcp.recall.index import MemoryIndex
 from dionysus_mcp.recall.keywords import Filter
+from dionysus_mcp.recall.rerank import Reranker
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.access import Store
@@ -38,7 +41,6 @@ from dionysus_mcp.store.vectors import Vectors
 from dionysus_mcp.upkeep.purge import Purge, Selection
 
 Question = tuple[str, int, set[str]]
-METHODS = ("BM25", "embedding", "rank fusion", "recall")
 
 
 def conversation(sample: dict[str, Any]) -> tuple[list[NewMemory], list[Question]]:
@@ -73,7 +75,11 @@ def collections(path: Path) -> list[tuple[list[NewMemory], list[Question]]]:
 
 
 def ranked(
-    memories: list[NewMemory], questions: list[Question], url: str, fitted: dict[str, dict[str, float]]
+    memories: list[NewMemory],
+    questions: list[Question],
+    url: str,
+    fitted: dict[str, dict[str, float]],
+    model_name: str | None = None,
 ) -> list[tuple[int, set[str], dict]]:
     """Ids in the order of each method, by question."""
     settings = MemorySettings(url=url, embedder_threads=1)
@@ -88,6 +94,10 @@ def ranked(
         time.sleep(0.2)
     model, stemmer, search = embedder.model, terms.Stemmer(), Search(store, embedder, shadowed, fitted)
     assert model is not None, embedder.detail
+    searches = {"recall": search}
+    if model_name is not None:
+        reranker = Reranker(model_name, settings)
+        searches["reranked"] = Search(store, embedder, shadowed, fitted, reranker)
     index = MemoryIndex(Vectors(store, model.model_id, model.dimension))
     index.catch_up()
     found, frequencies = [], terms.Frequencies()
@@ -102,9 +112,11 @@ def ranked(
             meaning = index.column("seqs", near).tolist()
             orders = {"BM25": words, "embedding": meaning, "rank fusion": fused(words, meaning)}
             by_id = {name: [ids[seq] for seq in order[:10]] for name, order in orders.items()}
-            by_id["recall"] = [hit.metadata["id"] for hit in search.recall(Query(text, 10, 10**6)).hits]
+            for name, each in searches.items():
+                by_id[name] = [hit.metadata["id"] for hit in each.recall(Query(text, 10, 10**6)).hits]
             found.append((category, evidence, by_id))
-    search.close()
+    for each in searches.values():
+        each.close()
     embedder.close()
     if store.in_postgres:
         Purge(store, Selection(everything=True)).run()
@@ -145,6 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--weights", type=Path, help="a file of weights, or a folder with one a collection")
+    parser.add_argument("--rerank", metavar="MODEL", help="a model that orders the hits, shown apart")
     parser.add_argument("--url", help="keep the memories in this PostgreSQL database")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     arguments = parser.parse_args()
@@ -152,12 +165,12 @@ def main() -> None:
     for number, (memories, questions) in enumerate(collections(arguments.data)):
         with tempfile.TemporaryDirectory() as folder:
             url = arguments.url or f"sqlite:///{Path(folder) / 'memory.db'}"
-            rows += ranked(memories, questions, url, weights_for(number, arguments.weights))
+            rows += ranked(memories, questions, url, weights_for(number, arguments.weights), arguments.rerank)
     kinds = {"all": rows} | {
         f"category {one}": [row for row in rows if row[0] == one] for one in {row[0] for row in rows}
     }
     found = {
-        kind: {"questions": len(chosen)} | {method: figures(chosen, method) for method in METHODS}
+        kind: {"questions": len(chosen)} | {method: figures(chosen, method) for method in chosen[0][2]}
         for kind, chosen in sorted(kinds.items())
     }
     print(json.dumps(found, indent=1) if arguments.json else shown(found))
@@ -168,7 +181,7 @@ def shown(found: dict[str, dict[str, Any]]) -> str:
     lines = []
     for kind, held in found.items():
         lines.append(f"{kind}: {held['questions']} questions")
-        for method in METHODS:
+        for method in [name for name in held if name != "questions"]:
             lines.append(f"  {method:12s} " + "  ".join(f"{name} {value:.3f}" for name, value in held[method].items()))
     return "\n".join(lines)
 

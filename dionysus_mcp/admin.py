@@ -16,7 +16,7 @@ from dionysus_mcp.graph.records import GraphStats
 from dionysus_mcp.ingest.folders import files_under
 from dionysus_mcp.ingest.summary import IngestSummary, Progress
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.preflight import SCHEMA_VERSION, database_path, is_new, is_postgres
+from dionysus_mcp.store.preflight import SCHEMA_VERSION, database_path, is_new, is_postgres, shown
 
 if TYPE_CHECKING:
     from dionysus_mcp.ingest.writer import Writer
@@ -39,6 +39,7 @@ __all__ = [
     "ingest_text",
     "purge",
     "reembed",
+    "shown",
     "stats",
     "verify",
 ]

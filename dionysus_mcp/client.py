@@ -151,9 +151,24 @@ class MemoryClient:
         """The memories with these ids, whole, in this order, superseded ones too; an unknown id is a McpToolError."""
         memories: list[Memory] = []
         for start in range(0, len(ids), IDS_PER_CALL):
-            answer = await self._client.call("get_memories", {"ids": list(ids[start : start + IDS_PER_CALL])})
-            memories.extend(Memory.model_validate(memory) for memory in answer["memories"])
+            part = {"ids": list(ids[start : start + IDS_PER_CALL])}
+            memories.extend(await self._pages("get_memories", part, "memories"))
         return memories
+
+    async def _pages(self, tool: str, arguments: Mapping[str, Any], field: str) -> list[Memory]:
+        """All memories of a result that comes in pages, with contents that were cut put together again."""
+        memories: list[Memory] = []
+        cursor: str | None = None
+        while True:
+            answer = await self._client.call(tool, _given({**arguments, "cursor": cursor}))
+            found = [Memory.model_validate(memory) for memory in answer[field]]
+            if cursor is not None and ":" in cursor and found:
+                whole = memories.pop().content + found[0].content
+                found[0] = found[0].model_copy(update={"content": whole})
+            memories += found
+            cursor = answer.get("next_cursor")
+            if cursor is None:
+                return memories
 
     async def update(
         self,
@@ -185,7 +200,9 @@ class MemoryClient:
 
     async def history(self, memory_id: str) -> MemoryHistory:
         """All versions of a memory, by the id of any of them."""
-        return MemoryHistory.model_validate(await self._client.call("memory_history", {"memory_id": memory_id}))
+        versions = await self._pages("memory_history", {"memory_id": memory_id}, "versions")
+        current = next((one.id for one in versions if one.superseded_at is None), None)
+        return MemoryHistory(versions=versions, current=current)
 
     async def relate(
         self,

@@ -13,6 +13,7 @@ Domain = Literal["user", "self", "world", "task"]
 Ending = Literal["superseded", "forgotten"]
 IDS_PER_CALL = 200
 """Memories that one call of `get_memories` gives at most."""
+Trust = Literal["told", "read"]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -30,6 +31,8 @@ class Memory(Record):
         memory_type: A free word such as "episodic", "semantic", "document", "code", "commit" or "answer".
         importance: From 0 to 1.
         source: Where it came from, such as `docs/queue.md:12-20` or `git:1a2b3c4`, or None when it was just told.
+        trust: "read" from a file or a history that somebody chose, "told" by a client of the server. Neither is an
+            instruction.
         occurred_at: When what it tells happened, if known; `recorded_at` is when it was stored.
         superseded_at: When a newer version replaced it or it was forgotten; None while it is current.
         ended_as: Which of both it was; None while it is current.
@@ -44,6 +47,7 @@ class Memory(Record):
     speaker: str | None = None
     session_id: str | None = None
     source: str | None = None
+    trust: Trust = "told"
     occurred_at: datetime | None = None
     recorded_at: datetime
     superseded_at: datetime | None = None
@@ -57,10 +61,13 @@ class MemoryHistory(Record):
     Attributes:
         versions: The first one first.
         current: Id of the version that is believed now; None when it was forgotten, or its source no longer says it.
+        next_cursor: To the versions that did not fit; a content that was cut goes on there, under the same id.
     """
 
+    about: str | None = None
     versions: list[Memory]
     current: str | None = None
+    next_cursor: str | None = None
 
 
 class Passage(Record):
@@ -93,6 +100,7 @@ class Hit(Record):
     speaker: str | None = None
     session_id: str | None = None
     source: str | None = None
+    trust: Trust = "told"
     occurred_at: datetime | None = None
     recorded_at: datetime | None = None
     superseded_at: datetime | None = None
@@ -105,12 +113,16 @@ class Recall(Record):
         missing_terms: The rare words of the query that no hit covers, in the query's order and spelling.
         mode: "hybrid", or "keyword" while there is no embedder; `notice` then says why.
         notice: What a reader of the hits should know: keyword recall only, hits left out for the token budget.
+        next_cursor: To the hits that follow; None after the last.
+        about: How to take what is recalled.
     """
 
+    about: str | None = None
     hits: list[Hit] = Field(default_factory=list[Hit])
     missing_terms: list[str] = Field(default_factory=list)
     mode: Literal["hybrid", "keyword"] = "hybrid"
     notice: str | None = None
+    next_cursor: str | None = None
 
 
 class Revision(Record):
@@ -133,6 +145,7 @@ class MentalModel(Record):
         beta: The posterior's second parameter: 1 + those that did not.
         brier: Mean Brier score of its resolved predictions, 0 (best) to 1; None before any.
         history: All versions, the first first; the last is the current one.
+        next_cursor: To versions that did not fit.
     """
 
     id: str
@@ -150,6 +163,19 @@ class MentalModel(Record):
     open_predictions: int = 0
     resolved_predictions: int = 0
     history: list[Revision] = Field(default_factory=list[Revision])
+    next_cursor: str | None = None
+
+
+class MentalModels(Record):
+    """A page of mental models.
+
+    Attributes:
+        next_cursor: To those that did not fit.
+    """
+
+    about: str | None = None
+    models: list[MentalModel]
+    next_cursor: str | None = None
 
 
 class Prediction(Record):
@@ -222,11 +248,15 @@ class ConsciousnessState(Record):
         recent: The latest memories, newest first.
         models: Active mental models, those that need revision first.
         predictions: Open predictions, the next to expire first.
+        notice: What was left out for the token budget, and how to get it.
+        about: How to take what is recorded.
     """
 
+    about: str | None = None
     total_memories: int
     memories: dict[str, int] = Field(default_factory=dict)
     recent: list[Memory] = Field(default_factory=list[Memory])
     models: list[MentalModel] = Field(default_factory=list[MentalModel])
     predictions: list[Prediction] = Field(default_factory=list[Prediction])
     health: MemoryHealth
+    notice: str | None = None

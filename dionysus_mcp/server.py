@@ -16,7 +16,10 @@ from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.preflight import examine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mcp.server import MCPServer
+    from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
     from pydantic import ValidationError
 
     from dionysus_mcp.consolidation.settings import ConsolidationSettings
@@ -32,6 +35,10 @@ INSTRUCTIONS = (
     "words of the query that nothing recalled covers."
 )
 _FAILED = 1
+_ANSWERING = 0.02
+"""Seconds until an answer that was returned is written."""
+_SILENCE = 2.0
+"""Seconds without a message after which the store is opened all the same, so that a wrong one is told of."""
 _INTERRUPTED = 130
 
 
@@ -182,14 +189,20 @@ def _audit(served: "ServerSettings") -> "AuditLog | None":
 def _server(
     served: "ServerSettings", scopes: "Scopes", audit: "AuditLog | None", telemetry: "Telemetry"
 ) -> "MCPServer[Any]":
-    from mcp.server import MCPServer
-
+    from dionysus_mcp.prompts import Prompts
+    from dionysus_mcp.resources import Resources
     from dionysus_mcp.serving.policy import Policy
+    from dionysus_mcp.serving.quoting import quote
+    from dionysus_mcp.serving.stdio import StdioServer
     from dionysus_mcp.tools import Tools
 
-    server: MCPServer[Any] = MCPServer("dionysus-memory", instructions=INSTRUCTIONS, log_level="ERROR")
-    reading = Tools(scopes.service, telemetry.tracer).register(server)
+    server = StdioServer("dionysus-memory", instructions=INSTRUCTIONS, log_level="ERROR")
+    tools = Tools(scopes.service, telemetry.tracer)
+    reading = tools.register(server)
     server.middleware.append(Policy(reading, audit, read_only=served.read_only))
+    server.middleware.append(quote)
+    Resources(scopes.service, tools).register(server)
+    Prompts(tools).register(server)
     return server
 
 
@@ -220,8 +233,9 @@ async def _serve_one(
     loop.add_signal_handler(signal.SIGINT, stop, _INTERRUPTED)
     failing = asyncio.create_task(failed.wait())
     serving = asyncio.create_task(server.run_stdio_async())
-    # After the transport has started: what is imported in the background must not delay the handshake.
-    loop.call_soon(opening.start)
+    # What is imported in the background would delay the handshake: it begins when the first message was answered.
+    server.middleware.insert(0, _after_the_first(lambda: loop.call_later(_ANSWERING, opening.start)))
+    loop.call_later(_SILENCE, opening.start)
     await asyncio.wait({serving, stopped, failing}, return_when=asyncio.FIRST_COMPLETED)
     if failing.done():
         stop(_FAILED)
@@ -232,6 +246,20 @@ async def _serve_one(
         os._exit(stopped.result())
     failing.cancel()
     await serving
+
+
+def _after_the_first(then: "Callable[[], object]") -> "ServerMiddleware[Any]":
+    """An SDK middleware that calls something once, after the first message."""
+    waiting = [then]
+
+    async def watch(ctx: "ServerRequestContext[Any, Any]", call_next: "CallNext") -> "HandlerResult":
+        try:
+            return await call_next(ctx)
+        finally:
+            while waiting:
+                waiting.pop()()
+
+    return watch
 
 
 def _complain(error: Exception) -> None:

@@ -123,6 +123,7 @@ class Opening:
         self._opened: Future[Service] = Future()
         self._models: dict[int, MiniLm] = {}
         self._loading = threading.Lock()
+        self._starting = threading.Lock()
         self._beside: list[Closing] = []
         self._thread = threading.Thread(target=self._open, name="opening", daemon=True)
 
@@ -136,8 +137,10 @@ class Opening:
             part.close()
 
     def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+        """Begin, unless it has begun."""
+        with self._starting:
+            if self._thread.ident is None:
+                self._thread.start()
 
     def service(self) -> Service:
         """The service, waited for.
@@ -145,6 +148,7 @@ class Opening:
         Raises:
             MemoryStoreError: if it could not be opened.
         """
+        self.start()
         return self._opened.result()
 
     def model(self, threads: int) -> "MiniLm":

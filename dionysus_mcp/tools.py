@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from dionysus_mcp.belief_tools import BeliefTools, brief
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.graph.tools import GraphTools
+from dionysus_mcp.paging import beginning, pages_of_memories, place_of, versions_within, within_budget
+from dionysus_mcp.quoting import ABOUT
 from dionysus_mcp.records import (
     IDS_PER_CALL,
     ConsciousnessState,
@@ -40,14 +43,21 @@ _BELIEFS = 20
 _SHOWN = 500
 """Characters of each hit that the span shows."""
 
+Cursor = Annotated[str | None, Field(description="next_cursor of the result before, for what follows it.")]
 Text = Annotated[str, Field(min_length=1)]
 Types = Annotated[list[str] | None, Field(description="Memory types, such as episodic, semantic, document, answer.")]
 
 
 class Memories(Record):
-    """Whole memories, in the order of the ids."""
+    """Whole memories, in the order of the ids.
 
+    Attributes:
+        next_cursor: To those that did not fit; a content that was cut goes on there, under the same id.
+    """
+
+    about: str | None = None
     memories: list[Memory]
+    next_cursor: str | None = None
 
 
 class Tools:
@@ -61,6 +71,7 @@ class Tools:
     def __init__(self, service: "Callable[[], Service]", tracer: "Tracer") -> None:
         self._service = service
         self._tracer = tracer
+        self.beliefs = BeliefTools(self._traced)
 
     def register(self, server: "MCPServer[Any]") -> list[str]:
         """Offer the tools on a server, each with what a client may assume about it; return those that only read."""
@@ -79,6 +90,8 @@ class Tools:
             self.get_consciousness_state,
             self.memory_health,
             versions.memory_history,
+            self.beliefs.list_mental_models,
+            self.beliefs.get_mental_model,
             graph.explore_graph,
         )
         for tool in reading:
@@ -110,6 +123,7 @@ class Tools:
         as_of: Annotated[
             datetime | None, Field(description="Recall what was believed at this moment, ISO 8601; now when left out.")
         ] = None,
+        cursor: Cursor = None,
     ) -> Recall:
         """Find memories by meaning and by words, best first, with the query's rare words that no hit covers.
 
@@ -125,11 +139,12 @@ class Tools:
                 session_id=session_id,
             )
             budget = token_budget or service.settings.token_budget
-            recall = service.search.recall(Query(query, top_k, budget, threshold, admitted, _aware(as_of)))
+            offset = place_of(cursor)[0]
+            recall = service.search.recall(Query(query, top_k, budget, threshold, admitted, _aware(as_of), offset))
             _show_hits(current, recall)
             if as_of is None:
                 service.recalls.note([hit.id for hit in recall.hits])
-            return recall
+            return recall.model_copy(update={"about": ABOUT})
 
     def create_memory(
         self,
@@ -163,17 +178,20 @@ class Tools:
                 service.embedder.follow()
                 service.graph.follow()
             current.set_attribute(conventions.MEMORY_IDS, [stored.id])
-            return stored
+            return beginning(stored, service.settings.token_budget)
 
     def get_memories(
-        self, ids: Annotated[list[str], Field(min_length=1, max_length=IDS_PER_CALL, description="Ids from recall.")]
+        self,
+        ids: Annotated[list[str], Field(min_length=1, max_length=IDS_PER_CALL, description="Ids from recall.")],
+        cursor: Cursor = None,
     ) -> Memories:
         """Whole memories by id, superseded ones too (their superseded_at is set)."""
         with self._traced(Kind.RETRIEVAL, "retrieval memories", {conventions.MEMORY_IDS: ids}) as (service, current):
             found = service.memories.get(ids)
             current.set_attribute(conventions.MEMORY_HITS, len(found))
-            service.recalls.note(ids)
-            return Memories(memories=found)
+            kept, following = pages_of_memories(found, service.settings.token_budget, cursor)
+            service.recalls.note([one.id for one in kept])
+            return Memories(about=ABOUT, memories=kept, next_cursor=following)
 
     def get_consciousness_state(
         self,
@@ -184,14 +202,16 @@ class Tools:
         """What is in mind now: memories by type, the latest ones, beliefs, open predictions, readiness."""
         with self._traced(Kind.MEMORY, "consciousness_state") as (service, _):
             counts = service.memories.counts()
-            return ConsciousnessState(
+            state = ConsciousnessState(
+                about=ABOUT,
                 total_memories=sum(counts.values()),
                 memories=counts,
                 recent=service.memories.recent(recent, session_id, memory_types),
-                models=service.models.held(_BELIEFS),
+                models=[brief(one) for one in service.models.held(_BELIEFS)],
                 predictions=service.predictions.open(_BELIEFS),
                 health=_health(service, sum(counts.values())),
             )
+            return within_budget(state, service.settings.token_budget)
 
     def memory_health(
         self,
@@ -214,7 +234,7 @@ class Tools:
 
         with self._traced(Kind.MEMORY, "create_mental_model", {conventions.INPUT: statement}) as (service, _):
             new = NewModel(domain, statement, tuple(concepts or ()), tuple(prediction_templates or ()))
-            return service.models.create(new)
+            return versions_within(service.models.create(new), service.settings.token_budget)
 
     def make_prediction(
         self,
@@ -257,7 +277,7 @@ class Tools:
     def revise_mental_model(self, model_id: str, statement: str, reason: str) -> MentalModel:
         """Give a belief a new statement, as its next version; the old one stays in its history."""
         with self._traced(Kind.MEMORY, "revise_mental_model", {conventions.INPUT: statement}) as (service, _):
-            return service.models.revise(model_id, statement, reason)
+            return versions_within(service.models.revise(model_id, statement, reason), service.settings.token_budget)
 
     @contextlib.contextmanager
     def _traced(

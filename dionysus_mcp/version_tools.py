@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from dionysus_mcp.paging import beginning, pages_of_memories
+from dionysus_mcp.quoting import ABOUT
 from dionysus_mcp.records import Memory, MemoryHistory, Probability
 from observability import Kind, conventions
 
@@ -45,14 +47,14 @@ class VersionTools:
             updated = service.versions.update(memory_id, change, limit=service.settings.max_content)
             service.embedder.follow()
             service.graph.follow()
-            return updated
+            return beginning(updated, service.settings.token_budget)
 
     def forget_memory(self, memory_id: MemoryId, reason: Reason) -> Memory:
         """Stop recalling a memory. It stays in its history, and restore_memory brings it back."""
         with self._traced(Kind.MEMORY, "forget_memory", {conventions.MEMORY_IDS: [memory_id]}) as (service, _):
             forgotten = service.versions.forget(memory_id, reason)
             service.graph.follow()
-            return forgotten
+            return beginning(forgotten, service.settings.token_budget)
 
     def restore_memory(self, memory_id: MemoryId) -> Memory:
         """Believe a forgotten memory again, as a new version with a new id."""
@@ -60,12 +62,17 @@ class VersionTools:
             restored = service.versions.restore(memory_id)
             service.embedder.follow()
             service.graph.follow()
-            return restored
+            return beginning(restored, service.settings.token_budget)
 
-    def memory_history(self, memory_id: MemoryId) -> MemoryHistory:
+    def memory_history(
+        self,
+        memory_id: MemoryId,
+        cursor: Annotated[str | None, Field(description="next_cursor of the result before.")] = None,
+    ) -> MemoryHistory:
         """All versions of a memory, by the id of any of them: when each was believed, how it ended and why."""
         attributes = {conventions.MEMORY_IDS: [memory_id]}
         with self._traced(Kind.RETRIEVAL, "memory_history", attributes) as (service, _):
             versions = service.versions.history(memory_id)
             current = next((one.id for one in versions if one.superseded_at is None), None)
-            return MemoryHistory(versions=versions, current=current)
+            kept, following = pages_of_memories(versions, service.settings.token_budget, cursor)
+            return MemoryHistory(about=ABOUT, versions=kept, current=current, next_cursor=following)

@@ -63,7 +63,9 @@ def _data(settings: Settings) -> Iterator[Check]:
 def _memory(settings: Settings) -> Iterator[Check]:
     import asyncio
 
-    url = _without_password(settings.memory.url)
+    from dionysus_mcp.admin import shown
+
+    url = shown(settings.memory.url)
     try:
         state = asyncio.run(_ask_memory(settings))
     except Exception as error:  # noqa: BLE001 - promise: as in `examine`, with advice of its own

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, literal, select, text
 
 from dionysus_mcp.graph.tables import change, mention, mirror, relation
-from dionysus_mcp.graph.upsert import insert_missing
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
+from dionysus_mcp.store.upserts import insert_new
 
 _BATCH = 400
 
@@ -39,7 +39,7 @@ def register(connection: Connection, scope: Scope) -> str:
         # Whoever is writing now may not see the new row: wait for them, and hold others back until it is there.
         connection.execute(text("LOCK TABLE memory, graph_relation, graph_seen IN SHARE ROW EXCLUSIVE MODE"))
     row = {"tenant": scope.tenant, "project": scope.project, "graph": f"g-{secrets.token_hex(8)}"}
-    insert_missing(connection, mirror, [row])
+    connection.execute(insert_new(connection, mirror), [row])
     return graph_of(connection, scope) or row["graph"]
 
 

@@ -18,7 +18,8 @@ from dionysus_mcp.graph.bolt import Bolt
 from dionysus_mcp.graph.cypher import Neo4jGraph
 from dionysus_mcp.graph.exploring import Asked, explore
 from dionysus_mcp.graph.mirror import Mirror
-from dionysus_mcp.graph.reading import RULES, Draft, Told
+from dionysus_mcp.graph.model_reader import ModelReader
+from dionysus_mcp.graph.reading import RULES, UNREAD_TYPES, Draft, Found, Told
 from dionysus_mcp.graph.records import Exploration
 from dionysus_mcp.graph.shape import Counts, Graph
 from dionysus_mcp.graph.sql import SqlGraph
@@ -27,7 +28,7 @@ from dionysus_mcp.records import GraphHealth
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.access import Store
-from dionysus_mcp.store.memories import Memories, picked_in_scope
+from dionysus_mcp.store.memories import Memories, believed, picked_in_scope
 
 memory = schema.memory
 _AT_A_TIME = 64
@@ -36,6 +37,8 @@ _LOOK_AGAIN = 15.0
 _LATE = 1000
 """Numbers before the last one that are looked at again: a transaction that began earlier may have ended later."""
 _LAST_BATCH = 30.0
+_MODEL_PAUSE = 30.0
+"""Seconds until a model that gave no answer is asked again."""
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +93,48 @@ class GraphReader:
             return [Told.of(row) for row in connection.execute(query)]
 
 
+class ModelReading:
+    """Has a model read what the rules have read, one memory after the other, the oldest first.
+
+    Args:
+        store: Whose scope is read.
+        settings: Name the model.
+    """
+
+    def __init__(self, store: Store, settings: MemorySettings) -> None:
+        self._store = store
+        self._model = ModelReader(settings)
+        self._since = 0
+        self._again = 0.0
+
+    def read_one(self) -> int:
+        """Read one memory; returns how many that were.
+
+        Raises:
+            ModelUnavailable: if the model gives no answer; it isn't asked again for a while.
+            MemoryStoreError: if the store can't be written.
+        """
+        if time.monotonic() < self._again:
+            return 0
+        query = (
+            select(memory)
+            .join(seen, seen.c.memory_seq == memory.c.seq)
+            .where(picked_in_scope(self._store.scope), believed())
+            .where(memory.c.seq > self._since, seen.c.reader == RULES)
+            .order_by(memory.c.seq)
+            .limit(1)
+        )
+        with self._store.read() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            return 0
+        self._again = time.monotonic() + _MODEL_PAUSE
+        found = self._model.read(Told.of(row)) if row.memory_type not in UNREAD_TYPES else Found(Told.of(row))
+        self._store.write(lambda connection: writing.store(connection, self._store.scope, [found], self._model.name))
+        self._since, self._again = row.seq, 0.0
+        return 1
+
+
 class GraphWorker:
     """Keeps one scope's graph up to date, and says where it is asked.
 
@@ -104,6 +149,7 @@ class GraphWorker:
         self.reader = GraphReader(store)
         self._bolt = None if settings.graph_url is None else Bolt(settings)
         self.mirror = None if self._bolt is None else Mirror(store, self._bolt)
+        self._model = None if settings.graph_model is None else ModelReading(store, settings)
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="graph", daemon=True)
@@ -218,6 +264,7 @@ class GraphWorker:
             self._wake.clear()
             busy = self._settings.graph != "none" and self._tried(self.reader.read_some)
             busy = self._told() or busy
+            busy = (self._model is not None and self._tried(self._model.read_one)) or busy
             if not busy:
                 self._wake.wait(_LOOK_AGAIN if self._bolt is None or self._bolt.unavailable_since is None else 1.0)
 

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, exists, or_, select, update
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.graph import names, outbox
 from dionysus_mcp.graph.reading import Found, Named
 from dionysus_mcp.graph.tables import entity, mention, relation, seen
-from dionysus_mcp.graph.upsert import insert_missing
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.memories import in_scope
 from dionysus_mcp.store.scoping import owned, scope_values
+from dionysus_mcp.store.upserts import insert_new
 from dionysus_mcp.texts import text_of
 
 memory = schema.memory
@@ -61,12 +61,12 @@ def store(connection: Connection, scope: Scope, found: Sequence[Found], reader: 
         for one in kept
         for each in one.names
     ]
-    insert_missing(connection, mention, mentions)
-    insert_missing(connection, relation, [row for one in kept for row in _relations(scope, one)])
+    _insert(connection, mention, mentions)
+    _insert(connection, relation, [row for one in kept for row in _relations(scope, one)])
     for start in range(0, len(kept), _BATCH):
         part = [one.memory.seq for one in kept[start : start + _BATCH]]
         connection.execute(delete(seen).where(seen.c.memory_seq.in_(part)))
-    insert_missing(connection, seen, [{"memory_seq": one.memory.seq, "reader": reader} for one in kept])
+    _insert(connection, seen, [{"memory_seq": one.memory.seq, "reader": reader} for one in kept])
     outbox.tell(connection, scope, "memory", [one.memory.id for one in kept if one.names])
 
 
@@ -120,7 +120,7 @@ def relate(connection: Connection, scope: Scope, new: NewRelation, now: datetime
         "valid_to": new.valid_to,
         "recorded_from": now,
     }
-    insert_missing(connection, relation, [row])
+    _insert(connection, relation, [row])
     if ground is None:
         outbox.tell(connection, scope, "relation", [key])
     else:
@@ -177,6 +177,12 @@ def of_scope(scope: Scope) -> ColumnElement[bool]:
     return and_(entity.c.tenant == scope.tenant, entity.c.project == scope.project)
 
 
+def _insert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert what isn't there yet."""
+    if rows:
+        connection.execute(insert_new(connection, table), list(rows))
+
+
 def _put_entities(connection: Connection, scope: Scope, named: Iterable[Named]) -> None:
     # In the order of their ids: two processes that insert the same ones must not wait for each other crosswise.
     wanted = {names.entity_id(scope, one.key): one for one in reversed([*named])}
@@ -192,7 +198,7 @@ def _put_entities(connection: Connection, scope: Scope, named: Iterable[Named]) 
         }
         for key, one in sorted(wanted.items())
     ]
-    insert_missing(connection, entity, rows)
+    _insert(connection, entity, rows)
     for kind in sorted({one.kind for one in wanted.values()} - {"thing", "concept"}):
         # What an entity is may be told later than its name; what was told first stays.
         keys = [key for key, one in sorted(wanted.items()) if one.kind == kind]

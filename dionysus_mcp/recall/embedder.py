@@ -4,7 +4,9 @@ Keyword recall serves from the first moment; `Recall.notice` says what it misses
 """
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +35,8 @@ _AT_ONE_STOP = 64
 """Texts that are embedded between two looks at whether to stop."""
 _LAST_BATCH = 30.0
 """Seconds that closing waits for the model to load or for the texts at hand; on an idle machine they take tenths."""
+_RARELY = 100
+"""A look at every memory, for vectors that a repair dropped, comes after so many times the time that the last took."""
 _LOOK_AGAIN = 15.0
 """Seconds until the store is searched again for memories that other processes stored without a vector."""
 
@@ -61,6 +65,7 @@ class BackgroundEmbedder:
         self.status: Literal["loading", "ready", "failed", "off"] = "loading"
         self.detail: str | None = None
         self._outdated: dict[str, int] = {}
+        self._doubt_at = 0.0
         self._thread = threading.Thread(target=self._run, name="embedder", daemon=True)
 
     def start(self) -> None:
@@ -140,6 +145,8 @@ class BackgroundEmbedder:
         started = False
         while not self._stop.is_set():
             self._wake.clear()
+            began = time.monotonic()
+            self._doubt(began)
             try:
                 if not started:
                     # Counted once: it looks at every memory.
@@ -152,8 +159,18 @@ class BackgroundEmbedder:
             else:
                 if not busy:
                     self._outdated = {}
+            self._took(time.monotonic() - began)
             if not busy:
                 self._wake.wait(_LOOK_AGAIN)
+
+    def _doubt(self, now: float) -> None:
+        if now >= self._doubt_at:
+            self._vectors.look_again()
+            self._doubt_at = math.inf
+
+    def _took(self, seconds: float) -> None:
+        if self._doubt_at == math.inf:
+            self._doubt_at = time.monotonic() + max(_LOOK_AGAIN, _RARELY * seconds)
 
 
 def embed_missing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,7 @@ from dionysus_mcp.recall.postgres_index import PostgresIndex, index_of
 from dionysus_mcp.recall.views import number_of
 from dionysus_mcp.records import Hit, Recall
 from dionysus_mcp.store import schema
-from dionysus_mcp.store.memories import believed, cited, picked_in_scope
+from dionysus_mcp.store.memories import believed, cited, picked_in_scope, trust_of
 from dionysus_mcp.store.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Query:
     threshold: float | None = None
     admitted: Filter = field(default_factory=Filter)
     as_of: datetime | None = None
+    offset: int = 0
 
 
 class Search:
@@ -200,8 +202,9 @@ class Search:
     def _ranked(
         self, connection: Connection, query: Query, scores: dict[int, float], near: _Near | None
     ) -> list[tuple[int, Hit]]:
-        """The best hits, by the memory's number: as many as are asked for, or as a model is to order."""
-        most = query.top_k if self._reranker is None else max(query.top_k, self._reranker.top)
+        """The best hits, by the memory's number: one more than are asked for, or than a model is to order."""
+        most = query.offset + query.top_k
+        most = most if self._reranker is None else max(most, self._reranker.top)
         wanted = [seq for seq, score in scores.items() if query.threshold is None or score >= query.threshold]
         # Of equals, the newer one: it has the higher number.
         wanted.sort(key=lambda seq: (scores[seq], seq), reverse=True)
@@ -210,7 +213,7 @@ class Search:
         if self._hide is not None:
             hidden = self._hide(connection, rows, query.as_of)
             rows = {seq: row for seq, row in rows.items() if seq not in hidden}
-        ranked = [seq for seq in wanted if seq in rows][:most]
+        ranked = [seq for seq in wanted if seq in rows][: most + 1]
         return [(seq, _hit(rows[seq], scores[seq], near)) for seq in ranked]
 
 
@@ -227,13 +230,16 @@ class _Told:
     def answer(self, connection: Connection, ranked: list[tuple[int, Hit]]) -> Recall:
         """The hits that were asked for and fit, and what they lack."""
         query = self.query
-        hits, left_out = _within_budget(ranked[: query.top_k], query.token_budget)
+        end = query.offset + query.top_k
+        hits, left_out = _within_budget(ranked[query.offset : end], query.token_budget)
+        following = query.offset + len(hits)
         missing = _missing(connection, self.weighed, query.text, self.total, [seq for seq, _ in hits])
         return Recall(
             hits=[hit for _, hit in hits],
             missing_terms=missing,
             mode=self.mode,
             notice=" ".join(filter(None, (*self.notices, left_out))) or None,
+            next_cursor=str(following) if following < len(ranked) else None,
         )
 
 
@@ -299,10 +305,17 @@ def _hit(row: Row[Any], score: float, near: _Near | None) -> Hit:
         speaker=row.speaker,
         session_id=row.session_id,
         source=cited(row.source, row.source_position),
+        trust=trust_of(row),
         occurred_at=row.occurred_at,
         recorded_at=row.recorded_from,
         superseded_at=row.recorded_to,
     )
+
+
+def _tokens(hit: Hit) -> int:
+    passages = sum(len(one.text) for one in hit.passages)
+    metadata = len(json.dumps(hit.metadata)) if hit.metadata else 0
+    return (len(hit.content) + passages + metadata) // CHARACTERS_PER_TOKEN + _TOKENS_AROUND_A_HIT
 
 
 def _within_budget(ranked: list[tuple[int, Hit]], budget: int) -> tuple[list[tuple[int, Hit]], str | None]:
@@ -310,14 +323,19 @@ def _within_budget(ranked: list[tuple[int, Hit]], budget: int) -> tuple[list[tup
     kept: list[tuple[int, Hit]] = []
     left = budget
     for seq, hit in ranked:
-        left -= len(hit.content) // CHARACTERS_PER_TOKEN + _TOKENS_AROUND_A_HIT
+        left -= _tokens(hit)
         if left < 0:
             break
         kept.append((seq, hit))
     if ranked and not kept:
         seq, first = ranked[0]
-        short = first.content[: budget * CHARACTERS_PER_TOKEN]
+        short = {"content": first.content[: budget * CHARACTERS_PER_TOKEN], "passages": [], "metadata": {}}
         notice = f"Only the beginning of the best hit fits the budget of {budget} tokens; get_memories gives it whole."
-        return [(seq, first.model_copy(update={"content": short}))], notice
+        return [(seq, first.model_copy(update=short))], notice
     omitted = len(ranked) - len(kept)
-    return kept, f"{omitted} more hits did not fit the budget of {budget} tokens." if omitted else None
+    return (
+        kept,
+        f"{omitted} more hits did not fit the budget of {budget} tokens; next_cursor leads to them."
+        if omitted
+        else None,
+    )

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 
 _CALL = "tools/call"
+_READS = {"resources/read": "uri", "prompts/get": "name"}
+"""What else gives away contents, and which of its parameters the audit log names."""
 _LIST = "tools/list"
 
 
@@ -19,7 +21,7 @@ class Policy:
 
     Args:
         reading: Names of the tools that change nothing.
-        audit: Told of every tool call; None keeps no log.
+        audit: Told of every tool call, resource and prompt; None keeps no log.
         read_only: Whether nobody may write.
     """
 
@@ -34,10 +36,10 @@ class Policy:
         refused = self._read_only or caller.read_only
         if ctx.method == _LIST and refused:
             return self._only_reading(await call_next(ctx))
-        if ctx.method != _CALL:
+        if ctx.method != _CALL and ctx.method not in _READS:
             return await call_next(ctx)
-        tool = str((ctx.params or {}).get("name"))
-        if refused and tool not in self._reading:
+        tool = str((ctx.params or {}).get(_READS.get(ctx.method, "name")))
+        if ctx.method == _CALL and refused and tool not in self._reading:
             self._record(ctx, caller, tool, "refused", 0.0)
             return _refusal(tool, caller)
         started, outcome = time.perf_counter(), "failed"

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select
 
 from dionysus_mcp.errors import MemoryStoreError
-from dionysus_mcp.records import Ending, Memory
+from dionysus_mcp.records import Ending, Memory, Trust
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.access import Store
@@ -107,10 +107,10 @@ class Memories:
         return [found[key] for key in ids]
 
     def recent(
-        self, count: int, session_id: str | None = None, memory_types: Sequence[str] | None = None
+        self, count: int, session_id: str | None = None, memory_types: Sequence[str] | None = None, skip: int = 0
     ) -> list[Memory]:
         """The latest current memories, newest first; of one session and of some types where these are given."""
-        query = select(memory).where(self._current()).order_by(memory.c.seq.desc()).limit(count)
+        query = select(memory).where(self._current()).order_by(memory.c.seq.desc()).limit(count).offset(skip)
         if session_id is not None:
             query = query.where(memory.c.session_id == session_id)
         if memory_types is not None:
@@ -309,12 +309,18 @@ def to_record(row: Row[Any]) -> Memory:
         speaker=row.speaker,
         session_id=row.session_id,
         source=cited(row.source, row.source_position),
+        trust=trust_of(row),
         occurred_at=row.occurred_at,
         recorded_at=row.recorded_from,
         superseded_at=row.recorded_to,
         ended_as=None if row.recorded_to is None else row.ending or "superseded",
         ended_because=row.ending_reason,
     )
+
+
+def trust_of(row: Row[Any]) -> Trust:
+    """Whether it was read from a file or a history, or told by whoever may use the server."""
+    return "told" if row.origin is None else "read"
 
 
 def cited(source: str | None, position: str | None) -> str | None:

@@ -21,7 +21,8 @@ _one_at_a_time = threading.Lock()
 
 def create(connection: Connection) -> None:
     """Make all tables of this version, and note it."""
-    all_tables().create_all(connection)
+    # Not asked first: elsewhere on PostgreSQL's search path another application may have tables of the same names.
+    all_tables().create_all(connection, checkfirst=False)
     _stamp(connection, SCHEMA_VERSION)
 
 

@@ -28,6 +28,14 @@ def is_postgres(url: str) -> bool:
     return _dialect(url) in ("postgresql", "postgres")
 
 
+def shown(url: str) -> str:
+    """An address as it may be shown: without user, password and parameters, which may hold a password too."""
+    if not is_postgres(url):
+        return url
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+
+
 def examine(url: str) -> None:
     """Refuse an address that is no store's, or a file that is none; connects to nothing.
 

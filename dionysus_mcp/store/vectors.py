@@ -128,6 +128,10 @@ class Vectors:
             for row in rows
         ]
 
+    def look_again(self) -> None:
+        """Doubt that any memory has its vector: a repair of the store may have dropped some that were damaged."""
+        self._complete = 0
+
     def count_missing(self) -> int:
         """How many current memories have no vector of this model."""
         query = select(func.count()).select_from(self._joined()).where(self._lacking())

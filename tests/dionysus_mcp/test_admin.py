@@ -302,8 +302,8 @@ def test_statistics_count_and_make_nothing(words_only, tmp_path):
 
 
 def test_administration_of_a_wrong_store_says_why():
-    with pytest.raises(MemoryStoreError, match="PostgreSQL"):
-        stats(MemorySettings(url="postgresql://x/y"))
+    with pytest.raises(MemoryStoreError, match="Neo4j"):
+        stats(MemorySettings(url="neo4j://x/y"))
 
 
 def test_the_public_names_are_there():

@@ -1,16 +1,20 @@
 """Input that nobody should send, full disks, files that can't be written: told clearly, and the store is sound."""
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dionysus_mcp import admin
 from dionysus_mcp.client import McpClient, McpToolError, MemoryClient, memory_server
@@ -245,3 +249,107 @@ def test_a_store_of_a_newer_version_is_touched_by_no_command(settings, tmp_path)
         with pytest.raises(MemoryStoreError, match="newer version"):
             attempt()
     assert path.read_bytes() == before
+
+
+def test_vectors_that_a_repair_dropped_are_made_again_by_a_running_server(settings, model, monkeypatch):
+    monkeypatch.setattr("dionysus_mcp.recall.embedder._LOOK_AGAIN", 0.2)
+    with opened(settings) as store:
+        told(store, "Whiskers slept on the warm stove.")
+        embedder = BackgroundEmbedder(store, settings, lambda _threads: model)
+        embedder.start()
+        embedder.wait(60)
+        vectors = Vectors(store, MODEL_ID, DIMENSION)
+        assert _soon(lambda: vectors.count_missing() == 0)
+        time.sleep(0.5)  # it has looked through everything, and knows that nothing is missing
+        store.write(lambda connection: connection.exec_driver_sql("UPDATE vector SET vector = x'00'"))
+        assert admin.verify(settings, repair=True).sound
+        assert _soon(lambda: vectors.count_missing() == 0)
+        search = Search(store, embedder)
+        assert search.recall(Query("feline nap", 5, 8000)).hits[0].similarity > 0
+        search.close()
+        embedder.close()
+
+
+def _soon(holds):
+    end = time.monotonic() + 60
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+UNREADABLE = [
+    (lambda key: _called(key, '{"a":' * 200 + "1" + "}" * 200), "nested too deep"),
+    (lambda key: _called(key, '{"a":' * 100_000 + "1" + "}" * 100_000), "nested too deep"),
+    (lambda key: _called(key, "[" * 5000 + "]" * 5000), "nested too deep"),
+    (lambda key: f'{{"params": {"[" * 500}{"]" * 500}, "method": "ping", "jsonrpc": "2.0", "id": {key}}}', "too deep"),
+    (lambda key: _called(key, '{"half": "\\ud800"}'), "can't be read"),
+    (lambda key: f'{{"jsonrpc": "2.0", "id": {key}, "method": "pi', "can't be read"),
+    (lambda key: f'{{"jsonrpc": "2.0", "id": {key}, "method": 7}}', "can't be read"),
+]
+
+
+def _called(key, metadata):
+    arguments = f'{{"content": "a", "metadata": {metadata}}}'
+    params = f'{{"name": "create_memory", "arguments": {arguments}}}'
+    return f'{{"jsonrpc": "2.0", "id": {key}, "method": "tools/call", "params": {params}}}'
+
+
+def test_what_cant_be_parsed_is_answered_over_standard_streams(words_only, trace):
+    server = memory_server(words_only, trace)
+    process = subprocess.Popen(
+        [server.command, *server.args],
+        env=dict(server.env),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+
+    def answer(line):
+        process.stdin.write(line.encode() + b"\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+
+    with process:
+        answer(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}))
+        process.stdin.write(b'{"jsonrpc": "2.0", "method": "notifications/initialized"}\n')
+        for number, (line, words) in enumerate(UNREADABLE, start=2):
+            for key in (number, json.dumps(f"k{number}")):
+                said = answer(line(key))
+                assert (said["id"], said["error"]["code"]) == (json.loads(str(key)), -32700)
+                assert words in said["error"]["message"]
+        process.stdin.write(b'\xff\xfe\x00{]\n{"id": \n[1, 2]\n"id"\n\n')  # nobody waits for an answer to these
+        assert answer('{"jsonrpc": "2.0", "id": 99, "method": "ping"}') == {"jsonrpc": "2.0", "id": 99, "result": {}}
+        process.stdin.close()
+        assert (process.wait(60), process.stderr.read()) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ('{"id": 7}', 7),
+        ('{"params": {"id": 1, "x": ["}", "\\"id\\"", {"id": 2}]}, "id": "a-b"}', "a-b"),
+        ('{"method": "id", "id": -3', -3),
+        ('{"params": {"id": 1}}', None),
+        ('{"id": null}', None),
+        ('{"id": {"id": 5}}', None),
+        ('{"id": 1e5}', None),
+        ('{"id"', None),
+        ('["id", 4]', None),
+        ('{"id": "' + "x" * 1000 + '"}', None),
+        ("", None),
+    ],
+)
+def test_the_id_of_an_unreadable_message_is_its_own(line, key):
+    from dionysus_mcp.serving.stdio import request_id
+
+    assert request_id(line) == key
+
+
+@given(st.text())
+def test_no_line_is_too_wild_to_look_for_an_id(line):
+    from dionysus_mcp.serving.stdio import request_id
+
+    assert isinstance(request_id(line), int | str | None)

@@ -21,6 +21,7 @@ from observability import Kind, Telemetry, TraceStore, inherited, span
 pytestmark = pytest.mark.anyio
 
 VERSION_TOOLS = {"update_memory", "forget_memory", "restore_memory", "memory_history"}
+BELIEF_TOOLS = {"list_mental_models", "get_mental_model"}
 GRAPH_TOOLS = {"relate", "explore_graph"}
 
 INITIALIZE = {
@@ -68,7 +69,7 @@ def initialized(process: subprocess.Popen) -> dict:
 async def test_the_official_client_finds_tools_with_schemas_and_annotations(words_only, trace):
     async with official(words_only, trace) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert set(tools) == MEMORY_TOOLS | VERSION_TOOLS | GRAPH_TOOLS
+        assert set(tools) == MEMORY_TOOLS | VERSION_TOOLS | BELIEF_TOOLS | GRAPH_TOOLS
         for name, tool in tools.items():
             assert tool.description
             assert tool.input_schema["type"] == tool.output_schema["type"] == "object"
@@ -193,7 +194,7 @@ async def test_closing_leaves_no_server(words_only, trace):
 
 @pytest.mark.parametrize(
     ("url", "words"),
-    [("postgresql://me:hunter2@db/x", "PostgreSQL is not supported"), ("sqlite:///{tmp}/text.db", "not a SQLite")],
+    [("mysql://me:hunter2@db/x", "MySQL is not supported"), ("sqlite:///{tmp}/text.db", "not a SQLite")],
 )
 async def test_a_store_that_cannot_be_opened_is_one_line_and_an_exit_code(tmp_path, trace, url, words):
     (tmp_path / "text.db").write_text("no database at all\n")
@@ -329,3 +330,59 @@ def _runs(pid: int) -> bool:
         return False
     status = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return not status.stdout.startswith("Z")
+
+
+HEAVY = (
+    "sqlalchemy",
+    "numpy",
+    "onnxruntime",
+    "tokenizers",
+    "alembic",
+    "litellm",
+    "neo4j",
+    "psycopg",
+    "docker",
+)
+WATCHED = """
+import json, sys
+from dionysus_mcp import server, service
+start = service.Opening.start
+def watched(self):
+    sys.stderr.write(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})) + "\\n")
+    sys.stderr.flush()
+    service.Opening.start = start
+    start(self)
+service.Opening.start = watched
+server.main()
+"""
+
+
+def test_nothing_heavy_is_imported_before_the_handshake_is_answered(settings, trace):
+    """`initialize` in at most 1.5 times the time of an empty server: `benchmarks/memory_start.py` measures it."""
+    server = memory_server(settings, trace)
+    process = subprocess.Popen(
+        [server.command, "-P", "-c", WATCHED],
+        env=dict(server.env) | {"PATH": os.environ["PATH"]},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with process:
+        assert "result" in initialized(process)
+        imported = set(json.loads(process.stderr.readline()))
+        process.stdin.close()
+        process.wait(60)
+    assert "mcp" in imported
+    assert not imported.intersection(HEAVY)
+
+
+def test_a_server_that_is_told_nothing_opens_its_store_all_the_same(words_only, trace):
+    process = started(words_only, trace)
+    path = words_only.url.removeprefix("sqlite:///")
+    try:
+        end = time.monotonic() + 60
+        while not os.path.exists(path) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert os.path.exists(path)
+    finally:
+        process.communicate(timeout=60)

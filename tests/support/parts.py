@@ -15,6 +15,7 @@ VARIABLES = {
     "neo4j": "TEST_NEO4J_URL",
     "postgres": "TEST_POSTGRES_URL",
     "browser": "TEST_CHROMIUM",
+    "typescript": "TEST_TYPESCRIPT",
 }
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
 
@@ -64,6 +65,12 @@ def postgres_url() -> str:
 def chromium_path() -> str:
     """Path of a Chromium or Chrome that runs headless."""
     return found("browser")
+
+
+@pytest.fixture(scope="session")
+def typescript_folder() -> str:
+    """Folder with the official TypeScript client of MCP in its `node_modules`."""
+    return found("typescript")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

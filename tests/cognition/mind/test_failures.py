@@ -176,7 +176,7 @@ def test_a_store_that_is_not_ours_is_refused_and_left_alone(tmp_path):
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("url", ["postgresql://localhost/x", "mysql://localhost/x"])
+@pytest.mark.parametrize("url", ["oracle://localhost/x", "mysql://localhost/x"])
 def test_another_kind_of_store_is_refused_by_its_name(url):
     with pytest.raises(Exception, match=url.partition(":")[0]):
         Mind(memory=url, tier="offline", trace={"enabled": False}).think("x")

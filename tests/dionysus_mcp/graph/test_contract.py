@@ -11,7 +11,10 @@ from dionysus_mcp.graph import writing
 from dionysus_mcp.graph.sql import SqlGraph
 from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.purge import Purge, Selection
+from tests.dionysus_mcp.engines import BOTH
 from tests.dionysus_mcp.graph.worlds import end, explore, relate, said, tell, working
+
+ENGINES = BOTH
 
 HOSTILE = [
     "O'Brien",

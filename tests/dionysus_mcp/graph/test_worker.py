@@ -22,7 +22,10 @@ from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import picked_in_scope
 from dionysus_mcp.store.versions import Versions
 from dionysus_mcp.upkeep.purge import Purge, Selection
+from tests.dionysus_mcp.engines import BOTH, sqlite_only
 from tests.dionysus_mcp.graph.worlds import end, explore, read, relate, said, tell, working
+
+ENGINES = BOTH
 
 READ = """
 from dionysus_mcp.graph.worker import GraphReader
@@ -57,6 +60,7 @@ def test_what_was_stored_just_now_is_known_to_the_next_question(words_only):
             assert len(explore(worker, f"Person{number} Miller").relations) == 1
 
 
+@sqlite_only
 def test_storing_waits_for_nobody_who_reads(words_only, monkeypatch):
     done = threading.Event()
 
@@ -106,6 +110,7 @@ def test_two_readers_at_once_do_nothing_twice(words_only):
     store.close()
 
 
+@sqlite_only
 def test_no_byte_of_a_purged_name_is_left_in_the_file(words_only):
     with working(words_only) as (store, worker):
         (gone,) = tell(store, "Ann Quetzalcoatl works at Xanadu Corp.")
@@ -147,6 +152,7 @@ def test_reading_again_finds_the_same_and_leaves_what_was_told_or_ended(words_on
         assert said(explore(worker, "Bob")) == set()
 
 
+@sqlite_only
 def test_a_store_of_before_is_read_when_it_is_opened(words_only):
     from tests.dionysus_mcp.memories_of import structure
 
@@ -173,6 +179,7 @@ def test_how_large_it_is_is_counted(words_only):
 
 
 @pytest.mark.neo4j
+@sqlite_only
 def test_a_mirror_that_differs_is_found_by_verify(neo4j_settings):
     from tests.dionysus_mcp.graph.worlds import asked_of
 
@@ -189,6 +196,7 @@ def test_a_mirror_that_differs_is_found_by_verify(neo4j_settings):
         assert admin.verify(neo4j_settings).sound
 
 
+@sqlite_only
 def test_a_hundred_thousand_memories_are_explored_by_indexes(words_only):
     """Synthetic: an entity that most memories mention, thousands that few do."""
     store = Store(words_only)

@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
 
 from dionysus_mcp.client import MEMORY_TOOLS, McpClient, McpToolError, McpUnavailable, MemoryClient
 from dionysus_mcp.serving.tokens import TokenFile
@@ -118,6 +119,35 @@ class TestTokens:
             async with ours(server, acme) as memory:
                 assert (await memory.recall("secret")).hits[0].content == "Acme's secret is blue."
 
+    async def test_users_share_a_project_and_keep_their_own(self, home, tokens):
+        shared, ann, bob = tokens.add("shared"), tokens.add("ann", user="ann"), tokens.add("bob", user="bob")
+        tea = tokens.add("tea", user="ann", session="tea")
+        with Running(home) as server:
+            async with ours(server, shared) as memory:
+                common = await memory.create("The office opens at nine.")
+            async with ours(server, ann) as memory:
+                own = await memory.create("Ann's office code is 1234.")
+                assert len((await memory.recall("office")).hits) == 2
+                with pytest.raises(McpToolError, match="shared by the whole project"):
+                    await memory.forget(common.id, "r")
+            async with ours(server, bob) as memory:
+                assert [hit.id for hit in (await memory.recall("office code")).hits] == [common.id]
+                with pytest.raises(McpToolError, match="Unknown memory ids"):
+                    await memory.get([own.id])
+            async with ours(server, tea) as memory:
+                assert not (await memory.recall("office code")).hits
+                assert (await memory.create("Two sugars.")).session_id == "tea"
+            async with official(server, bob) as client:
+                uris = {str(one.uri) for one in (await client.list_resources()).resources}
+                assert uris == {"state://current", f"memory://{common.id}"}
+                with pytest.raises(MCPError, match="Unknown memory ids"):
+                    await client.read_resource(f"memory://{own.id}")
+                prompt = (await client.get_prompt("recall", {"question": "office code?"})).messages[0].content.text
+                assert "nine" in prompt
+                assert "1234" not in prompt
+            read = [one for one in server.audit() if one["tool"] == f"memory://{own.id}"]
+            assert [(one["user"], one["outcome"]) for one in read] == [("bob", "failed")]
+
     async def test_a_token_that_may_only_read_neither_sees_nor_reaches_what_writes(self, home, tokens):
         reader, writer = tokens.add("reader", read_only=True), tokens.add("writer")
         with Running(home) as server:
@@ -130,6 +160,8 @@ class TestTokens:
                     "get_consciousness_state",
                     "memory_health",
                     "memory_history",
+                    "list_mental_models",
+                    "get_mental_model",
                     "explore_graph",
                 }
                 for tool in ("create_memory", "update_memory", "forget_memory", "restore_memory"):
