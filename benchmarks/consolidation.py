@@ -144,7 +144,7 @@ def scale(count: int) -> None:
     """Time and memory of a plan and of doing it, over synthetic memories."""
     chance = random.Random(1)
     numbers = np.random.default_rng(1)
-    words = [f"w{number:05d}" for number in range(20_000)]
+    words = [f"w{number:05d}x" for number in range(20_000)]
     texts = [" ".join(chance.choices(words, k=12)).capitalize() for _ in range(count - count // 10)]
     texts += [f"{text}!" for text in texts[: count // 10]]
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ from cognition.cli import options
 from cognition.cli.examples import examples
 from cognition.cli.exits import ExitCode
 from cognition.cli.progress import bar
-from cognition.cli.upkeep import Project, Tenant
+from cognition.cli.upkeep import Project, Tenant, User, scoped
 
 if TYPE_CHECKING:
     from dionysus_mcp.consolidation.actions import Action, Plan, Run
@@ -42,6 +42,7 @@ def consolidate(
     ] = None,
     tenant: Tenant = None,
     project: Project = None,
+    user: User = None,
     memory: options.Memory = None,
     config: options.Config = None,
     as_json: options.Json = False,
@@ -58,11 +59,7 @@ def consolidate(
     from dionysus_mcp.consolidation import administration as admin
 
     settings = options.settings_from(config, memory=memory)
-    given = {"tenant": tenant, "project": project}
-    if "" in given.values():
-        raise typer.BadParameter("a scope has a name; it is empty", param_hint="--tenant, --project")
-    of = settings.memory.model_copy(update={name: value for name, value in given.items() if value is not None})
-    where = of, settings.consolidation
+    where = scoped(config, memory, tenant, project, user), settings.consolidation
     if list_runs:
         return _list(admin.runs(*where), as_json=as_json)
     if show is not None:

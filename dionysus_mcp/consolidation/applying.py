@@ -19,7 +19,7 @@ from dionysus_mcp.consolidation.tables import action, link, run
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.access import Store
-from dionysus_mcp.store.memories import NewMemory, close_in, row_for, within
+from dionysus_mcp.store.memories import NewMemory, close_in, insert_in, row_for, within
 from dionysus_mcp.store.scoping import scope_values
 
 memory = schema.memory
@@ -151,7 +151,7 @@ def _extract(one: Extract, doing: _Doing) -> None:
     if twin is not None:
         raise _Stale(f"{twin.id} says it already")
     values = row_for(new, doing.scope, doing.now)
-    doing.connection.execute(insert(memory), values)
+    insert_in(doing.connection, [values])
     made = doing.current(values["id"])
     for quote, row in zip(one.sources, sources, strict=True):
         doing.link("extract", made, row, start=quote.start, stop=quote.stop)

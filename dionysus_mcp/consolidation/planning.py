@@ -101,16 +101,19 @@ class Planning:
             held = self._read(connection)
             known = _known(connection, self._store, held)
             felt = strengths(connection, scope)
-            self._report("comparing", 0, len(held))
-            ended = duplicates(held, known.undone)
-            gone = {one.ended.seq for one in ended}
-            rest = [one for one in held if one.seq not in gone]
-            own = [one for one in rest if one.seq not in known.extracts]
             vectors = reading.vectors(connection, [one.seq for one in held])
-            found: list[Action] = [_supersede(one, vectors) for one in _faintest_first(ended, felt, now)]
-            found += _retired(connection, [one for one in rest if one.seq in known.extracts], known)
-            found += self._links(own, vectors, known)
-            placed = reading.passages(connection, [one.seq for one in own])
+            placed = reading.passages(connection, [one.seq for one in held])
+            retired = _retired(connection, [one for one in held if one.seq in known.extracts], known)
+        # What takes long comes after the transaction: SQLite's log grows as long as anybody reads an old state.
+        self._report("comparing", 0, len(held))
+        ended = duplicates(held, known.undone)
+        gone = {one.ended.seq for one in ended}
+        rest = [one for one in held if one.seq not in gone]
+        own = [one for one in rest if one.seq not in known.extracts]
+        found: list[Action] = [_supersede(one, vectors) for one in _faintest_first(ended, felt, now)]
+        staying = {one.id for one in rest}
+        found += [one for one in retired if one.memory_id in staying]
+        found += self._links(own, vectors, known)
         self._report("comparing", len(own) // 2, len(own))
         drawn = self._groups(own, placed, vectors, known)
         found += _fading(rest, felt, known, now)

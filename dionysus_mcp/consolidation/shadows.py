@@ -50,8 +50,17 @@ def sources_of(connection: Connection, seqs: Sequence[int]) -> dict[int, set[int
 
 def drawn_from(chosen: ColumnElement[bool]) -> ColumnElement[bool]:
     """The predicate for extracts of the memories that another predicate names: they hold words of theirs."""
-    sources = select(memory.c.seq).where(chosen).correlate(None)
-    return memory.c.seq.in_(select(link.c.from_seq).where(link.c.kind == "extract", link.c.to_seq.in_(sources)))
+    return _linked("extract", chosen)
+
+
+def duplicates_of(chosen: ColumnElement[bool]) -> ColumnElement[bool]:
+    """The predicate for what was superseded by the memories that another predicate names: it says the same."""
+    return _linked("duplicate", chosen)
+
+
+def _linked(kind: str, chosen: ColumnElement[bool]) -> ColumnElement[bool]:
+    named = select(memory.c.seq).where(chosen).correlate(None)
+    return memory.c.seq.in_(select(link.c.from_seq).where(link.c.kind == kind, link.c.to_seq.in_(named)))
 
 
 def lost_sources(connection: Connection, seqs: Collection[int], as_of: datetime | None = None) -> set[int]:

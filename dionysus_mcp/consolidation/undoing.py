@@ -18,7 +18,7 @@ from dionysus_mcp.consolidation.tables import action, link, run
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.access import Store
-from dionysus_mcp.store.memories import close_in
+from dionysus_mcp.store.memories import close_in, insert_in
 from dionysus_mcp.store.versions import of_lineage
 
 memory = schema.memory
@@ -122,7 +122,7 @@ def _again(connection: Connection, scope: Scope, seq: int, now: datetime) -> Und
     values = {column.name: getattr(old, column.name) for column in memory.c if column.name != "seq"}
     values |= {"id": f"m-{secrets.token_hex(8)}", "lineage": old.lineage or old.id, "recorded_from": now}
     values |= {"recorded_to": None, "ending": None, "ending_reason": None}
-    connection.execute(insert(memory), values)
+    insert_in(connection, [values])
     made = connection.execute(select(memory.c.seq).where(memory.c.id == values["id"])).scalar_one()
     _carry_over(connection, seq, made)
     return made, None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, text, true
 
-from dionysus_mcp.consolidation.shadows import drawn_from
+from dionysus_mcp.consolidation.shadows import drawn_from, duplicates_of
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.graph.writing import sweep
 from dionysus_mcp.store import schema
@@ -223,7 +223,7 @@ def _kept(why: str) -> str:
 
 def _versions_of(chosen: ColumnElement[bool]) -> ColumnElement[bool]:
     firsts = select(func.coalesce(memory.c.lineage, memory.c.id)).where(chosen).correlate(None)
-    return or_(memory.c.id.in_(firsts), memory.c.lineage.in_(firsts))
+    return or_(memory.c.id.in_(firsts), memory.c.lineage.in_(firsts), duplicates_of(chosen))
 
 
 def _count(connection: Connection, table: schema.Table, chosen: ColumnElement[bool]) -> int:

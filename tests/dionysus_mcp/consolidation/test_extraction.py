@@ -9,6 +9,7 @@ from dionysus_mcp.recall.search import Query
 from dionysus_mcp.store.memories import NewMemory
 from dionysus_mcp.store.versions import Change, Versions
 from tests.dionysus_mcp.consolidation.conftest import Told
+from tests.dionysus_mcp.engines import on_both
 
 LIMIT = 1000
 FIRST = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -115,6 +116,7 @@ class TestDrawing:
         assert [each.content for each in drawn(told)] == ["Ann paints at the lake."]
 
 
+@on_both
 class TestRecall:
     def test_a_source_is_shown_and_its_extract_is_not_beside_it(self, told):
         sources = paint(told)

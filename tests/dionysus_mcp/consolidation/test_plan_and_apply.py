@@ -13,7 +13,10 @@ from dionysus_mcp.store import schema
 from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.purge import Purge, Selection
 from tests.dionysus_mcp.consolidation.conftest import Told
+from tests.dionysus_mcp.engines import BOTH, sqlite_only
 from tests.dionysus_mcp.memories_of import problems
+
+ENGINES = BOTH
 
 LIMIT = 1000
 
@@ -279,6 +282,18 @@ def test_no_table_of_consolidation_holds_a_text_of_memory(told):
                 assert "arzipan" not in repr(row)
 
 
+@sqlite_only
+def test_a_purge_with_versions_takes_what_was_superseded_along(by_words):
+    kept = by_words.tell("Marzipan is sold at the corner.")
+    by_words.tell("Marzipan is sold at the corner")
+    by_words.apply()
+    assert Purge(by_words.store, Selection(ids=[kept.id])).trial().other_versions == 1
+    assert Purge(by_words.store, Selection(ids=[kept.id], versions=True)).run().memories == 2
+    by_words.store.close()
+    assert b"arzipan" not in by_words.store.path.read_bytes()
+
+
+@sqlite_only
 def test_a_purged_memory_takes_what_was_drawn_from_it_along(told):
     ids = [
         told.tell("I adore marzipan from the corner shop.", speaker="Ann", session_id=session).id for session in "ab"

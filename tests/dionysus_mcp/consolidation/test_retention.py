@@ -10,6 +10,7 @@ from dionysus_mcp.consolidation.recalled import RecallCounts
 from dionysus_mcp.consolidation.retention import MOST_STABLE, after_recall, band, first_stability, retention
 from dionysus_mcp.consolidation.strengths import strengths
 from dionysus_mcp.store.versions import Versions
+from tests.dionysus_mcp.engines import on_both
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 STABILITIES = st.floats(0.1, MOST_STABLE)
@@ -105,6 +106,7 @@ def strength_of(told):
         return list(strengths(connection, told.store.scope).values())
 
 
+@on_both
 class TestCounting:
     def test_recalls_are_counted_and_unknown_ids_are_passed_over(self, by_words):
         one = by_words.tell("Tea is served at four.")
