@@ -1,7 +1,7 @@
 """Vectors in memory, and the nearest of them: exact while they are few, by their signs first when they are many.
 
 Float32 takes 1.5 kB a memory and one pass over all of it for every query. Past `EXACT` memories each is kept as
-384 bits and 384 bytes instead: the bits pick `RESCORED` of them, the bytes give their cosines.
+384 bits and 384 bytes instead: the bits pick `RESCORED` of them or more, the bytes give their cosines.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 EXACT = 20_000
 """Vectors up to which all cosines are computed, in float32."""
 RESCORED = 3_000
-"""Vectors that the bits pick."""
+"""Vectors that the bits pick, at least."""
+_ONE_IN = 125
+"""They pick one in so many: of fewer, too many of the nearest would be missed among a million."""
 _FIRST_CAPACITY = 1024
 _CHUNK = 65_536
 """Rows at a time: their distances stay in the processor's cache."""
@@ -104,8 +106,9 @@ class Matrix:
         distances = self._distances(_signs(query[None])[:, 0])
         if allowed is not None:
             distances[~allowed] = self._dimension + 1
+        wanted = max(RESCORED, self._size // _ONE_IN)
         # Distances are small whole numbers: counting them finds the bound faster than sorting.
-        bound = np.searchsorted(np.cumsum(np.bincount(distances, minlength=self._dimension + 2)), RESCORED)
+        bound = np.searchsorted(np.cumsum(np.bincount(distances, minlength=self._dimension + 2)), wanted)
         return np.flatnonzero(distances <= min(int(bound), self._dimension))
 
     def _distances(self, query: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":

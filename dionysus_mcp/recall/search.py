@@ -90,6 +90,7 @@ class Search:
         self._chosen = select(*(memory.c[name] for name in _SHOWN)).where(
             picked_in_scope(store.scope), memory.c.seq.in_(_SEQS)
         )
+        self._current = self._chosen.where(believed(None))
         self._company = within.Company(store.scope)
         self._weights = fitted or weights.load()
 
@@ -210,7 +211,7 @@ class Search:
         wanted = [seq for seq, score in scores.items() if query.threshold is None or score >= query.threshold]
         # Of equals, the newer one: it has the higher number.
         wanted.sort(key=lambda seq: (scores[seq], seq), reverse=True)
-        chosen = self._chosen.where(believed(query.as_of))
+        chosen = self._current if query.as_of is None else self._chosen.where(believed(query.as_of))
         rows = {row.seq: row for row in connection.execute(chosen, {"seqs": wanted[: most + _SPARE]}).all()}
         if self._hide is not None:
             hidden = self._hide(connection, rows, query.as_of)

@@ -19,6 +19,7 @@ from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import NewMemory, add_in
 from dionysus_mcp.store.vectors import Vectors
+from dionysus_mcp.upkeep.purge import Purge, Selection
 from dionysus_mcp.upkeep.verify import verify
 
 
@@ -107,6 +108,14 @@ def test_pieces_of_what_was_told_are_stored_once(store, model):
         assert read(connection, "another model", [1]) == read(connection, model.model_id, []) == {}
     assert [(row.memory_seq, len(row.signs)) for row in rows] == [(1, 2 * DIMENSION // 8)]
     assert held == {1: rows[0].signs}
+
+
+def test_pieces_go_with_their_memory_when_it_is_purged(store, model):
+    store.write(lambda connection: add_in(connection, store.scope, [NewMemory("We drove.", speaker="Ann")]))
+    embed_missing(Vectors(store, model.model_id, model.dimension), model, 10, Stemmer())
+    Purge(store, Selection(everything=True)).run()
+    with store.read() as connection:
+        assert connection.execute(select(piece)).all() == []
 
 
 def test_pieces_of_a_wrong_length_are_found_and_dropped(store, model):
