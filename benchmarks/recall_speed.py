@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from dionysus_mcp.recall.index import MemoryIndex
 from dionysus_mcp.recall.pieces import put
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.recall.terms import Stemmer
-from dionysus_mcp.recall.views import Told, views
+from dionysus_mcp.recall.views import number_of
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import NewMemory, add_in
@@ -132,19 +133,16 @@ def fill(store: Store, count: int) -> list[str]:
 
 
 def index_at_random(store: Store) -> None:
-    """Give all memories vectors that mean nothing, and the stems of their words."""
+    """Give all memories vectors and pieces that mean nothing, and the stems of their words."""
     rows, random, stemmer = Vectors(store, MODEL_ID, DIMENSION), np.random.default_rng(11), Stemmer()
     while missing := rows.missing(PART):
-        vectors = unit(random.normal(size=(len(missing), DIMENSION)).astype(np.float32))
-        seen = views([Told(one.content, "", frozenset(SPEAKERS)) for one in missing], stemmer)
-        indexed = [
-            Indexed(one.seq, vector, view.terms, view.traits)
-            for one, vector, view in zip(missing, vectors, seen, strict=True)
-        ]
+        vectors = unit(random.standard_normal((len(missing), DIMENSION), dtype=np.float32))
+        words = [one.content.split() for one in missing]
+        numbers = {word: number_of(stem) for word, stem in stemmer.stems(sorted({*chain(*words)})).items()}
+        terms = [np.array([numbers[word] for word in own if word in numbers], "<u4") for own in words]
+        indexed = [Indexed(one.seq, *rest, 0) for one, *rest in zip(missing, vectors, terms, strict=True)]
         # Each bit of a random vector's signs is as likely set as not.
-        kept = {
-            one.seq: random.bytes(DIMENSION // 8 * len(view.terms)) for one, view in zip(missing, seen, strict=True)
-        }
+        kept = {one.seq: random.bytes(DIMENSION // 8 * len(own)) for one, own in zip(missing, terms, strict=True)}
         rows.put(indexed, lambda connection, kept=kept: put(connection, MODEL_ID, kept))
 
 

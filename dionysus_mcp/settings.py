@@ -27,7 +27,7 @@ class MemorySettings(BaseSettings):
     """Where memory is kept and how it is read.
 
     Attributes:
-        url: The store as a SQLAlchemy URL, `sqlite:///FILE`; also from `DATABASE_URL`.
+        url: The store, `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/DATABASE`; also from `DATABASE_URL`.
         tenant: First half of the scope that every memory belongs to.
         project: Second half of the scope.
         user: Whose memories are read and written beside those that the project shares; None reads and writes the

@@ -12,6 +12,7 @@ from itertools import pairwise
 from dionysus_mcp.graph import names
 from dionysus_mcp.graph.wordlists import (
     DETERMINERS,
+    ENDING,
     FIRMS,
     HONORIFICS,
     INSIDE,
@@ -168,7 +169,7 @@ def _phrases(text: str, words: list[Word]) -> Iterator[Written]:
 def _led_by(text: str, words: list[Word], place: int) -> list[Word]:
     phrase: list[Word] = []
     for before, word in pairwise(words[place:]):
-        if text[before.last : word.first] != " " or word.plain in FUNCTION_WORDS:
+        if text[before.last : word.first] != " " or word.plain in FUNCTION_WORDS | ENDING:
             break
         if not (word.text.isalpha() and word.text.islower() and len(word.text) > 2) or word.plain in TIMES:
             return []  # a name, a number or a time goes on with it: what is left isn't the whole of it

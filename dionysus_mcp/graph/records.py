@@ -94,8 +94,10 @@ class Exploration(Record):
     Attributes:
         start: Names of the entities it began with; empty if there is none, see `notice`.
         notice: What a reader should know: no such name, left out for the budget, a mirror that doesn't answer.
+        about: How to take what is quoted.
     """
 
+    about: str | None = None
     start: list[str] = Field(default_factory=list)
     entities: list[Entity] = Field(default_factory=list[Entity])
     relations: list[Relation] = Field(default_factory=list[Relation])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from dionysus_mcp.graph.records import Exploration, Kind, Relation
+from dionysus_mcp.quoting import ABOUT
 from dionysus_mcp.records import Probability
 from observability import Kind as SpanKind
 from observability import conventions
@@ -101,7 +102,7 @@ class GraphTools:
             asked = Asked(entity, memory_id, depth, chosen, limit, _aware(as_of))
             found = service.graph.explore(asked, token_budget or service.settings.token_budget)
             current.set_attribute(conventions.MEMORY_HITS, len(found.relations) + len(found.companions))
-            return found
+            return found.model_copy(update={"about": ABOUT})
 
 
 def _aware(moment: datetime | None) -> datetime | None:

@@ -5,26 +5,26 @@ from dionysus_mcp.recall.terms import FUNCTION_WORDS
 TIMES = frozenset(
     """
     monday tuesday wednesday thursday friday saturday sunday january february march april may june july august
-    september october november december christmas easter halloween thanksgiving today tomorrow yesterday tonight
-    mondays tuesdays wednesdays thursdays fridays saturdays sundays spring summer autumn winter noon midnight
-    night
+    september october november december mon tue tues wed thu thur thurs fri sat christmas easter halloween
+    thanksgiving today tomorrow yesterday tonight mondays tuesdays wednesdays thursdays fridays saturdays sundays
+    spring summer autumn winter noon midnight night
     """.split()
 )
 """Names of times, which are no entities."""
 
 STARTERS = FUNCTION_WORDS | frozenset(
     """
-    absolutely actually afterwards ah alas almost already alright although always amazing another anybody anyone
-    anything anyway aww awesome bye certainly congrats congratulations cool currently dear definitely despite
-    don't everybody everyone everything exactly excellent fantastic finally first following friends gee good gosh
-    great ha haha happy hello hey hi honestly hopefully however i'd i'll i'm i've indeed instead interesting it's
-    last lately later let's like look looks love lovely maybe meanwhile moreover morning my neither never next
-    nice nobody none nothing oh ok okay one others ours people perhaps please pretty probably really recently
-    right second sadly seems several similarly simply since somebody someone something sometimes soon sorry still
-    sure that's thank thanks then there's therefore they're thus together totally true two unfortunately unless
-    unlike usually we're we've welcome well what's whatever wonderful wow yay yeah yep yes yet you're yup nope no
-    absolutely additionally furthermore similarly overall according add make use see note fix remove keep let give
-    take run test write read set
+    sounds even perfect woohoo aw yikes phew absolutely actually afterwards ah alas almost already alright
+    although always amazing another anybody anyone anything anyway aww awesome bye certainly congrats
+    congratulations cool currently dear definitely despite don't everybody everyone everything exactly excellent
+    fantastic finally first following friends gee good gosh great ha haha happy hello hey hi honestly hopefully
+    however i'd i'll i'm i've indeed instead interesting it's last lately later let's like look looks love lovely
+    maybe meanwhile moreover morning my neither never next nice nobody none nothing oh ok okay one others ours
+    people perhaps please pretty probably really recently right second sadly seems several similarly simply since
+    somebody someone something sometimes soon sorry still sure that's thank thanks then there's therefore they're
+    thus together totally true two unfortunately unless unlike usually we're we've welcome well what's whatever
+    wonderful wow yay yeah yep yes yet you're yup nope no absolutely additionally furthermore similarly overall
+    according add make use see note fix remove keep let give take run test write read set
     """.split()
 )
 """Words that begin sentences and then have a capital letter without being names."""
@@ -49,6 +49,16 @@ QUALITIES = frozenset(
     """.split()
 )
 """Adjectives that are left out at the beginning of a phrase."""
+
+ENDING = frozenset(
+    """
+    really mean means meant together around away behind towards look looks looked sound sounds start starts give
+    gives going coming come comes came take takes took hold held bring brought stand stands shine shines keep
+    keeps make making run runs ran become becoming seem seems feel feels felt happen happens work works worked
+    help helps back off often always never still already actually super pretty certainly
+    """.split()
+)
+"""Words that begin what is said of a phrase, as far as a list can tell; it ends before them."""
 
 HONORIFICS = frozenset("mr mrs ms dr prof sir professor doctor".split())
 FIRMS = frozenset("inc ltd llc gmbh corp corporation company university institute college hospital foundation".split())

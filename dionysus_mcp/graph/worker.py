@@ -90,7 +90,11 @@ class GraphReader:
             .limit(count)
         )
         with self._store.read() as connection:
-            return [Told.of(row) for row in connection.execute(query)]
+            last = connection.execute(select(func.max(memory.c.seq))).scalar() or 0
+            told = [Told.of(row) for row in connection.execute(query)]
+        if not told:
+            self._since = last
+        return told
 
 
 class ModelReading:

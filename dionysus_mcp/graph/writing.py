@@ -148,6 +148,36 @@ def unrelate(connection: Connection, scope: Scope, new: NewRelation, reason: str
     return len(rows)
 
 
+def put_told(
+    connection: Connection, scope: Scope, subject: Named, object_: Named, row: dict[str, Any], memory_id: str | None
+) -> int:
+    """Store a relation of another store as it was there, unless it is here; returns how many rows that made.
+
+    Args:
+        connection: Of the transaction.
+        scope: Where to.
+        subject: Of the relation.
+        object_: Of the relation.
+        row: The other columns, `id` aside.
+        memory_id: Of the memory that it stands on, if any.
+    """
+    _put_entities(connection, scope, [subject, object_])
+    ends = [names.entity_id(scope, each.key) for each in (subject, object_)]
+    said = (ends[0], row["type"], ends[1], memory_id, row["extractor"])
+    key = names.relation_id(scope, *said)
+    if row["extractor"] == TOLD:
+        key = names.relation_id(scope, *said, scope.user, scope.session, row["recorded_from"].isoformat())
+    whole = row | {"id": key, "subject_id": ends[0], "object_id": ends[1]}
+    ended = {"recorded_to": row["recorded_to"], "ending_reason": row["ending_reason"]}
+    made = connection.execute(select(relation.c.id).where(relation.c.id == key)).first() is None
+    _insert(connection, relation, [whole])
+    if not made and row["recorded_to"] is not None:
+        still = and_(relation.c.id == key, relation.c.recorded_to.is_(None))
+        connection.execute(update(relation).where(still).values(ended))
+    outbox.tell(connection, scope, *(("relation", [key]) if memory_id is None else ("memory", [memory_id])))
+    return int(made)
+
+
 def sweep(connection: Connection, scope: Scope, *, everything: bool = False) -> None:
     """Delete entities that nothing names any more, after memories were purged: a name is content, too.
 

@@ -87,7 +87,9 @@ class Search:
         self._past: tuple[datetime, MemoryIndex | PostgresIndex] | None = None
         self._frequencies = terms.Frequencies()
         # Built once: that takes longer than reading some rows.
-        self._chosen = select(memory).where(picked_in_scope(store.scope), memory.c.seq.in_(_SEQS))
+        self._chosen = select(*(memory.c[name] for name in _SHOWN)).where(
+            picked_in_scope(store.scope), memory.c.seq.in_(_SEQS)
+        )
         self._company = within.Company(store.scope)
         self._weights = fitted or weights.load()
 
@@ -255,6 +257,11 @@ class _Near:
 _WHEN = re.compile(r"\b(when|date|day|month|year|how long|since)\b", re.IGNORECASE)
 _HOW_MANY = re.compile(r"\bhow (many|much|often)\b", re.IGNORECASE)
 _SPARE = 12
+_SHOWN = (
+    *("seq", "id", "content", "memory_type", "metadata", "speaker", "session_id", "source", "source_position"),
+    *("origin", "occurred_at", "recorded_from", "recorded_to"),
+)
+"""Columns that hits are made of; the others would be read in vain."""
 _SEQS = bindparam("seqs", expanding=True)
 _LAST = select(func.max(memory.c.seq))
 """More rows than asked for are read, as another process may close some between two reads."""

@@ -1,5 +1,6 @@
 """How well the words of candidates fit a query, from stems as numbers; and what all features are scaled by."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,12 @@ def standing(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """How many standard deviations each value lies above the mean; all 0 where they are equal."""
     import numpy as np
 
-    spread = float(values.std()) if len(values) else 0.0
-    return (values - values.mean()) / spread if spread > 1e-6 else np.zeros_like(values)
+    if not len(values):
+        return values
+    # Asked some twenty times a query, of a hundred values: numpy's own `std` takes most of its time to begin.
+    away = np.asarray(values, dtype=np.float64) - np.add.reduce(values) / len(values)
+    spread = math.sqrt(float(away @ away) / len(away))
+    return away / spread if spread > 1e-6 else np.zeros_like(away)
 
 
 @dataclass(frozen=True, slots=True)

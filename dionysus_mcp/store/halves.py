@@ -4,7 +4,7 @@ import struct
 from array import array
 from typing import Any
 
-from sqlalchemy import ColumnElement, Dialect, LargeBinary, TypeDecorator
+from sqlalchemy import ColumnElement, Dialect, Integer, LargeBinary, TypeDecorator
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine, UserDefinedType
@@ -57,6 +57,13 @@ class Halves(TypeDecorator[bytes]):
         return _Sent(column, type_=self)
 
 
+class Size(FunctionElement[Any]):
+    """How many bytes the numbers of a vector take: `Size(vector.c.vector) == 2 * dimension` where it is undamaged."""
+
+    inherit_cache = True
+    type = Integer()
+
+
 class _Read(FunctionElement[Any]):
     inherit_cache = True
     type = LargeBinary()
@@ -74,6 +81,16 @@ class _Sent(FunctionElement[Any]):
 @compiles(_Sent)
 def _plain(element: FunctionElement[Any], compiler: Any, **how: Any) -> str:
     return compiler.process(next(iter(element.clauses)), **how)
+
+
+@compiles(Size)
+def _size(element: FunctionElement[Any], compiler: Any, **how: Any) -> str:
+    return f"length({_plain(element, compiler, **how)})"
+
+
+@compiles(Size, "postgresql")
+def _size_there(element: FunctionElement[Any], compiler: Any, **how: Any) -> str:
+    return f"(2 * vector_dims({_plain(element, compiler, **how)}))"
 
 
 @compiles(_Read, "postgresql")

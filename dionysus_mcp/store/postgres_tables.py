@@ -1,4 +1,4 @@
-"""What a store in PostgreSQL has beside the tables of `schema`: the text index, and indexes of its own."""
+"""What a store in PostgreSQL has beside the tables of `schema`: the text index, indexes of its own, triggers."""
 
 from sqlalchemy import Connection, text
 
@@ -17,11 +17,20 @@ INDEXES = (
 )
 
 
+# As SQLite's: what ended is told in a table of its own, also when it is gone.
+CLOSURES = (
+    "CREATE FUNCTION memory_close() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN INSERT INTO closure (memory_seq) VALUES (old.seq); RETURN NULL; END $$",
+    "CREATE TRIGGER memory_closed AFTER UPDATE OF recorded_to ON memory FOR EACH ROW "
+    "WHEN (old.recorded_to IS NULL AND new.recorded_to IS NOT NULL) EXECUTE FUNCTION memory_close()",
+    "CREATE TRIGGER memory_purged AFTER DELETE ON memory FOR EACH ROW WHEN (old.recorded_to IS NULL) "
+    "EXECUTE FUNCTION memory_close()",
+)
 NAMES = ("memory_words", "memory_words_stems", "vector_nearest", "memory_thread", "memory_scope")
 """Of all of these."""
 
 
 def create(connection: Connection) -> None:
     """Make all of it, in a store that has its tables."""
-    for statement in (*postgres_words.TABLES, *INDEXES):
+    for statement in (*postgres_words.TABLES, *INDEXES, *CLOSURES):
         connection.execute(text(statement))

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, and_, func, select
 
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.access import Store
+from dionysus_mcp.store.halves import Size
 from dionysus_mcp.store.memories import believed, in_scope, picked_in_scope
 from dionysus_mcp.store.upserts import insert_new
 
@@ -238,11 +239,9 @@ class Vectors:
         )
 
     def _between(self, seq: int, upto: int) -> Any:
-        part = self.rows().where(vector.c.seq > seq, vector.c.seq <= upto).order_by(vector.c.seq)
-        if self._store.in_postgres:
-            return part
         # A damaged one would spoil all that are read with it; `verify` tells of it.
-        return part.where(func.length(vector.c.vector) == 2 * self.dimension)
+        whole = Size(vector.c.vector) == 2 * self.dimension
+        return self.rows().where(vector.c.seq > seq, vector.c.seq <= upto, whole).order_by(vector.c.seq)
 
     def _speakers(self, connection: Connection, sessions: set[str]) -> dict[tuple[str, str], frozenset[str]]:
         """Who speaks in a session, by owner and session: a user's own must not show in vectors of what is shared."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, select
 
+from dionysus_mcp.graph.carrying import relation_lines
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.access import Store
@@ -71,6 +72,7 @@ def _held(connection: Connection, scope: Scope) -> Iterator[Held]:
     predictions = select(prediction).join(model).where(held).order_by(prediction.c.created_at, prediction.c.id)
     for row in _rows(connection, predictions):
         yield PredictionLine.model_construct(None, **_values(row, PredictionLine))
+    yield from relation_lines(connection, scope)
 
 
 def _rows(connection: Connection, query: Select[Any]) -> Iterator[Row[Any]]:

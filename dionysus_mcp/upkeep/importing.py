@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from sqlalchemy import Connection, select
 
 from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.graph.carrying import carry_in
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import NewMemory, check, insert_in, present_in, row_for, within
@@ -32,6 +33,7 @@ from dionysus_mcp.upkeep.lines import (
     MemoryLine,
     ModelLine,
     PredictionLine,
+    RelationLine,
 )
 
 memory = schema.memory
@@ -147,6 +149,8 @@ class Import:
         values = {name: getattr(line, name) for name in type(line).model_fields if name != "kind"}
         if isinstance(line, FileLine):
             return self._put(connection, schema.ingested, scope | values)
+        if isinstance(line, RelationLine):
+            return self._relation(connection, one.number, line)
         owner = line.id if isinstance(line, ModelLine) else line.model_id  # pyright: ignore[reportAttributeAccessIssue] -- no memory
         own = self._own_ids(connection, schema.mental_model, {owner})
         if isinstance(line, ModelLine):
@@ -157,6 +161,14 @@ class Import:
             values["id"] = self._own_ids(connection, schema.prediction, {line.id})[line.id]
         table = schema.prediction if isinstance(line, PredictionLine) else schema.model_revision
         return self._put(connection, table, values | {"model_id": own[owner]})
+
+    def _relation(self, connection: Connection, number: int, line: RelationLine) -> int:
+        ground = line.memory_id
+        own = None if ground is None else self._own_ids(connection, schema.memory, {ground})[ground]
+        try:
+            return carry_in(connection, self._store.scope, line, own)
+        except MemoryStoreError as error:
+            raise _wrong(number, str(error)) from error
 
     def _holds(self, connection: Connection, model_id: str) -> bool:
         query = select(schema.mental_model.c.id).where(schema.mental_model.c.id == model_id)

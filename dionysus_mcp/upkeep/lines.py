@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 FORMAT = "dionysus-memory"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 LONGEST = 64 * 1024 * 1024
 """Bytes of one line; a file without line feeds must not fill the memory."""
 
@@ -116,6 +116,28 @@ class PredictionLine(Line):
     log_score: Annotated[float, Field(le=0)] | None = None
 
 
+class RelationLine(Line):
+    """A relation of the graph that was told, or ended; what memories tell by themselves is not in the file."""
+
+    kind: Literal["relation"] = "relation"
+    subject: Text
+    subject_kind: Literal["person", "organisation", "place", "thing", "concept"]
+    type: Text
+    object: Text
+    object_kind: Literal["person", "organisation", "place", "thing", "concept"]
+    memory_id: str | None = None
+    extractor: Text
+    told_by: str | None = None
+    confidence: Share
+    first: Annotated[int, Field(ge=0)] | None = None
+    last: Annotated[int, Field(ge=0)] | None = None
+    valid_from: AwareDatetime | None = None
+    valid_to: AwareDatetime | None = None
+    recorded_from: AwareDatetime
+    recorded_to: AwareDatetime | None = None
+    ending_reason: str | None = None
+
+
 class EndLine(Line):
     """The last line: how many lines of each kind there were."""
 
@@ -123,5 +145,5 @@ class EndLine(Line):
     counts: dict[str, int]
 
 
-Held = MemoryLine | FileLine | ModelLine | RevisionLine | PredictionLine
+Held = MemoryLine | FileLine | ModelLine | RevisionLine | PredictionLine | RelationLine
 AnyLine = Annotated[Header | Held | EndLine, Field(discriminator="kind")]

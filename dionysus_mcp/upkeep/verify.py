@@ -128,13 +128,14 @@ def _in_file(store: Store, *, repair: bool) -> list[_Step]:
 
 
 def _in_postgres(store: Store, *, repair: bool) -> list[_Step]:
-    """PostgreSQL itself sees to references and to what is JSON. Nobody caches what it holds, so it has no closures."""
+    """PostgreSQL itself sees to references and to what is JSON."""
     return [
         ("tables", partial(_tables, store)),
         ("text index", partial(_text_index, store, repair=repair)),
         ("vectors", partial(_rows, store, "vectors", postgres.BAD_VECTORS, "memory_seq", repair=repair)),
         ("passages", partial(_rows, store, "passages", postgres.BAD_PASSAGES, "memory_seq", repair=repair)),
         ("pieces", partial(_rows, store, "pieces", postgres.BAD_PIECES, "memory_seq", repair=repair)),
+        ("closures", partial(_rows, store, "closures", _BAD_CLOSURES, "memory_seq", repair=repair)),
     ]
 
 

@@ -251,6 +251,7 @@ def test_a_store_of_a_newer_version_is_touched_by_no_command(settings, tmp_path)
     assert path.read_bytes() == before
 
 
+@sqlite_only
 def test_vectors_that_a_repair_dropped_are_made_again_by_a_running_server(settings, model, monkeypatch):
     monkeypatch.setattr("dionysus_mcp.recall.embedder._LOOK_AGAIN", 0.2)
     with opened(settings) as store:
@@ -296,6 +297,7 @@ def _called(key, metadata):
     return f'{{"jsonrpc": "2.0", "id": {key}, "method": "tools/call", "params": {params}}}'
 
 
+@sqlite_only
 def test_what_cant_be_parsed_is_answered_over_standard_streams(words_only, trace):
     server = memory_server(words_only, trace)
     process = subprocess.Popen(

@@ -105,10 +105,13 @@ class TestReachingIt:
     def test_a_server_of_ours_ends_with_one_line_that_says_so(self):
         environment = os.environ | {"DATABASE_URL": "postgresql://me:hunter2@127.0.0.1:1/db"}
         command = [sys.executable, "-P", "-m", "dionysus_mcp.server"]
-        ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment)
-        assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (1, "", 1)
-        assert "127.0.0.1:1/db can't be reached" in ended.stderr
-        assert "hunter2" not in ended.stderr
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, text=True, env=environment, **pipes) as ended:
+            assert ended.wait(60) == 1  # though a client still holds its input open
+            said, error = ended.stdout.read(), ended.stderr.read()
+        assert (said, error.count("\n")) == ("", 1)
+        assert "127.0.0.1:1/db can't be reached" in error
+        assert "hunter2" not in error
 
     def test_a_database_that_is_not_there_is_named(self, postgres_url):
         url = postgres_url.replace("/postgres?", "/nowhere?")
@@ -397,6 +400,7 @@ class TestLookingAfterIt:
             ("UPDATE memory_words SET words = ''", "text index", True),
             ("UPDATE vector SET terms = '\\x00'", "vectors", True),
             ("UPDATE passage SET spans = '\\x00'", "passages", True),
+            ("INSERT INTO closure (memory_seq) SELECT seq FROM memory", "closures", True),
             ("UPDATE memory SET tenant = ''", "scopes", False),
             ("UPDATE memory SET ending = 'forgotten'", "times", False),
             ("UPDATE memory SET hash = 'x'", "hashes", False),

@@ -17,6 +17,7 @@ READING = {
     "semantic_recall": {"query": "tea"},
     "get_consciousness_state": {},
     "list_mental_models": {},
+    "explore_graph": {"entity": "Tea"},
 }
 
 

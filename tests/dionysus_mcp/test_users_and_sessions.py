@@ -25,8 +25,10 @@ from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.exporting import export_lines
 from dionysus_mcp.upkeep.importing import Import
 from dionysus_mcp.upkeep.purge import Purge, Selection
+from tests.dionysus_mcp.engines import BOTH, sqlite_only
 from tests.dionysus_mcp.memories_of import LIMIT, current, opened, problems, told
 
+ENGINES = BOTH
 SCOPES = (
     Scope("local", "default"),
     Scope("local", "default", "ann"),
@@ -108,6 +110,7 @@ def reads_of(reader, writer):
     return same and writer.user in ("", reader.user)
 
 
+@sqlite_only
 @given(st.lists(actions, min_size=6, max_size=16))
 @rules(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_a_scope_sees_is_made_of_its_own_and_of_what_is_shared(settings, tmp_path_factory, steps):
@@ -220,6 +223,7 @@ def test_an_export_holds_the_users_own_and_comes_back_for_another_user(acting):
         Import(acting[SCOPES[3]].store, LIMIT, lambda _: None).take(lines)
 
 
+@sqlite_only
 def test_a_file_is_taken_in_for_each_user_apart(settings, tmp_path):
     (tmp_path / "notes.md").write_text("# Tea\n\nTea is at four.\n")
     plain = settings.model_copy(update={"embedder": "none"})
@@ -242,6 +246,7 @@ def test_a_shared_memory_is_embedded_without_knowing_of_a_users_session(settings
         assert (said.speakers, own.speakers) == ({"Ann"}, {"Rose"})
 
 
+@sqlite_only
 @pytest.mark.parametrize("name", ["user", "session"])
 def test_an_empty_name_is_refused_rather_than_taken_for_none(monkeypatch, name):
     """A variable that was meant to be set must not make private words shared ones."""
@@ -270,6 +275,7 @@ def test_the_embedding_of_a_shared_memory_is_one_for_all(settings, model):
             search.close()
 
 
+@sqlite_only
 def test_a_memory_without_an_owner_is_not_to_be_had(store):
     """A row that was tampered with or half migrated is nobody's."""
     said = told(store, "Tea is at four.")
@@ -322,6 +328,7 @@ def test_recall_beside_others_finds_what_it_finds_alone(settings):
     assert "at 9 o'clock" in found[0][0]
 
 
+@sqlite_only
 @pytest.mark.parametrize("own", [10, 60])
 def test_a_word_that_is_common_in_all_the_store_is_counted_in_a_sample_of_the_scope(settings, monkeypatch, own):
     monkeypatch.setattr(within, "_COMMON", 5)

@@ -13,8 +13,10 @@ from dionysus_mcp.store import schema
 from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.purge import Purge, Selection
 from tests.dionysus_mcp.consolidation.conftest import Told
-from tests.dionysus_mcp.engines import on_both
+from tests.dionysus_mcp.engines import BOTH, sqlite_only
 from tests.dionysus_mcp.memories_of import problems
+
+ENGINES = BOTH
 
 LIMIT = 1000
 
@@ -145,7 +147,6 @@ class TestScopes:
         assert len(by_words.current()) == 2
 
 
-@on_both
 class TestStale:
     def test_what_changed_since_the_plan_is_skipped_and_said(self, by_words):
         first, second = by_words.tell("Tea is at four."), by_words.tell("Tea is at 4")
@@ -176,7 +177,6 @@ class TestStale:
         assert by_words.consolidation.apply(plan).skipped[0].reason == f"{second.id} is gone"
 
 
-@on_both
 class TestUndo:
     def test_what_was_superseded_is_back_as_a_new_version(self, told):
         told.tell("Tea is at four.", importance=0.6)
@@ -231,7 +231,6 @@ class TestUndo:
         assert (listed.id, listed.status, listed.done) == (run.id, "done", {"supersede": 1})
 
 
-@on_both
 class TestLinks:
     def test_what_is_near_but_not_the_same_is_linked_with_the_words_that_differ(self, told):
         told.tell("The meeting with the council is on Monday in the town hall.")
@@ -246,7 +245,6 @@ class TestLinks:
             assert connection.execute(select(func.count()).select_from(link)).scalar_one() == 0
 
 
-@on_both
 class TestOneAtATime:
     def test_while_one_consolidates_another_is_refused_and_told_when(self, words_only, by_words):
         by_words.tell("Tea is at four.")
@@ -284,6 +282,7 @@ def test_no_table_of_consolidation_holds_a_text_of_memory(told):
                 assert "arzipan" not in repr(row)
 
 
+@sqlite_only
 def test_a_purge_with_versions_takes_what_was_superseded_along(by_words):
     kept = by_words.tell("Marzipan is sold at the corner.")
     by_words.tell("Marzipan is sold at the corner")
@@ -294,6 +293,7 @@ def test_a_purge_with_versions_takes_what_was_superseded_along(by_words):
     assert b"arzipan" not in by_words.store.path.read_bytes()
 
 
+@sqlite_only
 def test_a_purged_memory_takes_what_was_drawn_from_it_along(told):
     ids = [
         told.tell("I adore marzipan from the corner shop.", speaker="Ann", session_id=session).id for session in "ab"

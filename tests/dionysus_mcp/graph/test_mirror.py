@@ -95,7 +95,7 @@ def test_a_server_that_crashes_while_it_is_told_and_is_gone_for_a_while_misses_n
         busy(store, 0, 3)
         assert worker.wait(60)
         assert in_neo4j(settings) == in_store(store)
-        tell(store, *(f"Ann met Person{number} Miller and Bob{number} Smith." for number in range(1000)))
+        tell(store, *(f"Ann met Person{number} Miller and Bob{number} Smith." for number in range(400)))
         worker.follow()
         until(lambda: worker.mirror.waiting())
         server.stop()

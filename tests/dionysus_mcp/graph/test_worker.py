@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from dionysus_mcp import admin
+from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.graph import administration
 from dionysus_mcp.graph.exploring import Asked
 from dionysus_mcp.graph.sql import SqlGraph
@@ -277,3 +278,35 @@ def test_a_restart_in_the_middle_of_ends_keeps_them(words_only):
     store.close()
     with working(words_only) as (_, worker):
         assert explore(worker, "Ann Miller").entities == []
+
+
+def test_an_export_carries_what_was_told_and_ended(words_only):
+    with working(words_only) as (store, worker):
+        (memory,) = tell(store, "Ann Miller works at Acme Corp. We met Bob.")
+        relate(store, "Ann Miller", "knows", "Bob", memory_id=memory.id, told_by="laptop")
+        relate(store, "Zoe", "knows", "Eve", confidence=0.5)
+        relate(store, "Zoe", "knows", "Kim")
+        assert worker.wait(30)
+        end(store, "Ann Miller", "works_at", "Acme Corp")
+        end(store, "Zoe", "knows", "Kim")
+    lines = [line.encode() for line in admin.export_lines(words_only)]
+    other = words_only.model_copy(update={"project": "copy"})
+    assert admin.import_lines(lines, other).added == {"memory": 1, "relation": 4}
+    assert admin.import_lines(lines, other).added == {}
+    with working(other) as (store, worker):
+        assert worker.wait(30)
+        assert said(explore(worker, "Ann Miller")) == {("Ann Miller", "knows", "Bob")}
+        assert explore(worker, "Ann Miller").relations[0].evidence[0].told_by == "laptop"
+        assert said(explore(worker, "Zoe")) == {("Zoe", "knows", "Eve")}
+        assert end(store, "Zoe", "knows", "Kim").ended_at is not None
+    again = [line for line in admin.export_lines(other) if '"relation"' in line]
+    assert len(again) == 5  # four, and the end that counts them
+
+
+def test_a_relation_that_cannot_be_is_refused_with_its_line(words_only):
+    with working(words_only) as (store, _):
+        relate(store, "Zoe", "knows", "Eve")
+    lines = [line.replace('"Eve"', '"zoe"').encode() for line in admin.export_lines(words_only)]
+    other = words_only.model_copy(update={"project": "copy"})
+    with pytest.raises(MemoryStoreError, match="Line 2 .* related to itself"):
+        admin.import_lines(lines, other)
