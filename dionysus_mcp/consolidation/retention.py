@@ -6,8 +6,10 @@ Nothing is ever deleted by it, and recall doesn't rank by it: see decision 32.
 """
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from dionysus_mcp.consolidation.actions import Band
+if TYPE_CHECKING:
+    from dionysus_mcp.consolidation.actions import Band
 
 _FACTOR, _DECAY = 19 / 81, -0.5
 FIRST_STABILITY = 7.0
@@ -35,7 +37,7 @@ def after_recall(stability: float, since: datetime, now: datetime) -> float:
     return min(MOST_STABLE, stability * (1 + _GAIN * forgotten / max(1.0, stability / FIRST_STABILITY) ** 0.25))
 
 
-def band(value: float) -> Band:
+def band(value: float) -> "Band":
     """The band of a retention."""
     if value >= _STRONG:
         return "strong"

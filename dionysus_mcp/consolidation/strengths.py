@@ -3,15 +3,18 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, delete, insert, select
 
-from dionysus_mcp.consolidation.actions import Band
 from dionysus_mcp.consolidation.reading import own
 from dionysus_mcp.consolidation.retention import after_recall, first_stability, retention
 from dionysus_mcp.consolidation.tables import strength
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
+
+if TYPE_CHECKING:
+    from dionysus_mcp.consolidation.actions import Band
 
 memory = schema.memory
 _BATCH = 400
@@ -24,7 +27,7 @@ class Strength:
     recalls: int
     recalled_at: datetime | None
     stability: float
-    band: Band
+    band: "Band"
 
     def retention(self, recorded: datetime, now: datetime) -> float:
         """From 0 to 1, at a moment."""
