@@ -224,7 +224,7 @@ def verify(
         found = checking.verify(
             store, lambda done, total, name: report(Progress("checking", done, total, name)), repair=repair
         )
-        mirror = mirror_check(store, settings)
+        mirror = mirror_check(store, settings) if found.sound else None  # nothing is compared with what is damaged
     if mirror is None:
         return found
     return checking.Verification(sound=found.sound and not mirror.problems, checks=[*found.checks, mirror])

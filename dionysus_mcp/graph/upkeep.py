@@ -74,8 +74,8 @@ def counted_graph(store: Store, settings: MemorySettings) -> GraphStats:
 
 def mirror_check(store: Store, settings: MemorySettings) -> Check | None:
     """Whether Neo4j has as much as the store, if it was told of all; None where it can't be asked."""
-    found = counted_graph(store, settings)
-    if found.neo4j is None:
+    found = counted_graph(store, settings) if settings.graph_url else None
+    if found is None or found.neo4j is None:
         return None
     if not found.differs:
         return Check(name="neo4j")
