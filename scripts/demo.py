@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".demo"
-DOCUMENTS = ("README.md", "CHANGELOG.md", "docs")
+DOCUMENTS = ("README.md", "docs/*.md")
 QUESTION = "Where does the dashboard listen, and who can read the trace file?"
 
 
@@ -97,7 +97,7 @@ def _build_image(engine: "docker.APIClient", name: str) -> None:
 
 def _remember(mind: "Mind") -> None:
     start = time.monotonic()
-    documents = mind.remember(*[ROOT / name for name in DOCUMENTS])
+    documents = mind.remember(*[path for pattern in DOCUMENTS for path in sorted(ROOT.glob(pattern))])
     told = f"{documents.added} new pieces of {', '.join(DOCUMENTS)} ({documents.unchanged} known already)"
     if (ROOT / ".git").exists():
         history = mind.remember(ROOT, git=True)
