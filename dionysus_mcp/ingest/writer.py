@@ -94,7 +94,7 @@ class Writer:
             return
         total = self._embedded + waiting
         stemmer = Stemmer()
-        while count := embed_missing(vectors, self._model, _BATCH, stemmer):
+        while count := embed_missing(vectors, self._model, _BATCH, stemmer, newest=True):
             self._embedded += count
             self.report(Progress("embedding", self._embedded, max(total, self._embedded)))
 

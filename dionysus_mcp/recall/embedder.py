@@ -174,10 +174,20 @@ class BackgroundEmbedder:
 
 
 def embed_missing(
-    vectors: Vectors, model: "MiniLm", count: int, stemmer: Stemmer, stop: threading.Event | None = None
+    vectors: Vectors,
+    model: "MiniLm",
+    count: int,
+    stemmer: Stemmer,
+    stop: threading.Event | None = None,
+    *,
+    newest: bool = False,
 ) -> int:
-    """Index up to `count` memories that lack a vector; returns how many, none if `stop` was set meanwhile."""
-    missing = vectors.missing(count)
+    """Index up to `count` memories that lack a vector; returns how many, none if `stop` was set meanwhile.
+
+    A server begins with the oldest. Whoever works beside it begins with the newest, so that the two meet in the middle
+    and don't do the same twice.
+    """
+    missing = vectors.missing(count, newest=newest)
     if not missing:
         return 0
     told = [

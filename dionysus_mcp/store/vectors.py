@@ -105,23 +105,26 @@ class Vectors:
         """Where they are."""
         return self._store
 
-    def missing(self, count: int) -> list[Unindexed]:
-        """Up to `count` current memories without a vector of this model, the oldest first."""
+    def missing(self, count: int, *, newest: bool = False) -> list[Unindexed]:
+        """Up to `count` current memories without a vector of this model: the oldest, or the newest, in their order."""
         query = (
             select(
                 memory.c.seq, memory.c.content, memory.c.context, memory.c.speaker, memory.c.session_id, memory.c.owner
             )
             .select_from(self._joined())
             .where(self._lacking())
-            .order_by(memory.c.seq)
+            .order_by(memory.c.seq.desc() if newest else memory.c.seq)
             .limit(count)
         )
         with self._store.read() as connection:
-            rows = connection.execute(query).all()
+            rows = sorted(connection.execute(query).all(), key=lambda row: row.seq)
             last = connection.execute(self._last_memory()).scalar() or 0
             speakers = self._speakers(connection, {row.session_id for row in rows if row.session_id is not None})
         # Writers go one after another, so what comes later has a higher number.
-        self._complete = rows[0].seq - 1 if rows else last
+        if not rows:
+            self._complete = last
+        elif not newest:
+            self._complete = rows[0].seq - 1
         return [
             Unindexed(
                 row.seq, row.content, row.context, row.speaker, speakers.get((row.owner, row.session_id), frozenset())

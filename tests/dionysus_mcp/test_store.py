@@ -11,6 +11,7 @@ from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import METADATA_LIMIT, Memories, NewMemory, supersede_in
 from dionysus_mcp.store.preflight import database_path, is_new
+from dionysus_mcp.store.vectors import Vectors
 from tests.dionysus_mcp.engines import BOTH, sqlite_only
 
 ENGINES = BOTH
@@ -252,3 +253,13 @@ def test_a_transaction_that_fails_stores_nothing(store):
     with pytest.raises(KeyboardInterrupt):
         store.write(work)
     assert Memories(store).recent(9) == []
+
+
+def test_two_who_index_begin_at_both_ends(store):
+    for number in range(5):
+        Memories(store).add(NewMemory(content=f"number {number}"), limit=1000)
+    vectors = Vectors(store, "m", 4)
+    oldest, newest = vectors.missing(2), vectors.missing(2, newest=True)
+    assert [one.content for one in oldest] == ["number 0", "number 1"]
+    assert [one.content for one in newest] == ["number 3", "number 4"]
+    assert [one.content for one in vectors.missing(9)] == [f"number {number}" for number in range(5)]
