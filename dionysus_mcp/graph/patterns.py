@@ -63,7 +63,7 @@ _PATTERNS = (
     _pattern("founded", r"founded", r"I\s+founded\s+"),
     _pattern("founded_by", r"was\s+founded\s+by"),
     _pattern("part_of", r"is\s+(?:a\s+)?part\s+of"),
-    _pattern("located_in", r"is\s+located\s+in", None, None, "place"),
+    _pattern("located_in", r"is\s+(?:located|based)\s+in", None, None, "place"),
     _pattern("depends_on", r"depends\s+on"),
     _pattern("uses", r"uses", None),
     _pattern("replaces", r"replaces", None),

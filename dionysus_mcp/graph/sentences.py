@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 
-from dionysus_mcp.graph.wordlists import ABBREVIATED
+from dionysus_mcp.graph.wordlists import ABBREVIATED, FIRMS
 
 LONGEST = 1000
 """Characters of a sentence that are looked at; what has none of a sentence's ends is no prose."""
 _END = re.compile(r"[.!?]+(?=[\s\"'”’)]|$)|\n+")
+_NEXT = re.compile(r"\s+[^\W\d_a-z]")
+"""What comes after "Acme Corp." where that ends a sentence; after "Dr." it is the name."""
 _LAST_WORD = re.compile(r"[^\s(]{1,12}$")
 
 
@@ -23,10 +25,13 @@ def sentences(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _is_abbreviation(text: str, start: int, at: int) -> bool:
-    word = _LAST_WORD.search(text[max(start, at - 12) : at])
-    return word is not None and (
-        word.group().casefold() in ABBREVIATED or (len(word.group()) == 1 and word.group().isupper())
-    )
+    found = _LAST_WORD.search(text[max(start, at - 12) : at])
+    if found is None:
+        return False
+    word = found.group().casefold()
+    if word in FIRMS and _NEXT.match(text, at + 1):
+        return False
+    return word in ABBREVIATED or (len(word) == 1 and found.group().isupper())
 
 
 def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

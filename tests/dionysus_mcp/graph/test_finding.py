@@ -94,6 +94,7 @@ def test_answers_and_code_name_nothing(memory_type):
         ("Ann is Bob's sister.", ("Ann", "sister_of", "Bob")),
         ("Bob's sister Ann came.", ("Ann", "sister_of", "Bob")),
         ("Ann is a member of Greenpeace.", ("Ann", "member_of", "Greenpeace")),
+        ("Acme is based in Munich.", ("Acme", "located_in", "Munich")),
         ("Acme was founded by Ann.", ("Acme", "founded_by", "Ann")),
         ("Dionysus depends on SQLite.", ("Dionysus", "depends_on", "SQLite")),
         ("We met the World Health Organization (WHO).", ("WHO", "alias_of", "World Health Organization")),
@@ -102,6 +103,12 @@ def test_answers_and_code_name_nothing(memory_type):
 )
 def test_what_a_sentence_states_is_found(content, expected):
     assert stated(content) == {expected}
+
+
+def test_a_firm_at_the_end_of_a_sentence_ends_it():
+    content = "Ann Smith works at Acme Corp. Bob Jones is the brother of Ann Smith."
+    assert stated(content) == {("Ann Smith", "works_at", "Acme Corp"), ("Bob Jones", "brother_of", "Ann Smith")}
+    assert list(sentences("We met Dr. Smith of Acme Inc. in Rome. Good.")) == [(0, 38), (39, 44)]
 
 
 @pytest.mark.parametrize(
