@@ -32,6 +32,7 @@ from dionysus_mcp.recall.pieces import put
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.recall.views import number_of
+from dionysus_mcp.serving.threads import one_thread_each
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import NewMemory, add_in
@@ -198,6 +199,7 @@ def measured(count: int, queries: int, folder: Path) -> str:
     made = Texts(seed=17)
     asked = [made.query(some[n % len(some)]) for n in range(queries)]
     (folder / "queries.json").write_text(json.dumps(asked))
+    one_thread_each()  # that process has no numpy yet, as a server has none when it does the same
     command = [sys.executable, __file__, "--measure", settings.url, str(folder / "queries.json")]
     found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     size = (folder / "memory.db").stat().st_size / count

@@ -109,8 +109,10 @@ def run(
     Raises:
         MemoryStoreError: if the store, the tokens, the port or the certificate can't be used.
     """
+    from dionysus_mcp.serving.threads import one_thread_each
     from observability import Telemetry
 
+    one_thread_each()
     telemetry = Telemetry(trace, service="dionysus-memory")
     # The SDK's own spans carry on the client's trace, and they use the global provider.
     telemetry.make_global()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from dionysus_mcp.embedding import MiniLm
 
-_AT_A_TIME = 32
+_AT_A_TIME = 64
 _AT_ONCE = 4
 """Memories that one store call embeds itself; a longer backlog is left to the thread."""
 _AT_ONE_STOP = 64

@@ -79,6 +79,8 @@ class Guard:
         decision = self._decided(node, call)
         if decision.verdict is Verdict.ASK:
             decision = self._asked(node, replace(call, reason=decision.reason), decision)
+        # A hook that is told of the end may still say yes before the waiting thread hears of it.
+        node.run.lifeline.check()
         _tell(node, call, decision, span, time.monotonic() - began)
         if decision.verdict is not Verdict.ALLOW:
             why = decision.reason or f"not allowed ({decision.by})"
