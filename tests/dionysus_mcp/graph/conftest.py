@@ -1,6 +1,10 @@
 """Both kinds of graph, for the tests that either must pass."""
 
 import contextlib
+import fcntl
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -9,10 +13,12 @@ from tests.dionysus_mcp.graph.worlds import Server, asked_of, reached, working
 
 @pytest.fixture
 def neo4j_settings(words_only, neo4j_url):
-    """Settings with the test run's Neo4j, which is emptied afterwards."""
+    """Settings with the test run's Neo4j, for one test at a time in all processes; it is emptied afterwards."""
     settings = reached(words_only, neo4j_url)
-    yield settings
-    asked_of(settings, "MATCH (n:DionysusGraph|Entity|Memory) DETACH DELETE n")
+    with (Path(tempfile.gettempdir()) / f"dionysus-tests-neo4j-{urlsplit(neo4j_url).port}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield settings
+        asked_of(settings, "MATCH (n:DionysusGraph|Entity|Memory) DETACH DELETE n")
 
 
 @pytest.fixture(params=["store", pytest.param("neo4j", marks=pytest.mark.neo4j)])
