@@ -55,6 +55,7 @@ _CHUNK = 65536
 _BACKLOG = 1 << 20  # bytes for the host that may wait before the worker is no longer read
 _HASTE = 0.005  # seconds in which a step's output may wait
 _UNWIND_TIME = 1.0  # seconds that a step gets to leave its loops and finally blocks after its final answer
+_ASKED_TIME = 0.1  # seconds in which a program that isn't busy ends its step when it is asked
 _SILENCE = 10.0  # seconds after the end of a step's time in which its host must have done something about it
 
 
@@ -95,6 +96,8 @@ class Supervisor:
                 self._handle(descriptor)
             if self._unwinding is not None and time.monotonic() >= self._unwinding:
                 self._replace("unwinding")
+            if self._insist is not None and time.monotonic() >= self._insist:
+                self._interrupt()
             if self._running and time.monotonic() >= self._given_up:
                 self._end()  # the host is gone, and an engine that crashed keeps our stdin open
 
@@ -120,8 +123,7 @@ class Supervisor:
     def _patience(self) -> float | None:
         """Milliseconds until something is to be done without an event."""
         moments = [self._hasty_until if self._in_haste() else self._given_up] if self._running else []
-        if self._unwinding is not None:
-            moments.append(self._unwinding)
+        moments += [moment for moment in (self._unwinding, self._insist) if moment is not None]
         return max(0.0, min(moments) - time.monotonic()) * 1000 + 1 if moments else None
 
     def _handle(self, descriptor: int) -> None:
@@ -180,11 +182,20 @@ class Supervisor:
             self._unwinding = time.monotonic() + _UNWIND_TIME if kind == END else None
             self._to_worker(kind, payload)
         elif kind == INTERRUPT and self._asked:
-            # While it is stopped in a call this waits for the answer. It may also have died a moment ago.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGINT)
+            self._interrupt()
         elif kind == KILL and self._asked:
             self._replace("killed")
+
+    def _interrupt(self) -> None:
+        """End the step. While the worker is stopped in a call this waits for the answer.
+
+        Another program is asked first, and gets the signal that ends what it runs only if it is too busy to hear: Node
+        takes that one for its own end in the moment between two turns.
+        """
+        asked = self._program is not None and self._insist is None
+        self._insist = time.monotonic() + _ASKED_TIME if asked else None
+        with contextlib.suppress(ProcessLookupError):  # it may have died a moment ago
+            os.kill(self._pid, signal.SIGUSR2 if asked else signal.SIGINT)
 
     def _to_worker(self, kind: int, payload: bytes) -> None:
         self._inward += frame(kind, payload)
@@ -215,7 +226,7 @@ class Supervisor:
 
     def _pause(self, kind: int, payload: bytes) -> None:
         """The worker waits now; let nothing of the box run until the host has replied."""
-        self._running, self._unwinding = False, None
+        self._running, self._unwinding, self._insist = False, None, None
         _signal_all(signal.SIGSTOP)
         self._read_printed()  # queued before the frame, and sent with it
         if kind == DONE:
@@ -256,6 +267,7 @@ class Supervisor:
             self._inward += len(boot).to_bytes(4, "big") + boot
             self._push()
         self._running, self._asked, self._unwinding, self._status = False, False, None, None
+        self._insist: float | None = None  # when a program that was asked to end its step is made to
         self._oom_kills = oom_kills()
 
     def _change_program(self, program: dict[str, Any]) -> None:

@@ -95,6 +95,7 @@ class Session {
   listeners() {
     this.heard ??= [
       ['SIGINT', () => this.interrupt()],
+      ['SIGUSR2', () => this.step !== null && this.interrupt()],
       ['beforeExit', () => this.idle()],
       ['unhandledRejection', (reason) => this.fail(reason)],
       ['uncaughtException', (error) => this.fail(error)],
