@@ -1,28 +1,35 @@
 """Time and memory of a recall in large stores, and how fast memories are indexed.
 
-    python benchmarks/recall_speed.py --memories 10000 100000 1000000
+    python benchmarks/recall_speed.py --memories 10000 100000 1000000 [--url postgresql://...]
 
 Up to 10,000 memories are indexed by the server's own embedder in the background, on one core, and timed. Larger stores
 get seeded random vectors, as recall's time doesn't depend on what they mean. Texts are seeded too: words of a made-up
 vocabulary by Zipf's law, as common and as rare as in English, in sessions of two speakers. A query holds common words
 and rare ones of one memory. Each store is measured in a process of its own, so that its memory is a server's.
 Beside the time of a call its processor time is told: on a busy machine that is the sounder figure.
+With `--url`, of a PostgreSQL server where the user may make databases, each store is a database of its own there, which
+is dropped afterwards. Processor time and memory are then the caller's alone. Random vectors are stored first and their
+index is made afterwards, as that is quicker; how fast more are stored once it is there is told too.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Generator
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sqlalchemy import make_url, text
 
 from dionysus_mcp.consolidation.shadows import shadowed
 from dionysus_mcp.embedding import DIMENSION, MODEL_ID, Pieces
@@ -36,6 +43,7 @@ from dionysus_mcp.serving.threads import one_thread_each
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import NewMemory, add_in
+from dionysus_mcp.store.postgres_tables import INDEXES
 from dionysus_mcp.store.vectors import Indexed, Vectors
 
 REAL = 10_000
@@ -44,6 +52,8 @@ VOCABULARY = 60_000
 WORDS = 20
 """Words of an average memory."""
 PART = 10_000
+MORE = 1_000
+"""Vectors that are stored once more when PostgreSQL has its index of them."""
 SPEAKERS = ("Ann", "Bo")
 _SOUNDS = ["ba", "ke", "li", "mo", "nu", "ra", "se", "ti", "vo", "zu", "da", "fe", "gi", "ho", "ju", "pa"]
 
@@ -147,6 +157,26 @@ def index_at_random(store: Store) -> None:
         rows.put(indexed, lambda connection, kept=kept: put(connection, MODEL_ID, kept))
 
 
+def index_afterwards(store: Store) -> str:
+    """Store random vectors, then make PostgreSQL's index of them; tells how long that took, and how fast more come."""
+    with store.postgres.outside_transactions(lambda _: None) as connection:
+        connection.execute(text("DROP INDEX vector_nearest"))
+        index_at_random(store)
+        began = time.perf_counter()
+        connection.execute(text("SET maintenance_work_mem = '2GB'"))
+        connection.execute(text("SET max_parallel_maintenance_workers = 0"))
+        connection.execute(text(next(one for one in INDEXES if "vector_nearest" in one)))
+        made = time.perf_counter() - began
+        last = "(SELECT seq FROM vector ORDER BY seq DESC LIMIT :more)"
+        connection.execute(text(f"DELETE FROM vector WHERE seq IN {last}"), {"more": MORE})
+        began = time.perf_counter()
+        index_at_random(store)
+        more = MORE / (time.perf_counter() - began)
+        # As the server does by itself after some minutes.
+        connection.execute(text("ANALYZE"))
+    return f"; index of vectors made in {made:,.0f} s, then {more:,.0f} vectors/s more"
+
+
 def index_for_real(store: Store, settings: MemorySettings) -> str:
     """Let the server's embedder index all memories; tells how many a second, and a second of the processor."""
     embedder = BackgroundEmbedder(store, settings)
@@ -168,10 +198,10 @@ def measure(url: str, queries: list[str]) -> dict[str, float]:
     load = time.perf_counter() - began
     search = Search(store, ready, shadowed)  # type: ignore[arg-type]
     times, busy = [], []
-    for text in queries:
-        ready.model = Known(unit(random.normal(size=(2 + len(text.split()), DIMENSION)).astype(np.float32)))
+    for query in queries:
+        ready.model = Known(unit(random.normal(size=(2 + len(query.split()), DIMENSION)).astype(np.float32)))
         began, used = time.perf_counter(), time.process_time()
-        search.recall(Query(text, 10, 8000))
+        search.recall(Query(query, 10, 8000))
         times.append(time.perf_counter() - began)
         busy.append(time.process_time() - used)
     store.close()
@@ -188,21 +218,40 @@ def measure(url: str, queries: list[str]) -> dict[str, float]:
     }
 
 
-def measured(count: int, queries: int, folder: Path) -> str:
+@contextlib.contextmanager
+def database(server: str) -> Generator[str]:
+    """The address of an empty database of our own on a server."""
+    import psycopg
+
+    name = f"dionysus_speed_{os.getpid()}"
+    url = make_url(server).set(drivername="postgresql")
+    with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")  # a number ends it
+        try:
+            yield url.set(database=name).render_as_string(hide_password=False)
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def measured(count: int, queries: int, folder: Path, url: str) -> str:
     """Build a store, measure it, and say what came out."""
-    settings = MemorySettings(url=f"sqlite:///{folder / 'memory.db'}", embedder_threads=1)
+    settings = MemorySettings(url=url, embedder_threads=1)
     store, began = Store(settings), time.perf_counter()
     some = fill(store, count)
     stored = count / (time.perf_counter() - began)
-    indexed = index_for_real(store, settings) if count <= REAL else index_at_random(store) or ""
+    if count <= REAL:
+        indexed = index_for_real(store, settings)
+    else:
+        indexed = index_afterwards(store) if store.in_postgres else index_at_random(store) or ""
     store.close()
+    with contextlib.closing(Store(settings)) as store:
+        size = store.size() / count
     made = Texts(seed=17)
     asked = [made.query(some[n % len(some)]) for n in range(queries)]
-    (folder / "queries.json").write_text(json.dumps(asked))
+    (folder / "asked.json").write_text(json.dumps([url, asked]))  # no argument: it may hold a password
     one_thread_each()  # that process has no numpy yet, as a server has none when it does the same
-    command = [sys.executable, __file__, "--measure", settings.url, str(folder / "queries.json")]
+    command = [sys.executable, __file__, "--measure", str(folder / "asked.json")]
     found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    size = (folder / "memory.db").stat().st_size / count
     return (
         f"{count:>9,} memories: recall p50 {1e3 * found['p50']:.1f} ms, p95 {1e3 * found['p95']:.1f} ms, "
         f"of the processor {1e3 * found['busy']:.1f} ms; all vectors read in "
@@ -216,15 +265,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--memories", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--queries", type=int, default=200)
-    parser.add_argument("--measure", nargs=2, metavar=("URL", "QUERIES"), help=argparse.SUPPRESS)
+    parser.add_argument("--url", help="a PostgreSQL server to keep the stores on; SQLite files without")
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        url, queries = arguments.measure
-        print(json.dumps(measure(url, json.loads(Path(queries).read_text()))))
+        print(json.dumps(measure(*json.loads(arguments.measure.read_text()))))
         return
     for count in arguments.memories:
-        with tempfile.TemporaryDirectory() as folder:
-            print(measured(count, arguments.queries, Path(folder)), flush=True)
+        with contextlib.ExitStack() as kept:
+            folder = Path(kept.enter_context(tempfile.TemporaryDirectory()))
+            file = f"sqlite:///{folder / 'memory.db'}"
+            url = kept.enter_context(database(arguments.url)) if arguments.url else file
+            print(measured(count, arguments.queries, folder, url), flush=True)
 
 
 if __name__ == "__main__":

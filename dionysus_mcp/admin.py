@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.errors import MemoryStoreError, NoStoreYet
 from dionysus_mcp.graph.records import GraphStats
 from dionysus_mcp.ingest.folders import files_under
 from dionysus_mcp.ingest.summary import IngestSummary, Progress
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store.preflight import SCHEMA_VERSION, database_path, is_new, is_postgres, shown
+from dionysus_mcp.store.preflight import SCHEMA_VERSION, database_path, is_postgres, shown
 
 if TYPE_CHECKING:
     from dionysus_mcp.ingest.writer import Writer
@@ -148,8 +148,6 @@ def stats(settings: MemorySettings) -> StoreStats:
         MemoryStoreError: if the address or the file is not a memory store's.
     """
     path = None if is_postgres(settings.url) else database_path(settings.url)
-    if path is not None and is_new(path):
-        return StoreStats(address=str(path), path=path, exists=False)
     from dionysus_mcp.embedding import DIMENSION, MODEL_ID
     from dionysus_mcp.graph.upkeep import counted_graph
     from dionysus_mcp.store.access import Store
@@ -157,7 +155,10 @@ def stats(settings: MemorySettings) -> StoreStats:
     from dionysus_mcp.store.memories import Memories
     from dionysus_mcp.store.vectors import Vectors
 
-    store = Store(settings)
+    try:
+        store = Store(settings, make=False)
+    except NoStoreYet as error:
+        return StoreStats(address=error.name, path=path, exists=False)
     try:
         by_type = Memories(store).counts()
         counted = count_rows(store)
@@ -303,12 +304,9 @@ def opened(settings: MemorySettings) -> "AbstractContextManager[Store]":
 @contextlib.contextmanager
 def _existing(settings: MemorySettings) -> "Generator[Store]":
     """The store, which is not made by asking for it."""
-    path = None if is_postgres(settings.url) else database_path(settings.url)
-    if path is not None and is_new(path):
-        raise MemoryStoreError(f"There is no memory store {path} yet; `dionysus remember` makes one.")
     from dionysus_mcp.store.access import Store
 
-    with contextlib.closing(Store(settings)) as store:
+    with contextlib.closing(Store(settings, make=False)) as store:
         yield store
 
 

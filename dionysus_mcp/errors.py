@@ -12,6 +12,18 @@ class MemoryStoreError(DionysusMcpError):
     """The store can't do what was asked: not our database, a newer one, an unknown id, a value it refuses."""
 
 
+class NoStoreYet(MemoryStoreError):
+    """Nothing was remembered there yet, and asking doesn't make a store.
+
+    Attributes:
+        name: Where it would be: the file, or the host and database.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no memory store at {name} yet; `dionysus remember` makes one.")
+        self.name = name
+
+
 class GraphUnavailable(MemoryStoreError):
     """Neo4j doesn't answer or refuses us; the store has the whole graph, and what changes waits there for it."""
 

@@ -69,6 +69,7 @@ class Store:
 
     Args:
         settings: The address, the scope, and how long to wait for another process's write.
+        make: Whether to make a store where there is none.
 
     Attributes:
         scope: Whose memories it reads and writes.
@@ -77,14 +78,15 @@ class Store:
     Raises:
         MemoryStoreError: if the address is no store's, its database can't be reached, is not ours or newer, or the
             scope has an empty name.
+        NoStoreYet: if there is none, and none is to be made.
     """
 
-    def __init__(self, settings: MemorySettings) -> None:
+    def __init__(self, settings: MemorySettings, *, make: bool = True) -> None:
         self.scope = Scope.of(settings)
         if not (settings.tenant and settings.project):
             raise MemoryStoreError("A scope has a tenant and a project, and one of them is empty; name it.")
         self.in_postgres = is_postgres(settings.url)
-        self._database = _database(settings)
+        self._database = _database(settings, make=make)
 
     @property
     def name(self) -> str:
@@ -165,14 +167,14 @@ class Store:
         self._database.close()
 
 
-def _database(settings: MemorySettings) -> Database:
+def _database(settings: MemorySettings, *, make: bool) -> Database:
     if is_postgres(settings.url):
         from dionysus_mcp.store.postgres import PostgresDatabase
 
-        return PostgresDatabase(settings)
+        return PostgresDatabase(settings, make=make)
     from dionysus_mcp.store.sqlite import SqliteDatabase
 
-    return SqliteDatabase(settings)
+    return SqliteDatabase(settings, make=make)
 
 
 def _no_text(error: UnicodeEncodeError) -> MemoryStoreError:

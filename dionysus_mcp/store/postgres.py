@@ -12,33 +12,17 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url, text
 
-from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.errors import MemoryStoreError, NoStoreYet
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store import postgres_tables
-from dionysus_mcp.store.migration import create, upgrade
+from dionysus_mcp.store import postgres_errors, postgres_opening
+from dionysus_mcp.store.postgres_errors import SCHEMA
 from dionysus_mcp.store.postgres_words import OPTION, PostgresWords
 from dionysus_mcp.store.preflight import SCHEMA_VERSION, require_driver
-
-SCHEMA = "dionysus"
-PGVECTOR = (0, 8)
-"""The first version of pgvector that goes on searching when a filter leaves too few."""
 
 _CONNECT_SECONDS = 10
 _EF_SEARCH = 200
 """Memories that a search in the index of vectors keeps in sight; recall asks for 100."""
-# The server's own answers; a lost connection often has none.
-_MAY_PASS = {
-    "40001": "serialization failure",
-    "40P01": "deadlock",
-    "55P03": "lock not available",
-    "53300": "too many connections",
-    "57P01": "shut down by an administrator",
-    "57P02": "crashed",
-    "57P03": "starting up",
-}
-# pgvector may have been installed where everybody finds it, or in a schema of extensions.
-_SEARCHED = f"{SCHEMA}, public, extensions"
 
 
 class PostgresDatabase:
@@ -46,6 +30,7 @@ class PostgresDatabase:
 
     Args:
         settings: The address, and how long to wait for another's write.
+        make: Whether to make the tables where there are none.
 
     Attributes:
         attempts: Tries of one write, when the connection is lost or others are in the way; some six seconds together.
@@ -53,12 +38,13 @@ class PostgresDatabase:
     Raises:
         MemoryStoreError: if the driver or pgvector is missing, the server can't be reached or refuses, or the tables
             are newer or not ours.
+        NoStoreYet: if there are no tables, and none are to be made.
     """
 
     attempts = 8
     pause = 0.1
 
-    def __init__(self, settings: MemorySettings) -> None:
+    def __init__(self, settings: MemorySettings, *, make: bool = True) -> None:
         require_driver()
         url = _url(settings.url)
         self.name = _shown(url)
@@ -67,7 +53,7 @@ class PostgresDatabase:
         self._reading = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._writing = self._engine.execution_options(**{OPTION: self._words})
         try:
-            self._prepare()
+            self._prepare(make=make)
         except exc.DBAPIError as error:
             self.close()
             raise self.explained(error) from error
@@ -129,83 +115,29 @@ class PostgresDatabase:
 
     def may_pass(self, error: exc.DBAPIError) -> bool:
         """Whether the connection was lost, the server is coming or going, or another writer was in the way."""
-        state = getattr(error.orig, "sqlstate", None)
-        lost = error.connection_invalidated or (state is None and isinstance(error, exc.OperationalError))
-        return lost or state in _MAY_PASS or (state or "").startswith("08")
+        return postgres_errors.may_pass(error)
 
     def explained(self, error: exc.DBAPIError) -> MemoryStoreError:
         """What the server refused, or why it can't be reached."""
-        reason = " ".join(str(error.orig).split())
-        if self.may_pass(error):
-            return MemoryStoreError(
-                f"The memory store in PostgreSQL on {self.name} can't be reached, or was kept busy too long: {reason}. "
-                "Check that the server runs and accepts connections from here, and try again."
-            )
-        return MemoryStoreError(
-            f"The memory store in PostgreSQL on {self.name} refused: {reason}. Check the rights of the user, and the "
-            "space on the server."
-        )
+        happened, advice = postgres_errors.told(error)
+        reason = postgres_errors.reason(error)
+        return MemoryStoreError(f"The memory store in PostgreSQL on {self.name} {happened}: {reason}. {advice}")
 
     def close(self) -> None:
         """Let go of the connections."""
         self._engine.dispose()
         self._words.close()
 
-    def _prepare(self) -> None:
+    def _prepare(self, *, make: bool) -> None:
         """Make the tables where there are none. Several may come here at once: the lock lets one do it."""
         with self._reading.begin() as connection:
-            if self._version(connection) == SCHEMA_VERSION:
-                return
-        with self._writing.begin() as connection:
-            _lock(connection, "", "tables")
-            version = self._version(connection)
-            if version is None:
-                connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-                self._require_pgvector(connection)
-                create(connection)
-                postgres_tables.create(connection)
-            elif version < SCHEMA_VERSION:
-                upgrade(connection, version)
-
-    def _version(self, connection: Connection) -> int | None:
-        """The version of the tables; None where there are none.
-
-        Raises:
-            MemoryStoreError: if they are newer, or not ours.
-        """
-        if connection.execute(text(f"SELECT to_regclass('{SCHEMA}.alembic_version')")).scalar() is None:
-            if connection.execute(text(f"SELECT to_regclass('{SCHEMA}.memory')")).scalar() is not None:
-                raise MemoryStoreError(
-                    f"The schema {SCHEMA!r} in PostgreSQL on {self.name} holds tables of another application; it was "
-                    "left as it is. Choose another database."
-                )
-            return None
-        version = connection.execute(text(f"TABLE {SCHEMA}.alembic_version")).scalar_one()
-        if int(version) > SCHEMA_VERSION:
-            raise MemoryStoreError(
-                f"The memory store in PostgreSQL on {self.name} was written by a newer version (schema {version}, this "
-                f"version knows {SCHEMA_VERSION}); it was left as it is. Update Dionysus, or choose another database."
-            )
-        return int(version)
-
-    def _require_pgvector(self, connection: Connection) -> None:
-        installed = text("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
-        if connection.execute(installed).scalar() is None:
-            try:
-                with connection.begin_nested():
-                    connection.execute(text("CREATE EXTENSION vector SCHEMA public"))
-            except exc.DBAPIError as error:
-                raise MemoryStoreError(
-                    f"The memory store in PostgreSQL on {self.name} needs the extension pgvector, which could not be "
-                    f"made there: {' '.join(str(error.orig).split())}. Install pgvector on the server, and have its "
-                    "administrator run CREATE EXTENSION vector in this database."
-                ) from error
-        version = connection.execute(installed).scalar_one()
-        if tuple(int(part) for part in version.split(".")[:2]) < PGVECTOR:
-            raise MemoryStoreError(
-                f"pgvector {version} in PostgreSQL on {self.name} is too old; version "
-                f"{'.'.join(map(str, PGVECTOR))} or later is needed (ALTER EXTENSION vector UPDATE)."
-            )
+            version = postgres_opening.version_of(connection, self.name)
+        if version is None and not make:
+            raise NoStoreYet(self.name)
+        if version != SCHEMA_VERSION:
+            with self._writing.begin() as connection:
+                _lock(connection, "", "tables")
+                postgres_opening.prepare(connection, self.name)
 
 
 def _url(address: str) -> URL:
@@ -245,7 +177,7 @@ def _engine(url: URL, busy_timeout: float) -> Engine:
     engine = create_engine(url, connect_args=arguments, pool_pre_ping=True, isolation_level="READ COMMITTED")
 
     def connected(connection: Any, _record: Any) -> None:
-        connection.execute(f"SET search_path TO {_SEARCHED}")
+        connection.execute(f"SET search_path TO {', '.join(postgres_opening.SEARCHED)}")
         connection.execute(f"SET lock_timeout TO {int(busy_timeout * 1000)}")
         connection.execute("SET timezone TO 'UTC'")
         # A search in the index of vectors goes on where the filter leaves too few.

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, text
 
-from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.errors import MemoryStoreError, NoStoreYet
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
@@ -32,6 +32,7 @@ class SqliteDatabase:
 
     Args:
         settings: The address, and how long to wait for another process's write.
+        make: Whether to make the file where there is none.
 
     Attributes:
         path: The file; `name` says it in words.
@@ -39,14 +40,17 @@ class SqliteDatabase:
 
     Raises:
         MemoryStoreError: if the address is not SQLite's, the file is not ours, newer, or can't be made.
+        NoStoreYet: if there is none, and none is to be made.
     """
 
     attempts = ATTEMPTS
     pause = 0.02
 
-    def __init__(self, settings: MemorySettings) -> None:
+    def __init__(self, settings: MemorySettings, *, make: bool = True) -> None:
         self.path = database_path(settings.url)
         if is_new(self.path):
+            if not make:
+                raise NoStoreYet(str(self.path))
             _create_private(self.path)
         self.name = str(self.path)
         self._engine = _engine(self.path, settings.busy_timeout)

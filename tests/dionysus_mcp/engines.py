@@ -6,6 +6,9 @@ A module of tests says `ENGINES = BOTH`; a test within it that is about a file s
 import contextlib
 import itertools
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,6 +19,14 @@ from dionysus_mcp.store.access import Store
 
 BOTH = ("sqlite", "postgres")
 _numbers = itertools.count()
+SERVER = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from provision.postgres_server import serve
+with serve() as found:
+    print(found["TEST_POSTGRES_URL"], flush=True)
+    sys.stdin.read()
+"""
 
 
 def sqlite_only(test):
@@ -51,6 +62,20 @@ def in_tables(store):
     with store.postgres.outside_transactions(lambda _: None) as connection:
         connection.execute(text("CHECKPOINT"))
         return b"".join(bytes(one) for one in connection.execute(files).scalars())
+
+
+@contextlib.contextmanager
+def own_server():
+    """A server that ends with the block."""
+    scripts = str(Path(__file__).resolve().parents[2] / "scripts")
+    command = [sys.executable, "-c", SERVER, scripts]
+    environment = os.environ | {"PYTHONPATH": scripts}  # the server is a process of its own, too
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+        assert process.wait(60) == 0
 
 
 class Databases:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import traceback
-from pathlib import Path
 
 import numpy as np
 import psycopg
@@ -24,13 +23,13 @@ from dionysus_mcp.recall.embedder import BackgroundEmbedder
 from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
-from dionysus_mcp.store import migration, postgres, preflight, sqlite
+from dionysus_mcp.store import migration, postgres, postgres_opening, preflight, sqlite
 from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, NewMemory, add_in
 from dionysus_mcp.store.tables import all_tables
 from dionysus_mcp.store.vectors import Indexed, Vectors
 from dionysus_mcp.store.versions import Change, Versions
-from tests.dionysus_mcp.engines import BOTH
+from tests.dionysus_mcp.engines import BOTH, own_server
 from tests.dionysus_mcp.memories_of import LIMIT, current, fill, opened, problems, told
 
 pytestmark = pytest.mark.postgres
@@ -40,28 +39,6 @@ OPEN = (
     "Store(MemorySettings(url=sys.argv[1])).close()\n"
 )
 TOPICS = ("tea", "the harbour", "a bicycle", "taxes", "the violin", "snow", "a lost key", "bread", "chess", "rain")
-SERVER = """
-import sys, time
-sys.path.insert(0, sys.argv[1])
-from provision.postgres_server import serve
-with serve() as found:
-    print(found["TEST_POSTGRES_URL"], flush=True)
-    sys.stdin.read()
-"""
-
-
-@contextlib.contextmanager
-def own_server():
-    """A server that ends with the block."""
-    scripts = str(Path(__file__).resolve().parents[2] / "scripts")
-    command = [sys.executable, "-c", SERVER, scripts]
-    environment = os.environ | {"PYTHONPATH": scripts}  # the server is a process of its own, too
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        yield process.stdout.readline().strip()
-        process.stdin.close()
-        assert process.wait(60) == 0
 
 
 @pytest.fixture
@@ -223,7 +200,7 @@ class TestItsTables:
             "def upgrade():\n    op.execute('CREATE TABLE later (x integer)')\n"
             + ("    op.execute('no SQL')\n" if outcome == "fails" else "")
         )
-        for module in (migration, postgres, preflight, sqlite):
+        for module in (migration, postgres, postgres_opening, preflight, sqlite):
             monkeypatch.setattr(module, "SCHEMA_VERSION", later)
         monkeypatch.setattr(migration, "FOLDER", folder)
         if outcome == "fails":
