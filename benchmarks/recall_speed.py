@@ -34,8 +34,8 @@ from sqlalchemy import make_url, text
 from dionysus_mcp.consolidation.shadows import shadowed
 from dionysus_mcp.embedding import DIMENSION, MODEL_ID, Pieces
 from dionysus_mcp.recall.embedder import BackgroundEmbedder
-from dionysus_mcp.recall.index import MemoryIndex
 from dionysus_mcp.recall.pieces import put
+from dionysus_mcp.recall.postgres_index import index_of
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.recall.views import number_of
@@ -118,7 +118,7 @@ class Ready:
 
     def __init__(self, store: Store) -> None:
         self.model = Known(np.zeros((2, DIMENSION), np.float32))
-        self.index = MemoryIndex(Vectors(store, MODEL_ID, DIMENSION))
+        self.index = index_of(Vectors(store, MODEL_ID, DIMENSION))
 
     def notice(self) -> None:
         """Nothing is to be said."""

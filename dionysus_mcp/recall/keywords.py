@@ -107,7 +107,7 @@ def covered(connection: Connection, term: Term, seqs: Collection[int]) -> bool:
     if connection.dialect.name == "postgresql":
         from dionysus_mcp.recall import postgres_words
 
-        return postgres_words.covered(connection, term, seqs)
+        return bool(postgres_words.covered(connection, [term], seqs))
     # Not built by SQLAlchemy: that takes longer than running it, and there is one for each term.
     numbers = ",".join(str(int(seq)) for seq in seqs)
     found = connection.exec_driver_sql(
@@ -119,7 +119,12 @@ def covered(connection: Connection, term: Term, seqs: Collection[int]) -> bool:
 
 def uncovered(connection: Connection, terms: Sequence[Term], seqs: Collection[int]) -> list[Term]:
     """The terms that none of the memories holds."""
-    if connection.dialect.name != "sqlite" or len(terms) < 2:
+    if connection.dialect.name == "postgresql" and terms:
+        from dionysus_mcp.recall import postgres_words
+
+        known = postgres_words.covered(connection, terms, seqs)
+        return [term for place, term in enumerate(terms) if place not in known]
+    if len(terms) < 2:
         return [term for term in terms if not covered(connection, term, seqs)]
     numbers = ",".join(str(int(seq)) for seq in seqs)
     one = "SELECT {} WHERE EXISTS (SELECT 1 FROM memory_fts WHERE memory_fts MATCH ? AND rowid IN ({}))"

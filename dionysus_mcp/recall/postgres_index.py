@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from dionysus_mcp.recall import postgres_vectors
 from dionysus_mcp.recall.index import MemoryIndex
 from dionysus_mcp.recall.keywords import Filter
-from dionysus_mcp.recall.postgres_vectors import Known
+from dionysus_mcp.recall.postgres_vectors import Known, Neighbours
 from dionysus_mcp.store.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 _FEW = 5_000
 """Memories up to which a scope is counted anew whenever something was indexed."""
 _LONG = 60.0
-"""Seconds after which a larger one is."""
+"""Seconds after which what is new in a larger one is counted."""
+_VERY_LONG = 3600.0
+"""Seconds after which all of it is: what was closed since is taken off the figures then."""
 
 
 class PostgresIndex:
@@ -33,35 +35,38 @@ class PostgresIndex:
         self._vectors = vectors
         self._lock = threading.Lock()
         self._known = Known()
-        self._counted_at: tuple[int, float] | None = None
+        self._neighbours = Neighbours(vectors)
+        self._counted_up_to = -1
+        self._looked_at = self._counted_at = 0.0
 
     def __len__(self) -> int:
         return self._known.memories
 
     def catch_up(self) -> None:
-        """Count anew, if the scope has changed and counting is quick or was long ago."""
+        """Count what has changed, if counting is quick or was long ago."""
         with self._lock, self._vectors.store.read() as connection:
-            newest = postgres_vectors.newest(connection)
-            if self._is_due(newest):
-                self._known = postgres_vectors.known(connection, self._vectors)
-                self._counted_at = newest, time.monotonic()
+            newest, now = postgres_vectors.newest(connection), time.monotonic()
+            if newest == self._counted_up_to:
+                return
+            if self._known.memories < _FEW or now - self._counted_at > _VERY_LONG:
+                self._known, self._counted_at = postgres_vectors.known(connection, self._vectors), now
+            elif now - self._looked_at > _LONG:
+                self._known += postgres_vectors.known(connection, self._vectors, self._counted_up_to)
+            else:
+                return
+            self._counted_up_to, self._looked_at = newest, now
 
     def within(self, connection: Connection) -> MemoryIndex:
         """An index for one recall."""
-        return _Excerpt(self._vectors, self._known, connection)
-
-    def _is_due(self, newest: int) -> bool:
-        if self._counted_at is None:
-            return True
-        number, moment = self._counted_at
-        return number != newest and (self._known.memories < _FEW or time.monotonic() - moment > _LONG)
+        return _Excerpt(self._vectors, self._known, self._neighbours, connection)
 
 
 class _Excerpt(MemoryIndex):
     """The part of a scope that one recall looks at, read as it looks there. For one thread."""
 
-    def __init__(self, vectors: Vectors, known: Known, connection: Connection) -> None:
+    def __init__(self, vectors: Vectors, known: Known, neighbours: Neighbours, connection: Connection) -> None:
         super().__init__(vectors)
+        self._neighbours = neighbours
         self._known = known
         self._connection = connection
         for speaker in known.speakers:
@@ -92,7 +97,7 @@ class _Excerpt(MemoryIndex):
         """Places of memories by their numbers; what isn't here yet is read, with its neighbours."""
         held = set(self._seqs.values.tolist())
         missing = [seq for seq in seqs if seq not in held]
-        read = postgres_vectors.beside(self._connection, self.vectors, missing) if missing else []
+        read = self._neighbours.of(self._connection, missing) if missing else []
         if new := [row for row in read if row.memory_seq not in held]:
             self._append(new)
         return super().places(seqs)

@@ -77,7 +77,9 @@ def matches(
     )
     query = text(
         f"WITH found AS (SELECT m.seq, w.words, w.length, ({held}) AS held FROM memory_words w "  # noqa: S608 -- numbers; values are bound
-        f"JOIN memory m ON m.seq = w.memory_seq WHERE w.words @@ CAST(:match AS tsquery) AND {where}), "
+        # Each match looks up its memory: joined at will, all memories are read as soon as some thousand match.
+        f"CROSS JOIN LATERAL (SELECT m.seq FROM memory m WHERE m.seq = w.memory_seq AND {where} OFFSET 0) AS m "
+        "WHERE w.words @@ CAST(:match AS tsquery)), "
         "around AS (SELECT *, greatest(avg(length) OVER (), 1) AS mean FROM found), "
         "likely AS (SELECT * FROM around ORDER BY held * 2.2 / (1 + 1.2 * (0.25 + 0.75 * length / mean)) DESC, "
         "seq DESC LIMIT :wide) "
@@ -97,13 +99,15 @@ def matches(
     return {row.seq: float(row.score) for row in connection.execute(query, bound | given | values)}
 
 
-def covered(connection: Connection, term: Term, seqs: Collection[int]) -> bool:
-    """Whether any of the memories holds the term in its content or in what stands around it."""
+def covered(connection: Connection, terms: Sequence[Term], seqs: Collection[int]) -> set[int]:
+    """Places of the terms that any of the memories holds in its content or in what stands around it."""
     query = text(
-        "SELECT 1 FROM memory_words WHERE memory_seq = ANY(:seqs) AND words @@ CAST(:match AS tsquery) LIMIT 1"
-    ).bindparams(bindparam("seqs", type_=ARRAY(BigInteger)))
-    match = " | ".join(f"{lexeme(stem)}:AB" for stem in term.stems if is_indexed(stem))
-    return bool(match) and connection.execute(query, {"seqs": list(seqs), "match": match}).first() is not None
+        "SELECT t.place FROM unnest(:matches) WITH ORDINALITY AS t(match, place) WHERE EXISTS (SELECT 1 "
+        "FROM memory_words WHERE memory_seq = ANY(:seqs) AND words @@ CAST(t.match AS tsquery))"
+    ).bindparams(bindparam("seqs", type_=ARRAY(BigInteger)), bindparam("matches", type_=ARRAY(Text)))
+    matches = [" | ".join(f"{lexeme(stem)}:AB" for stem in term.stems if is_indexed(stem)) for term in terms]
+    rows = connection.execute(query, {"seqs": list(seqs), "matches": matches}).scalars()
+    return {place - 1 for place in rows}
 
 
 def _special(values: Iterable[str]) -> list[BindParameter[Any]]:
