@@ -3,6 +3,8 @@
 import contextlib
 import sqlite3
 
+import psycopg
+
 from dionysus_mcp.beliefs.models import MentalModels, NewModel
 from dionysus_mcp.beliefs.predictions import NewPrediction, Predictions
 from dionysus_mcp.store.access import Store
@@ -14,13 +16,50 @@ LIMIT = 100_000
 
 
 def structure(path):
-    """Tables with their columns and foreign keys, indexes and triggers."""
+    """Tables with their columns, keys and counting, indexes and triggers."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        columns = {name: {row[1:] for row in connection.execute(f"PRAGMA table_info({name})")} for name in names}
-        keys = {name: {row[2:] for row in connection.execute(f"PRAGMA foreign_key_list({name})")} for name in names}
-        rest = set(connection.execute("SELECT type, name, sql FROM sqlite_master WHERE type != 'table'"))
-    return columns, keys, rest
+
+        def rows(query):
+            return connection.execute(query).fetchall()
+
+        def unique(name):
+            """Columns that are unique together; what alone is so by a constraint has no index in `rest`."""
+            return {
+                tuple(row[2] for row in rows(f"PRAGMA index_info({key[1]})"))
+                for key in rows(f"PRAGMA index_list({name})")
+                if key[2]
+            }
+
+        names = [row[0] for row in rows("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        tables = {
+            name: (
+                {row[1:] for row in rows(f"PRAGMA table_info({name})")},
+                {row[2:] for row in rows(f"PRAGMA foreign_key_list({name})")},
+                unique(name),
+            )
+            for name in names
+        }
+        counting = set(rows("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'"))
+        rest = set(rows("SELECT type, name, sql FROM sqlite_master WHERE type != 'table'"))
+    return tables, counting, rest
+
+
+def structure_in_postgres(address):
+    """The same of a schema `dionysus` in PostgreSQL, as the server itself writes it down."""
+    queries = (
+        "SELECT c.relname, c.relkind, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, "
+        "pg_get_expr(d.adbin, d.adrelid) FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND attnum > 0 "
+        "LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND adnum = attnum WHERE relnamespace = 'dionysus'::regnamespace",
+        "SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE connamespace = 'dionysus'::regnamespace",
+        "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'dionysus'",
+        "SELECT pg_get_triggerdef(t.oid) FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid "
+        "WHERE relnamespace = 'dionysus'::regnamespace AND NOT tgisinternal",
+        "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'dionysus'::regnamespace",
+        "SELECT sequencename, data_type FROM pg_sequences WHERE schemaname = 'dionysus'",
+    )
+    with psycopg.connect(address) as connection:
+        return [{tuple(map(str, row)) for row in connection.execute(query)} for query in queries]
 
 
 @contextlib.contextmanager
