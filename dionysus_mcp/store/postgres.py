@@ -21,6 +21,9 @@ from dionysus_mcp.store.postgres_words import OPTION, PostgresWords
 from dionysus_mcp.store.preflight import SCHEMA_VERSION, require_driver
 
 _CONNECT_SECONDS = 10
+_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+"""How a host that went off the network is noticed: after half a minute (the last in ms), where the system would take a
+quarter of an hour to give a call up."""
 _EF_SEARCH = 200
 """Memories that a search in the index of vectors keeps in sight; recall asks for 100."""
 
@@ -169,7 +172,7 @@ def _shown(url: URL) -> str:
 
 
 def _engine(url: URL, busy_timeout: float) -> Engine:
-    arguments: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS, "application_name": "dionysus"}
+    arguments: dict[str, Any] = {"connect_timeout": _CONNECT_SECONDS, "application_name": "dionysus", **_ALIVE}
     arguments = {name: value for name, value in arguments.items() if name not in url.query}
     # A prepared statement has one plan for all values, and which plan is right depends on them; poolers lose it, too.
     arguments["prepare_threshold"] = None

@@ -8,6 +8,7 @@ import itertools
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psycopg
@@ -76,6 +77,33 @@ def own_server():
         yield process.stdout.readline().strip()
         process.stdin.close()
         assert process.wait(60) == 0
+
+
+@contextlib.contextmanager
+def server_in(folder):
+    """A server that keeps its data in a folder, where the next one finds it; ends with the block."""
+    address = folder / "address"
+    address.unlink(missing_ok=True)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2] / "scripts")}
+    command = [sys.executable, "-m", "provision.postgres_server", str(folder)]
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            give_up = time.monotonic() + 120
+            while not address.exists():
+                assert process.poll() is None
+                assert time.monotonic() < give_up
+                time.sleep(0.05)
+            yield address.read_text()
+        finally:
+            process.terminate()
+            assert process.wait(60) == 0
+
+
+def run(address, *statements):
+    """Do something on a server, as its administrator."""
+    with psycopg.connect(address, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
 
 
 class Databases:

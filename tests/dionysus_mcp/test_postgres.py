@@ -1,12 +1,10 @@
 """What is PostgreSQL's own: reaching it, sharing it, its tables, its indexes. Both engines share the other tests."""
 
 import contextlib
-import os
 import shutil
 import subprocess
 import sys
 import threading
-import traceback
 
 import numpy as np
 import psycopg
@@ -29,7 +27,7 @@ from dionysus_mcp.store.memories import Memories, NewMemory, add_in
 from dionysus_mcp.store.tables import all_tables
 from dionysus_mcp.store.vectors import Indexed, Vectors
 from dionysus_mcp.store.versions import Change, Versions
-from tests.dionysus_mcp.engines import BOTH, own_server
+from tests.dionysus_mcp.engines import BOTH
 from tests.dionysus_mcp.memories_of import LIMIT, current, fill, opened, problems, told
 
 pytestmark = pytest.mark.postgres
@@ -53,80 +51,6 @@ def server(address):
     """A store in PostgreSQL."""
     with contextlib.closing(Store(MemorySettings(url=address))) as opened:
         yield opened
-
-
-class TestReachingIt:
-    def test_without_the_driver_it_is_said_what_to_install(self, monkeypatch):
-        monkeypatch.setattr(preflight, "find_spec", lambda _: None)
-        with pytest.raises(MemoryStoreError, match=r"pip install 'dionysus-mind\[postgres\]'"):
-            Store(MemorySettings(url="postgresql://host/db"))
-        with pytest.raises(MemoryStoreError, match="psycopg"):
-            preflight.examine("postgresql://host/db")
-
-    @pytest.mark.parametrize(
-        ("url", "words"),
-        [
-            ("postgresql://me:hunter2@127.0.0.1:1/db", "127.0.0.1:1/db can't be reached"),
-            ("postgres://me:hunter2@127.0.0.1:1/db?application_name=x", "127.0.0.1:1/db can't be reached"),
-            ("postgresql://127.0.0.1:1/db?user=me&password=hunter2", "127.0.0.1:1/db can't be reached"),
-            ("postgresql://me:hunter2@127.0.0.1:1", "names no database"),
-            ("postgresql://me:hunter2@127.0.0.1:port/db", "is not a URL"),
-            ("postgresql+asyncpg://me:hunter2@127.0.0.1:1/db", "'asyncpg' is not supported"),
-        ],
-    )
-    def test_what_cannot_be_reached_is_named_without_its_password(self, url, words):
-        with pytest.raises(MemoryStoreError, match=words) as caught:
-            Store(MemorySettings(url=url))
-        assert "hunter2" not in "".join(traceback.format_exception(caught.value))
-
-    def test_a_server_of_ours_ends_with_one_line_that_says_so(self):
-        environment = os.environ | {"DATABASE_URL": "postgresql://me:hunter2@127.0.0.1:1/db"}
-        command = [sys.executable, "-P", "-m", "dionysus_mcp.server"]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        with subprocess.Popen(command, text=True, env=environment, **pipes) as ended:
-            assert ended.wait(60) == 1  # though a client still holds its input open
-            said, error = ended.stdout.read(), ended.stderr.read()
-        assert (said, error.count("\n")) == ("", 1)
-        assert "127.0.0.1:1/db can't be reached" in error
-        assert "hunter2" not in error
-
-    def test_a_database_that_is_not_there_is_named(self, postgres_url):
-        url = postgres_url.replace("/postgres?", "/nowhere?")
-        with pytest.raises(MemoryStoreError, match='"nowhere" does not exist'):
-            Store(MemorySettings(url=url))
-
-    def test_a_write_comes_through_though_its_connection_was_lost(self, server):
-        ended = []
-
-        def work(connection):
-            if not ended:
-                ended.append(connection.execute(text("SELECT pg_backend_pid()")).scalar_one())
-                connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
-            return add_in(connection, server.scope, [NewMemory("kept")])
-
-        server.write(work)
-        assert current(server) == ["kept"]
-        assert ended
-
-    def test_connections_that_were_ended_while_idle_are_not_noticed(self, server, address):
-        told(server, "kept")
-        with psycopg.connect(address, autocommit=True) as other:
-            other.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-        assert current(server) == ["kept"]
-
-    def test_a_server_that_has_gone_is_told_by_name_for_reads_and_writes(self):
-        with own_server() as found:
-            url = found.replace("postgres:@", "postgres:hunter2@")
-            store = Store(MemorySettings(url=url))
-            told(store, "kept")
-        for attempt in (lambda: current(store), lambda: told(store, "lost")):
-            with pytest.raises(MemoryStoreError, match="/postgres can't be reached") as caught:
-                attempt()
-            assert "hunter2" not in "".join(traceback.format_exception(caught.value))
-        store.close()
 
 
 class TestSharingIt:

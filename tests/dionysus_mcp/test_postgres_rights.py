@@ -1,7 +1,6 @@
 """Users of PostgreSQL who may do less than all: what is refused, in which words, and what still works."""
 
 import itertools
-import traceback
 
 import psycopg
 import pytest
@@ -10,18 +9,11 @@ from dionysus_mcp import admin
 from dionysus_mcp.errors import MemoryStoreError, NoStoreYet
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.access import Store
-from tests.dionysus_mcp.engines import own_server
+from tests.dionysus_mcp.engines import run
 from tests.dionysus_mcp.memories_of import current, fill, opened, problems, told
 
 pytestmark = pytest.mark.postgres
 _numbers = itertools.count()
-
-
-def run(address, *statements):
-    """As the administrator."""
-    with psycopg.connect(address, autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement)
 
 
 def of(address, user):
@@ -158,36 +150,3 @@ class TestOneWhoOnlyReads:
     def test_a_write_is_refused_at_once_with_what_is_missing(self, reader):
         with opened(reader) as store, pytest.raises(MemoryStoreError, match="permission denied.*grant this user"):
             told(store, "new")
-
-
-@pytest.fixture(scope="module")
-def guarded():
-    """A server that asks some for a password."""
-    with own_server() as address:
-        with psycopg.connect(address) as connection:
-            (path,) = connection.execute("SHOW hba_file").fetchone()
-        rules = "local all known scram-sha-256\nlocal all barred reject\n"
-        with open(path, "r+", encoding="utf-8") as file:
-            rest = file.read()
-            file.seek(0)
-            file.write(rules + rest)
-        run(address, "CREATE ROLE known LOGIN PASSWORD 'open:sesame'", "CREATE ROLE barred LOGIN")
-        run(address, "SELECT pg_reload_conf()", "CREATE EXTENSION vector", "GRANT ALL ON DATABASE postgres TO known")
-        yield address
-
-
-class TestBeingLetIn:
-    @pytest.mark.parametrize("who", ["known:hunter2", "known:", "barred:hunter2", "unknown:hunter2"])
-    def test_one_who_is_not_let_in_is_told_to_check_the_address_without_its_password(self, guarded, who):
-        with pytest.raises(MemoryStoreError, match=r"/postgres lets nobody in.*Check the user, the password") as caught:
-            Store(MemorySettings(url=guarded.replace("postgres:@", f"{who}@")))
-        assert "hunter2" not in "".join(traceback.format_exception(caught.value))
-
-    def test_the_right_password_opens_the_store(self, guarded):
-        with opened(MemorySettings(url=guarded.replace("postgres:@", "known:open%3Asesame@"))) as store:
-            told(store, "kept")
-            assert current(store) == ["kept"]
-
-    def test_a_parameter_that_does_not_exist_is_named(self, guarded):
-        with pytest.raises(MemoryStoreError, match='"colour".*Check the address'):
-            Store(MemorySettings(url=f"{guarded}&colour=blue"))
