@@ -82,9 +82,10 @@ class Channel:
             self._check()
             try:
                 sent = self._outward.send(left[:_CHUNK])
-            except TimeoutError:
+            except (TimeoutError, BlockingIOError):
                 if time.monotonic() >= until:
-                    raise ChannelClosedError("the engine takes no more input") from None
+                    raise ChannelClosedError("nobody takes more input") from None
+                select.select([], [self._outward], [], TICK)
                 continue
             except OSError as error:
                 raise ChannelClosedError(str(error)) from None
