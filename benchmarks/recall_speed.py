@@ -2,10 +2,10 @@
 
     python benchmarks/recall_speed.py --memories 10000 100000 1000000 [--url postgresql://...]
 
-Up to 10,000 memories are indexed by the server's own embedder in the background, on one core, and timed. Larger stores
-get seeded random vectors, as recall's time doesn't depend on what they mean. Texts are seeded too: words of a made-up
-vocabulary by Zipf's law, as common and as rare as in English, in sessions of two speakers. A query holds common words
-and rare ones of one memory. Each store is measured in a process of its own, so that its memory is a server's.
+Up to `--real` memories are indexed by the server's own embedder in the background, on one core, and timed. Larger
+stores get seeded random vectors, as recall's time doesn't depend on what they mean. Texts are seeded too: words of a
+made-up vocabulary by Zipf's law, as common and as rare as in English, in sessions of two speakers. A query holds common
+words and rare ones of one memory. Each store is measured in a process of its own, so that its memory is a server's.
 Beside the time of a call its processor time is told: on a busy machine that is the sounder figure.
 With `--url`, of a PostgreSQL server where the user may make databases, each store is a database of its own there, which
 is dropped afterwards. Processor time and memory are then the caller's alone. Random vectors are stored first and their
@@ -46,8 +46,6 @@ from dionysus_mcp.store.memories import NewMemory, add_in
 from dionysus_mcp.store.postgres_tables import INDEXES
 from dionysus_mcp.store.vectors import Indexed, Vectors
 
-REAL = 10_000
-"""Memories up to which vectors are the model's own."""
 VOCABULARY = 60_000
 WORDS = 20
 """Words of an average memory."""
@@ -233,13 +231,13 @@ def database(server: str) -> Generator[str]:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def measured(count: int, queries: int, folder: Path, url: str) -> str:
-    """Build a store, measure it, and say what came out."""
+def measured(count: int, queries: int, folder: Path, url: str, *, real: bool) -> str:
+    """Build a store, with the model's own vectors or random ones, measure it, and say what came out."""
     settings = MemorySettings(url=url, embedder_threads=1)
     store, began = Store(settings), time.perf_counter()
     some = fill(store, count)
     stored = count / (time.perf_counter() - began)
-    if count <= REAL:
+    if real:
         indexed = index_for_real(store, settings)
     else:
         indexed = index_afterwards(store) if store.in_postgres else index_at_random(store) or ""
@@ -265,6 +263,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--memories", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--real", type=int, default=10_000, help="memories up to which vectors are the model's own")
     parser.add_argument("--url", help="a PostgreSQL server to keep the stores on; SQLite files without")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -276,7 +275,7 @@ def main() -> None:
             folder = Path(kept.enter_context(tempfile.TemporaryDirectory()))
             file = f"sqlite:///{folder / 'memory.db'}"
             url = kept.enter_context(database(arguments.url)) if arguments.url else file
-            print(measured(count, arguments.queries, folder, url), flush=True)
+            print(measured(count, arguments.queries, folder, url, real=count <= arguments.real), flush=True)
 
 
 if __name__ == "__main__":

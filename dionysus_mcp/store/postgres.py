@@ -183,6 +183,8 @@ def _engine(url: URL, busy_timeout: float) -> Engine:
         connection.execute(f"SET search_path TO {', '.join(postgres_opening.SEARCHED)}")
         connection.execute(f"SET lock_timeout TO {int(busy_timeout * 1000)}")
         connection.execute("SET timezone TO 'UTC'")
+        # To compile a query takes longer than to run any of ours.
+        connection.execute("SET jit TO off")
         # A search in the index of vectors goes on where the filter leaves too few.
         connection.execute("SET hnsw.iterative_scan TO relaxed_order")
         connection.execute(f"SET hnsw.ef_search TO {_EF_SEARCH}")

@@ -1,12 +1,17 @@
 """The benchmarks of recall: weights fitted on other conversations, and figures that anyone can make."""
 
+import contextlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from dionysus_mcp.settings import MemorySettings
+from dionysus_mcp.store.access import Store
+from dionysus_mcp.store.memories import Memories, NewMemory
 from tests.support.openai_server import OpenAIServer, Say
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -61,3 +66,34 @@ def test_a_model_that_orders_hits_is_shown_apart(data):
     first = [line.split() for line in shown.splitlines()[1:6]]
     assert [words[0] for words in first] == ["BM25", "embedding", "rank", "recall", "reranked"]
     assert float(first[4][6]) < float(first[3][6]), "the best hit was put last"
+
+
+@pytest.mark.postgres
+def test_postgres_is_measured_as_sqlite_is_and_left_empty(data, databases):
+    with databases.fresh() as url:
+        in_postgres, in_sqlite = (
+            json.loads(run("recall.py", "--data", data, "--json", *where)) for where in (("--url", url), ())
+        )
+        with contextlib.closing(Store(MemorySettings(url=url))) as store:
+            assert Memories(store).counts() == {}
+            Memories(store).add(NewMemory("Tea is at four."), limit=100)
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            run("recall.py", "--data", data, "--url", url)
+    assert "There are memories in this database" in refused.value.stderr
+    assert in_postgres.keys() == in_sqlite.keys()
+    assert in_postgres["all"].keys() == in_sqlite["all"].keys()
+    assert in_postgres["all"]["recall"] == in_sqlite["all"]["recall"]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("place", ["sqlite", "postgres"])
+def test_speed_is_measured_on_either_engine_in_a_store_that_is_gone_afterwards(place, postgres_url):
+    def databases():
+        with psycopg.connect(postgres_url) as connection:
+            return connection.execute("SELECT datname FROM pg_database WHERE datname LIKE '%speed%'").fetchall()
+
+    where = ["--url", postgres_url] if place == "postgres" else []
+    shown = run("recall_speed.py", "--memories", 1200, "--real", 0, "--queries", 20, *where)
+    assert "1,200 memories: recall p50 " in shown
+    assert ("index of vectors made in " in shown) == (place == "postgres")
+    assert databases() == []
