@@ -67,7 +67,7 @@ def candidates(index: MemoryIndex, asked: Asked, admitted: Filter, by_words: Seq
     """
     import numpy as np
 
-    nearest = index.nearest(asked.vectors.sum(axis=0), admitted, CANDIDATES)
+    nearest = index.nearest(asked.vectors.sum(axis=0), admitted, CANDIDATES, by_words)
     worded_places = index.places(by_words)
     found = np.unique(np.concatenate([nearest, worded_places[worded_places != NOBODY]]).astype(np.int64))
     if not index.is_told:

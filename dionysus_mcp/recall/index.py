@@ -126,8 +126,17 @@ class MemoryIndex:
         """What one recall looks at; here all is in memory already."""
         return self
 
-    def nearest(self, query: "np.ndarray[Any, Any]", admitted: Filter, count: int) -> "np.ndarray[Any, Any]":
-        """Places of the memories nearest to a query, shape `(dimension,)`."""
+    def nearest(
+        self, query: "np.ndarray[Any, Any]", admitted: Filter, count: int, also: Sequence[int] = ()
+    ) -> "np.ndarray[Any, Any]":
+        """Places of the memories nearest to a query.
+
+        Args:
+            query: Shape `(dimension,)`.
+            admitted: What may be returned.
+            count: At most so many.
+            also: Numbers of memories whose places are asked for next, for an index that has to read them.
+        """
         return self.matrix.nearest(query, self._allowed(admitted), count)
 
     def admits(self, places: "np.ndarray[Any, Any]", admitted: Filter) -> "np.ndarray[Any, Any]":

@@ -85,13 +85,15 @@ class _Excerpt(MemoryIndex):
     def catch_up(self) -> None:
         """Nothing: what is read is of now."""
 
-    def nearest(self, query: "np.ndarray[Any, Any]", admitted: Filter, count: int) -> "np.ndarray[Any, Any]":
-        """Places of the memories nearest to a query."""
+    def nearest(
+        self, query: "np.ndarray[Any, Any]", admitted: Filter, count: int, also: Sequence[int] = ()
+    ) -> "np.ndarray[Any, Any]":
+        """Places of the memories nearest to a query; reads those of the numbers in `also` with them."""
         found = postgres_vectors.nearest(self._connection, self.vectors, query, admitted, count)
         if len(found) < min(count, self._known.memories):
             # So few are admitted that the index has given up, or there are no more.
             found = postgres_vectors.nearest(self._connection, self.vectors, query, admitted, count, exact=True)
-        return self.places(found)
+        return self.places([*found, *also])[: len(found)]
 
     def places(self, seqs: Sequence[int]) -> "np.ndarray[Any, Any]":
         """Places of memories by their numbers; what isn't here yet is read, with its neighbours."""
