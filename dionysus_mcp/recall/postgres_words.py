@@ -116,8 +116,9 @@ def _special(values: Iterable[str]) -> list[BindParameter[Any]]:
 
 def _weights(connection: Connection, terms: Sequence[Term], total: int | None) -> dict[str, float]:
     """Inverse document frequency by stem (Robertson and Zaragoza 2009)."""
-    newest = text("SELECT coalesce(max(memory_seq), 0) FROM memory_words")
-    among = int(connection.execute(newest).scalar_one()) if total is None else total
+    # Roughly, as counting takes long; numbers that a purge has freed are given to nobody again.
+    all_of_them = text("SELECT coalesce(max(memory_seq) - min(memory_seq) + 1, 0) FROM memory_words")
+    among = int(connection.execute(all_of_them).scalar_one()) if total is None else total
     return {
         stem: max(_SMALLEST, math.log((max(0, among - term.frequency) + 0.5) / (term.frequency + 0.5)))
         for term in terms

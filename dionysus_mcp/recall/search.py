@@ -110,10 +110,11 @@ class Search:
         whole = self._index(query.as_of)
         with self._store.read() as connection:
             index = None if whole is None else whole.within(connection)
-            total = connection.execute(_LAST).scalar() or 0
+            last, first = connection.execute(_ENDS).one()
+            total = last - first + 1 if last else 0
             weighed = terms.weigh(connection, self._stemmer, self._frequencies, terms.words(query.text), total)
             counted = None
-            if self._company.is_there(connection, total):
+            if self._company.is_there(connection, last or 0):
                 counted = within.count(connection, self._store.scope, self._stemmer, weighed)
                 weighed, total = counted.weigh(weighed), counted.total
             wanted = _with_content(weighed, query.text)
@@ -258,14 +259,15 @@ class _Near:
 _WHEN = re.compile(r"\b(when|date|day|month|year|how long|since)\b", re.IGNORECASE)
 _HOW_MANY = re.compile(r"\bhow (many|much|often)\b", re.IGNORECASE)
 _SPARE = 12
+"""More rows than asked for are read, as another process may close some between two reads."""
 _SHOWN = (
     *("seq", "id", "content", "memory_type", "metadata", "speaker", "session_id", "source", "source_position"),
     *("origin", "occurred_at", "recorded_from", "recorded_to"),
 )
 """Columns that hits are made of; the others would be read in vain."""
 _SEQS = bindparam("seqs", expanding=True)
-_LAST = select(func.max(memory.c.seq))
-"""More rows than asked for are read, as another process may close some between two reads."""
+# Apart, or SQLite looks at every memory. How many there are is told by these, roughly, as counting takes long.
+_ENDS = select(select(func.max(memory.c.seq)).scalar_subquery(), select(func.min(memory.c.seq)).scalar_subquery())
 
 
 def _with_content(weighed: Sequence[terms.Term], query: str) -> list[terms.Term]:

@@ -19,6 +19,7 @@ from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, NewMemory, add_in, memory, supersede_in
 from dionysus_mcp.store.vectors import Indexed, Vectors
+from dionysus_mcp.upkeep.purge import Purge, Selection
 from tests.dionysus_mcp.engines import BOTH, sqlite_only
 
 ENGINES = BOTH
@@ -110,6 +111,17 @@ def test_without_an_embedder_words_alone_serve_and_it_is_said(words, remembered)
     assert recall.mode == "keyword"
     assert "words alone" in recall.notice
     assert remembered[recall.hits[0].id] == "queue"
+
+
+def test_what_was_purged_makes_no_word_rarer(store, words):
+    """Numbers are never given again, so the highest one doesn't tell how many memories there are."""
+    store.write(lambda connection: add_in(connection, store.scope, [NewMemory(f"gone {n}") for n in range(90)]))
+    Purge(store, Selection(everything=True)).run()
+    kept = [NewMemory(f"harbour {n}") for n in range(5)] + [NewMemory("violin solo")]
+    store.write(lambda connection: add_in(connection, store.scope, kept))
+    recall = words.recall(ask("harbour violin solo Lisbon", top_k=1))
+    assert [hit.content for hit in recall.hits] == ["violin solo"]
+    assert recall.missing_terms == ["Lisbon"], "a harbour is in most memories"
 
 
 def test_missing_terms_are_the_rare_words_that_no_hit_covers(words, remembered):
