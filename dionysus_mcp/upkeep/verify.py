@@ -37,7 +37,7 @@ _BAD_PASSAGES = (
     "max(1, length(spans))) OR memory_seq NOT IN (SELECT seq FROM memory)"
 )
 _BAD_PIECES = (
-    "FROM piece WHERE length(signs) * 8 % coalesce((SELECT dimension FROM vector WHERE "
+    "FROM piece WHERE (length(signs) - 1) * 8 % coalesce((SELECT dimension FROM vector WHERE "
     "vector.memory_seq = piece.memory_seq AND vector.model = piece.model), 8) != 0 "
     "OR memory_seq NOT IN (SELECT seq FROM memory)"
 )
