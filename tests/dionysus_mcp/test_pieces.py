@@ -206,13 +206,18 @@ def test_pieces_go_with_their_memory_when_it_is_purged(store, model):
         assert connection.execute(select(piece)).all() == []
 
 
-def test_pieces_of_a_wrong_length_are_found_and_dropped(store, model):
+@pytest.mark.parametrize("wrong", [b"short", bytes(2 * ROW)], ids=["cut off", "without their count"])
+def test_pieces_of_a_wrong_length_are_found_dropped_and_made_anew(store, model, wrong):
     store.write(lambda connection: add_in(connection, store.scope, [NewMemory("We drove.", speaker="Ann")]))
-    embed_missing(Vectors(store, model.model_id, model.dimension), model, 10, Stemmer())
-    store.write(lambda connection: connection.execute(piece.update().values(signs=b"short")))
+    vectors = Vectors(store, model.model_id, model.dimension)
+    embed_missing(vectors, model, 10, Stemmer())
+    store.write(lambda connection: connection.execute(piece.update().values(signs=wrong)))
     (found,) = [check for check in verify(store, lambda *_: None, repair=True).checks if check.problems]
     assert (found.name, found.problems, found.repaired) == ("pieces", 1, True)
     assert not [check for check in verify(store, lambda *_: None).checks if check.problems]
+    assert embed_missing(vectors, model, 10, Stemmer()) == 1
+    with store.read() as connection:
+        assert len(read(connection, model.model_id, [1])[1]) == 1 + 4 * ROW
 
 
 def test_a_recall_works_before_and_after_a_memory_has_its_pieces(tmp_path):
