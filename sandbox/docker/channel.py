@@ -85,7 +85,7 @@ class Channel:
             except (TimeoutError, BlockingIOError):
                 if time.monotonic() >= until:
                     raise ChannelClosedError("nobody takes more input") from None
-                select.select([], [self._outward], [], TICK)
+                _wait(self._outward, select.POLLOUT, TICK)
                 continue
             except OSError as error:
                 raise ChannelClosedError(str(error)) from None
@@ -139,8 +139,7 @@ class Channel:
             ChannelClosedError: it is not.
         """
         self._check()
-        readable, _, _ = select.select([self._socket], [], [], 0)
-        return not readable
+        return not _wait(self._socket, select.POLLIN, 0)
 
     def close(self) -> bool:
         """Let go of the box: its supervisor sees the end of its stdin and ends. A reader is woken.
@@ -204,3 +203,10 @@ class Channel:
                 self._complaint = (self._complaint + octets)[-_COMPLAINT:]
             start = end
         del raw[:start]
+
+
+def _wait(connection: Any, event: int, seconds: float) -> bool:
+    """Wait for an event on a socket, also one with a number that `select` doesn't take; return whether it came."""
+    poll = select.poll()
+    poll.register(connection, event)
+    return bool(poll.poll(seconds * 1000))
