@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sandbox.docker.channel import Channel, ChannelClosedError
-from sandbox.docker.detect import knock
+from sandbox.docker.detect import engine_errors, knock
 from sandbox.docker.direct import PLACE, DirectChannel, Way, offer
 from sandbox.docker.forks import attached
 from sandbox.docker.guest.wire import READY, WireError
@@ -83,8 +83,7 @@ def start(
         RefusedError: the engine refused to make or start such a container; nothing is left then.
         SandboxUnavailable: the engine didn't do it; nothing is left then.
     """
-    from docker.errors import APIError, DockerException, ImageNotFound
-    from requests import RequestException
+    from docker.errors import APIError, ImageNotFound
 
     container, channel = "", None
     knock(api)
@@ -108,7 +107,7 @@ def start(
             raise ImageGoneError(f"the Docker engine has no image {image} any more") from error
         if isinstance(error, APIError):
             raise RefusedError(str(_not_started(api, error, complaint))) from error
-        if isinstance(error, (DockerException, RequestException, ChannelClosedError, WireError)):
+        if isinstance(error, (*engine_errors(), ChannelClosedError, WireError)):
             raise _not_started(api, error, complaint) from error
         raise
     finally:
@@ -141,11 +140,9 @@ def _shape(settings: SandboxSettings, engine: Engine, runtime: str | None, way: 
 
 def remove(api: docker.APIClient, container: str) -> None:
     """Kill a container and remove it; one that is gone, or an engine that is, is fine."""
-    from requests import RequestException
-
     url = f"{api.base_url}/v{api.api_version}/containers/{container}"
     # Gone already, or being removed, is fine; what a dead engine keeps is found by the next reaper.
-    with contextlib.suppress(RequestException, SandboxUnavailable):
+    with contextlib.suppress(*engine_errors(), SandboxUnavailable):
         knock(api)
         api.delete(url, params={"force": "1", "v": "1"}, timeout=_REMOVE_TIMEOUT).close()
 

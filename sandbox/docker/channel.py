@@ -46,7 +46,7 @@ class Channel:
 
     def __init__(self, stream: Any, limit: int) -> None:
         self._stream = stream
-        self._socket: socket.socket = getattr(stream, "_sock", stream)
+        self._socket: Any = getattr(stream, "_sock", stream)
         self._socket.settimeout(TICK)
         self._outward = self._socket
         self._frames = Frames(limit)
@@ -82,9 +82,10 @@ class Channel:
             self._check()
             try:
                 sent = self._outward.send(left[:_CHUNK])
-            except TimeoutError:
+            except (TimeoutError, BlockingIOError):
                 if time.monotonic() >= until:
-                    raise ChannelClosedError("the engine takes no more input") from None
+                    raise ChannelClosedError("nobody takes more input") from None
+                _wait(self._outward, select.POLLOUT, TICK)
                 continue
             except OSError as error:
                 raise ChannelClosedError(str(error)) from None
@@ -115,15 +116,21 @@ class Channel:
     def _fill(self) -> None:
         """Read what is there, or wait for it for a moment."""
         try:
-            size = self._socket.recv_into(self._buffer)
+            octets = self._octets()
         except TimeoutError:
             return
         except OSError as error:
             raise ChannelClosedError(str(error)) from None
-        if not size:
+        if not octets:
             raise ChannelClosedError("the stream has ended")
-        self._raw += self._buffer[:size]
+        self._raw += octets
         self._unwrap()
+
+    def _octets(self) -> bytes | memoryview:
+        """What the engine sent."""
+        if isinstance(self._socket, socket.socket):
+            return self._buffer[: self._socket.recv_into(self._buffer)]
+        return self._socket.recv(_BUFFER)  # of ssh://, which looks like a socket and is none
 
     def peek(self) -> bool:
         """Whether the other side is there; a box that waits has nothing to say.
@@ -132,8 +139,7 @@ class Channel:
             ChannelClosedError: it is not.
         """
         self._check()
-        readable, _, _ = select.select([self._socket], [], [], 0)
-        return not readable
+        return not _wait(self._socket, select.POLLIN, 0)
 
     def close(self) -> bool:
         """Let go of the box: its supervisor sees the end of its stdin and ends. A reader is woken.
@@ -156,11 +162,11 @@ class Channel:
                 with contextlib.suppress(OSError):
                     owner.close()
 
-    def _cut(self, connection: socket.socket) -> None:
+    def _cut(self, connection: Any) -> None:
         with contextlib.suppress(OSError):
             if os.getpid() == self._pid:
                 connection.shutdown(socket.SHUT_RDWR)
-            else:
+            elif isinstance(connection, socket.socket):
                 os.close(connection.detach())  # this copy alone; libraries hold references that would keep it open
 
     def _next(self) -> tuple[int, bytes] | None:
@@ -197,3 +203,10 @@ class Channel:
                 self._complaint = (self._complaint + octets)[-_COMPLAINT:]
             start = end
         del raw[:start]
+
+
+def _wait(connection: Any, event: int, seconds: float) -> bool:
+    """Wait for an event on a socket, also one with a number that `select` doesn't take; return whether it came."""
+    poll = select.poll()
+    poll.register(connection, event)
+    return bool(poll.poll(seconds * 1000))

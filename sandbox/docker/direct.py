@@ -140,7 +140,7 @@ class DirectChannel(Channel):
                 self._connection, _ = self._way.listener.accept()
             except BlockingIOError:  # it hung up already
                 return
-        self._connection.settimeout(TICK)
+        self._connection.setblocking(False)  # with a time-out each call would poll once more
         self._outward = self._connection
         self._poll.register(self._connection, select.POLLIN)
         self.settle()
@@ -149,7 +149,7 @@ class DirectChannel(Channel):
         assert self._connection is not None  # noqa: S101 - only a connection is polled for this
         try:
             size = self._connection.recv_into(self._buffer)
-        except TimeoutError:
+        except BlockingIOError:
             return
         except OSError as error:
             raise ChannelClosedError(str(error)) from None
