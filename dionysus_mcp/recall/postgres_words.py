@@ -72,11 +72,13 @@ def matches(
         return {}
     bound = {f"q{number}": lexeme(stem) for number, stem in enumerate(weights)}
     held = " + ".join(
-        f"CASE WHEN w.words @@ CAST(:q{number} AS tsquery) THEN {idf!r} ELSE 0 END"
+        f"CASE WHEN w.words @@ CAST(:q{number} AS tsquery) THEN CAST({idf!r} AS float8) ELSE 0 END"
         for number, idf in enumerate(weights.values())
     )
     query = text(
-        f"WITH found AS (SELECT m.seq, w.words, w.length, ({held}) AS held FROM memory_words w "  # noqa: S608 -- numbers; values are bound
+        # As float8, since PostgreSQL works decimals out digit by digit.
+        f"WITH found AS (SELECT m.seq, w.words, CAST(w.length AS float8) AS length, ({held}) AS held "  # noqa: S608 -- numbers; values are bound
+        "FROM memory_words w "
         # Each match looks up its memory: joined at will, all memories are read as soon as some thousand match.
         f"CROSS JOIN LATERAL (SELECT m.seq FROM memory m WHERE m.seq = w.memory_seq AND {where} OFFSET 0) AS m "
         "WHERE w.words @@ CAST(:match AS tsquery)), "
