@@ -61,12 +61,14 @@ class MemoryHistory(Record):
     Attributes:
         versions: The first one first.
         current: Id of the version that is believed now; None when it was forgotten, or its source no longer says it.
+        drawn_from: Ids of what consolidation drew it from, also where somebody has changed it since.
         next_cursor: To the versions that did not fit; a content that was cut goes on there, under the same id.
     """
 
     about: str | None = None
     versions: list[Memory]
     current: str | None = None
+    drawn_from: list[str] = Field(default_factory=list)
     next_cursor: str | None = None
 
 
