@@ -111,10 +111,11 @@ class Search:
         whole = self._index(query.as_of)
         with self._store.read() as connection:
             index = None if whole is None else whole.within(connection)
-            total = connection.execute(_LAST).scalar() or 0
+            last = connection.execute(_LAST).scalar() or 0
+            total = within.indexed(connection, last)
             weighed = terms.weigh(connection, self._stemmer, self._frequencies, terms.words(query.text), total)
             counted = None
-            if self._company.is_there(connection, total):
+            if self._company.is_there(connection, last):
                 counted = within.count(connection, self._store.scope, self._stemmer, weighed)
                 weighed, total = counted.weigh(weighed), counted.total
             wanted = _with_content(weighed, query.text)
