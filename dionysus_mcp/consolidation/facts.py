@@ -48,9 +48,9 @@ _STATING = frozenset(
     """
     i we you am is are was were be been has have had do does did can could will would shall should may might must
     cannot let began bought brought built came chose drank drove ate fell felt found flew forgot gave got grew heard
-    held kept knew led left lent lost made meant met paid put quit ran rang read rode said sang sat saw sent set slept
-    sold spent spoke stood stole swam taught told took thought threw understood went woke won wore wrote like love hate want
-    need live work know think hope owe
+    held kept knew led left lent lost made meant met paid put quit ran rang read rode said sang sat saw sent set
+    slept sold spent spoke stood stole swam taught told took thought threw understood went woke won wore wrote like
+    love hate want need live work know think hope owe
     """.split()
 )
 _VERBAL = ("s", "ed")
