@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, or_, select
 
-from dionysus_mcp.consolidation.following import EXTRACTED, follow_extract, sources_of_versions
+from dionysus_mcp.consolidation.following import follow_extract, is_extract, sources_of_versions
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.records import Memory
 from dionysus_mcp.store import schema
@@ -47,7 +47,7 @@ class Change:
         """The memory as it becomes."""
         values = {"content": self.content, "importance": self.importance, "metadata": self.metadata}
         new = replace(old, **{name: value for name, value in values.items() if value is not None})
-        if self.metadata is None and new.content != old.content and _is_extract(old):
+        if self.metadata is None and new.content != old.content and is_extract(old.source, old.metadata):
             # Said otherwise, it is no quote of its sources any more.
             return replace(new, metadata={**old.metadata, "method": "edited"})
         return new
@@ -181,10 +181,6 @@ class Versions:
         made = row_of(connection, self._store.scope, values["id"])
         follow_extract(connection, old.seq, made.seq, same_words=made.content == old.content)
         return made
-
-
-def _is_extract(old: NewMemory) -> bool:
-    return old.source == EXTRACTED and "drawn_from" in old.metadata
 
 
 def of_lineage(row: Row[Any]) -> ColumnElement[bool]:

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from sqlalchemy import Connection, select
 
+from dionysus_mcp.consolidation.following import is_extract, link_sources
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.graph.carrying import carry_in
 from dionysus_mcp.store import schema
@@ -41,6 +42,8 @@ from dionysus_mcp.upkeep.lines import (
 
 memory = schema.memory
 _BATCH = 100
+_SOURCES = 100
+"""Of one extract, more than consolidation ever takes."""
 
 
 _lines: TypeAdapter[Any] = TypeAdapter(AnyLine)
@@ -112,6 +115,9 @@ class Import:
         memories = [(one, one.line) for one in batch if isinstance(one.line, MemoryLine)]
         made, renamed = self._memories(connection, memories)
         added = Counter(memory=made)
+        for _, line in memories:
+            if is_extract(line.source, line.metadata):
+                self._sources(connection, line, lambda told: renamed.get(told) or aside.named(told) or told)
         for one in batch:
             if isinstance(one.line, FileLine):
                 added["file"] += self._file(connection, one.line)
@@ -120,6 +126,13 @@ class Import:
                 named = None if ground is None else renamed.get(ground) or aside.named(ground) or ground
                 added["relation"] += self._relation(connection, one.number, one.line, named)
         return added, renamed
+
+    def _sources(self, connection: Connection, line: MemoryLine, named: Callable[[str], str]) -> None:
+        """An extract's sources come before it in an export."""
+        told = [one for one in line.metadata["drawn_from"] if isinstance(one, str)]
+        sources = list(dict.fromkeys(map(named, told[:_SOURCES])))
+        edited = line.metadata.get("method") == "edited"
+        link_sources(connection, self._store.scope, named(line.id), sources, edited=edited)
 
     def _count(self, added: Counter[str], told: Counter[str]) -> None:
         self._added += added

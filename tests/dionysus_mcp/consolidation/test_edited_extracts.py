@@ -1,9 +1,15 @@
 """An extract that somebody changes keeps its sources, and is theirs once it says something else."""
 
+import contextlib
+import json
+
 import pytest
 
 from dionysus_mcp.store.versions import Change, Versions
+from dionysus_mcp.upkeep.exporting import export_lines
+from dionysus_mcp.upkeep.importing import Import
 from dionysus_mcp.upkeep.purge import Purge, Selection
+from tests.dionysus_mcp.consolidation.conftest import Told
 from tests.dionysus_mcp.consolidation.test_extraction import drawn, extracts, paint
 from tests.dionysus_mcp.engines import BOTH
 
@@ -96,3 +102,36 @@ def test_what_nobody_drew_has_no_method(told, versions):
     one = told.tell("Ann paints.", metadata={"drawn_from": ["a book"], "method": "quote"}, memory_type="semantic")
     new = versions.update(one.id, Change("more", content="Ann paints well."), limit=LIMIT)
     assert new.metadata["method"] == "quote"
+
+
+@pytest.mark.parametrize("edit", [False, True])
+@pytest.mark.parametrize("there", [False, True])
+def test_an_import_links_extracts_to_their_sources(told, extract, versions, sources, model, edit, there):
+    newest = edited(versions, extract) if edit else extract
+    lines = [line.encode() for line in export_lines(told.store, lambda *_: None)]
+    elsewhere = told.settings.model_copy(update={"project": "elsewhere"})
+    with contextlib.closing(Told(elsewhere, model)) as other:
+        if there:  # what it was drawn from was told here, too, and has other ids
+            paint(other)
+        for _ in range(2):
+            Import(other.store, 10_000, lambda _: None).take(lines)
+        [one] = drawn(other)
+        assert one.content == newest.content
+        linked = Versions(other.store).sources(one.id)
+        assert len(linked) == 3
+        assert {one.content for one in other.memories.get(linked)} == {one.content for one in sources}
+        assert len(other.found("painting at the lake", top_k=9)) == (4 if edit else 3)
+
+
+@pytest.mark.parametrize("sources", ["m-1", {"a": 1}, [1, None, ["m-1"]], ["m-none", "m-1"] * 50, None])
+def test_sources_of_a_hostile_export_are_passed_over(told, sources):
+    mine = told.tell("Ann paints.")
+    line = {
+        "kind": "memory", "id": "m-1", "content": "Ann paints well.", "memory_type": "semantic", "importance": 0.5,
+        "source": "consolidation", "metadata": {"drawn_from": sources}, "recorded_from": "2024-01-01T00:00:00Z",
+    }
+    header = {"kind": "header", "format": "dionysus-memory", "version": 2}
+    lines = [header, line, {"kind": "end", "counts": {"memory": 1}}]
+    Import(told.store, 1000, lambda _: None).take([json.dumps(one).encode() for one in lines])
+    assert Versions(told.store).sources("m-1") == []
+    assert set(told.found("Ann paints")) == {mine.content, "Ann paints well."}
