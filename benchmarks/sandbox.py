@@ -4,7 +4,11 @@ Both sides use one image, one engine and the same limits, by turns in one proces
 
     python benchmarks/sandbox.py --steps 300 --starts 10
 
-Prints medians in milliseconds and the ratios theirs / ours.
+Prints medians in milliseconds and the ratios theirs / ours. smolagents' own DockerExecutor joins in on an engine that
+can publish ports, with an image that has its Jupyter gateway, and needs the package websocket-client:
+
+    dionysus sandbox build --tag jupyter-kernel --with jupyter-kernel-gateway ipykernel
+    python benchmarks/sandbox.py --smolagents jupyter-kernel
 """
 
 from __future__ import annotations
@@ -37,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=300, help="steps of each kind")
     parser.add_argument("--starts", type=int, default=10, help="containers of each kind")
+    parser.add_argument("--smolagents", metavar="IMAGE", help="beside smolagents' DockerExecutor in this image, too")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     settings = SandboxSettings(warm=0)
@@ -48,6 +53,7 @@ def main() -> None:
                 steps(backend, api, options.steps)
                 | javascript(backend, api, options.steps)
                 | starts(backend, pool, api, options.starts)
+                | (smolagents(backend, options.smolagents, options.steps) if options.smolagents else {})
             )
         finally:
             backend.close()
@@ -58,6 +64,9 @@ def main() -> None:
         "call_per_step": found["step_with_a_host_call"] / found["step"],
         "docker_run_per_cold_start": found["docker_run"] / found["cold_start"],
     }
+    if options.smolagents:
+        figures["smolagents_per_step"] = found["smolagents_step"] / found["step_beside_smolagents"]
+        figures["smolagents_per_cold_start"] = found["smolagents_start"] / found["cold_start"]
     if options.json:
         print(json.dumps(figures, indent=2))
         return
@@ -124,6 +133,39 @@ def starts(backend: DockerBackend, pool: DockerBackend, api: Any, count: int) ->
         "cold_start": statistics.median(cold),
         "warm_start": statistics.median(warm),
         "docker_run": statistics.median(run),
+    }
+
+
+def smolagents(backend: DockerBackend, image: str, count: int) -> dict[str, float]:
+    """Medians of a step of ours and of smolagents' DockerExecutor by turns, and the one time that it took to start."""
+    from smolagents.monitoring import AgentLogger, LogLevel
+    from smolagents.remote_executors import DockerExecutor
+
+    command = ["python3", "-m", "kernel_gateway", "--KernelGatewayApp.ip=0.0.0.0", "--KernelGatewayApp.port=8888"]
+    begun = time.perf_counter()
+    executor = DockerExecutor(
+        [],
+        AgentLogger(level=LogLevel.ERROR),
+        image_name=image,
+        build_new_image=False,
+        container_run_kwargs={"command": command},
+    )
+    try:
+        executor.run_code_raise_errors(CODE)
+        start = (time.perf_counter() - begun) * 1000
+        step: list[float] = []
+        theirs: list[float] = []
+        with backend.open() as box:
+            box(CODE)
+            for _ in range(max(5, count // _ROUND)):
+                step += [_timed(lambda: box(CODE)) for _ in range(_ROUND)]
+                theirs.append(_timed(lambda: executor.run_code_raise_errors(CODE)))
+    finally:
+        executor.cleanup()
+    return {
+        "step_beside_smolagents": statistics.median(step),
+        "smolagents_step": statistics.median(theirs),
+        "smolagents_start": start,
     }
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C, held back where it would do harm."""
+"""Ctrl-C, held back where it would do harm, and seen where it would be overlooked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import signal
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+
+from layers.run.events import AWAKE_EVERY
 
 
 @contextmanager
@@ -31,3 +33,23 @@ def interrupts_held() -> Generator[None]:
         signal.signal(signal.SIGINT, before)
         if arrived.is_set():
             signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def interrupts_seen() -> Generator[None]:
+    """Have Ctrl-C end an `input()` in the block, also one that came in just before it began to wait.
+
+    CPython looks for signals before it waits for a key, and when a signal breaks the wait. What arrives in between
+    would wait for the next key; a timer breaks the wait now and then.
+    """
+
+    def look(*_: object) -> None:
+        """Nothing is to be done: Python has looked for signals when it calls this."""
+
+    before = signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, AWAKE_EVERY, AWAKE_EVERY)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -72,6 +72,10 @@ class SandboxSettings(BaseSettings, Limits):  # pyright: ignore[reportIncompatib
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$",
         description="Container runtime: auto takes runsc (gVisor) when the engine lists it, else the engine's own.",
     )
+    direct: bool = Field(
+        default=True,
+        description="Speak to containers of this machine's own engine past it, by a socket in a folder of their own.",
+    )
 
     network: tuple[str, ...] = Field(
         default=(),

@@ -93,12 +93,15 @@ def _turn(
 
 def _lines() -> Iterator[str]:
     """Yield what the user says, until /exit or the end of input."""
+    from cognition.interrupts import interrupts_seen
+
     if sys.stdin.isatty():
         import readline  # noqa: F401  # pyright: ignore[reportUnusedImport] - gives input() a history and editing
     prompt = "> " if sys.stdin.isatty() else ""
     while True:
         try:
-            line = input(prompt).strip()
+            with interrupts_seen():
+                line = input(prompt).strip()
         except EOFError:
             return
         if line in ("/exit", "/quit"):

@@ -141,9 +141,9 @@ def _watch(thinking: Thinking, seen: Seen, *, silent: bool, untold: bool, questi
     try:
         _show(thinking, seen, silent=silent, untold=untold, questions=questions)
     except KeyboardInterrupt:
-        thinking.cancel()
-        notice("Cancelling; once more to leave at once.")
         try:
+            thinking.cancel()
+            notice("Cancelling; once more to leave at once.")
             thinking.wait()
         except KeyboardInterrupt:
             leave()

@@ -58,6 +58,7 @@ class Reranker:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._closed = False
 
     @property
     def top(self) -> int:
@@ -75,9 +76,8 @@ class Reranker:
         kept = list(range(len(memories)))
         if len(memories) < 2:
             return Reranked(kept)
-        asking = self._start(self._ask(question, memories))
         try:
-            response = asking.result()
+            response = self._start(self._ask(question, memories)).result()
         except TimeoutError:
             return Reranked(kept, self._failed(f"it did not answer within {self._settings.rerank_timeout:g} seconds"))
         except Exception as error:  # noqa: BLE001 -- LiteLLM raises many kinds; a recall never fails by its extras
@@ -91,6 +91,7 @@ class Reranker:
     def close(self) -> None:
         """Break off what is under way and close its connections."""
         with self._lock:
+            self._closed = True
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
         if loop is None or thread is None:
@@ -106,6 +107,9 @@ class Reranker:
 
     def _start(self, work: "Coroutine[Any, Any, Any]") -> "Future[Any]":
         with self._lock:
+            if self._closed:
+                work.close()
+                raise RuntimeError("the reranker is closed")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="reranker", daemon=True)

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_UNWINDING = 5.0  # seconds that cancelled tasks have to end
 
 
 class LoopThread:
@@ -24,7 +25,7 @@ class LoopThread:
 
     def __init__(self, name: str = "dionysus-loop") -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._turn, name=name, daemon=True)
         self._thread.start()
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
@@ -49,8 +50,17 @@ class LoopThread:
             asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result(timeout)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout)
-        if not self._thread.is_alive():
-            self._loop.close()
+
+    def _turn(self) -> None:
+        try:
+            self._loop.run_forever()
+            late = asyncio.all_tasks(self._loop)  # what came while it stopped, or would not end before
+            for task in late:
+                task.cancel()
+            if late:
+                self._loop.run_until_complete(asyncio.wait(late, timeout=_UNWINDING))
+        finally:
+            self._loop.close()  # by the thread itself, also where nobody waits for its end any more
 
 
 async def _cancel_others() -> None:

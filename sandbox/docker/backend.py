@@ -6,10 +6,13 @@ import os
 import threading
 import time
 import weakref
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sandbox.docker import box as boxes
 from sandbox.docker.detect import choose_runtime, connect, facts
+from sandbox.docker.direct import tidy
 from sandbox.docker.image import find
 from sandbox.docker.loss import check_end, check_engine
 from sandbox.docker.pool import Pool
@@ -79,6 +82,7 @@ class DockerBackend:
         self._users: weakref.WeakSet[DockerSandbox] = weakref.WeakSet()
         self._pool = Pool(self._make, self._remove, self.settings.warm, self._lock)
         self._reaped = 0.0
+        self._direct = self.settings.direct and not self.engine.remote
         self._tidy()
         self._pool.fill()
 
@@ -214,7 +218,18 @@ class DockerBackend:
             return self._started()
 
     def _started(self) -> Box:
-        return boxes.start(self._api, self.settings, self.engine, self.image.id, self._runtime, owner_labels())
+        """A new box; one that can't take the direct way is the last that is offered it."""
+        start = partial(
+            boxes.start, self._api, self.settings, self.engine, self.image.id, self._runtime, owner_labels()
+        )
+        if self._direct:
+            with suppress(boxes.RefusedError):  # without it, the engine may take the same container
+                box = start(direct=True)
+                self._direct = box.direct
+                return box
+        box = start()
+        self._direct = False
+        return box
 
     def _remove(self, container: str) -> None:
         boxes.remove(self._api, container)
@@ -225,3 +240,4 @@ class DockerBackend:
             return
         self._reaped = time.monotonic()
         self._pool.later(lambda: reap(self._api, owner_labels()))
+        self._pool.later(tidy)

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sandbox.docker.channel import Channel, ChannelClosedError
-from sandbox.docker.detect import knock
+from sandbox.docker.detect import engine_errors, knock
+from sandbox.docker.direct import PLACE, DirectChannel, Way, offer
 from sandbox.docker.forks import attached
 from sandbox.docker.guest.wire import READY, WireError
 from sandbox.docker.launch import COMMAND, boot, environment, frame_limit, host_config, uid
@@ -33,6 +34,10 @@ class ImageGoneError(SandboxUnavailable):
     """The engine has the image no more from which the container was to be made."""
 
 
+class RefusedError(SandboxUnavailable):
+    """The engine refused what it was asked; of a box with a direct way that may be the folder of it."""
+
+
 class Box:
     """A running container whose supervisor has said that it is ready.
 
@@ -40,12 +45,14 @@ class Box:
         id: of the container.
         channel: to its supervisor.
         python: version of the Python in it.
+        direct: whether its frames go past the engine.
         born: moment of `time.monotonic()` at which it was ready, in seconds.
     """
 
     def __init__(self, container: str, channel: Channel, ready: Mapping[str, Any]) -> None:
         self.id = container
         self.channel = channel
+        self.direct = channel.settle()
         self.python = str(ready.get("python", "3"))[:20]
         self.born = time.monotonic()
 
@@ -57,26 +64,38 @@ def start(
     image: str,
     runtime: str | None,
     labels: Mapping[str, str],
+    *,
+    direct: bool = False,
 ) -> Box:
     """Create and start a container and wait until its worker waits for code.
 
+    Args:
+        api: client of the engine.
+        settings: the limits.
+        engine: what it said about itself.
+        image: id of the image.
+        runtime: name of the container runtime; None for the engine's own choice.
+        labels: of the container.
+        direct: offer the box a way past the engine; it need not take it.
+
     Raises:
         ImageGoneError: the engine doesn't have the image.
+        RefusedError: the engine refused to make or start such a container; nothing is left then.
         SandboxUnavailable: the engine didn't do it; nothing is left then.
     """
-    from docker.errors import DockerException, ImageNotFound
-    from requests import RequestException
+    from docker.errors import APIError, ImageNotFound
 
     container, channel = "", None
     knock(api)
+    way = offer() if direct else None
     try:
-        created = api.create_container(image, labels=dict(labels), **_shape(settings, engine, runtime))
+        created = api.create_container(image, labels=dict(labels), **_shape(settings, engine, runtime, way))
         container = str(created["Id"])
         channel = attached(
-            partial(api.attach_socket, container, params=dict(_ATTACH)), partial(Channel, limit=frame_limit(settings))
+            partial(api.attach_socket, container, params=dict(_ATTACH)), partial(_channel, settings, way)
         )
         api.start(container)
-        channel.send_raw(boot(settings))
+        channel.send_raw(boot(settings, f"{PLACE}/{Way.NAME}" if way else None))
         return Box(container, channel, _ready(channel))
     except BaseException as error:
         complaint = channel.complaint if channel is not None else ""
@@ -86,12 +105,22 @@ def start(
             remove(api, container)
         if isinstance(error, ImageNotFound):
             raise ImageGoneError(f"the Docker engine has no image {image} any more") from error
-        if isinstance(error, (DockerException, RequestException, ChannelClosedError, WireError)):
+        if isinstance(error, APIError):
+            raise RefusedError(str(_not_started(api, error, complaint))) from error
+        if isinstance(error, (*engine_errors(), ChannelClosedError, WireError)):
             raise _not_started(api, error, complaint) from error
         raise
+    finally:
+        if way is not None:
+            way.close()
 
 
-def _shape(settings: SandboxSettings, engine: Engine, runtime: str | None) -> dict[str, Any]:
+def _channel(settings: SandboxSettings, way: Way | None, stream: Any) -> Channel:
+    limit = frame_limit(settings)
+    return DirectChannel(stream, limit, way) if way is not None else Channel(stream, limit)
+
+
+def _shape(settings: SandboxSettings, engine: Engine, runtime: str | None, way: Way | None) -> dict[str, Any]:
     """What every box is: a user of its own, nothing of the image's own wishes, no network, the settings' limits."""
     user = uid(rootless=engine.rootless or engine.userns_remap)
     return {
@@ -103,7 +132,7 @@ def _shape(settings: SandboxSettings, engine: Engine, runtime: str | None) -> di
         "stdin_open": True,
         "working_dir": "/tmp",  # noqa: S108 - in the container
         "stop_signal": "SIGKILL",  # nothing in it takes another, and an engine that stops would wait ten seconds
-        "host_config": host_config(settings, user, runtime),
+        "host_config": host_config(settings, user, runtime, way.mount if way else None),
         "network_disabled": True,
         "detach": False,
     }
@@ -111,11 +140,9 @@ def _shape(settings: SandboxSettings, engine: Engine, runtime: str | None) -> di
 
 def remove(api: docker.APIClient, container: str) -> None:
     """Kill a container and remove it; one that is gone, or an engine that is, is fine."""
-    from requests import RequestException
-
     url = f"{api.base_url}/v{api.api_version}/containers/{container}"
     # Gone already, or being removed, is fine; what a dead engine keeps is found by the next reaper.
-    with contextlib.suppress(RequestException, SandboxUnavailable):
+    with contextlib.suppress(*engine_errors(), SandboxUnavailable):
         knock(api)
         api.delete(url, params={"force": "1", "v": "1"}, timeout=_REMOVE_TIMEOUT).close()
 

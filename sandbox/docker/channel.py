@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _ENGINE_HEADER: Final = struct.Struct(">BxxxI")  # the engine's own multiplexing of stdout and stderr
 _STDOUT: Final = 1
-_TICK: Final = 0.05  # seconds after which a reader looks up from an empty stream
+TICK: Final = 0.05
+"""Seconds after which a reader looks up from an empty stream."""
 _SEND_TIMEOUT: Final = 20.0  # seconds an engine may take no byte from us
 _CHUNK: Final = 1 << 18  # bytes that are sent at once
 _BUFFER: Final = (
@@ -45,8 +46,9 @@ class Channel:
 
     def __init__(self, stream: Any, limit: int) -> None:
         self._stream = stream
-        self._socket: socket.socket = getattr(stream, "_sock", stream)
-        self._socket.settimeout(_TICK)
+        self._socket: Any = getattr(stream, "_sock", stream)
+        self._socket.settimeout(TICK)
+        self._outward = self._socket
         self._frames = Frames(limit)
         self._raw = bytearray()
         self._buffer = memoryview(bytearray(_BUFFER))
@@ -79,15 +81,24 @@ class Channel:
         while left:
             self._check()
             try:
-                sent = self._socket.send(left[:_CHUNK])
-            except TimeoutError:
+                sent = self._outward.send(left[:_CHUNK])
+            except (TimeoutError, BlockingIOError):
                 if time.monotonic() >= until:
-                    raise ChannelClosedError("the engine takes no more input") from None
+                    raise ChannelClosedError("nobody takes more input") from None
+                _wait(self._outward, select.POLLOUT, TICK)
                 continue
             except OSError as error:
                 raise ChannelClosedError(str(error)) from None
             left = left[sent:]
             until = time.monotonic() + _SEND_TIMEOUT
+
+    def settle(self) -> bool:
+        """The box has sent its first frame, and all others go the same way.
+
+        Returns:
+            Whether that is past the engine.
+        """
+        return False
 
     def receive(self) -> tuple[int, bytes] | None:
         """The next frame, or None when none came for a moment.
@@ -99,17 +110,27 @@ class Channel:
         if (held := self._next()) is not None:
             return held
         self._check()
+        self._fill()
+        return self._next()
+
+    def _fill(self) -> None:
+        """Read what is there, or wait for it for a moment."""
         try:
-            size = self._socket.recv_into(self._buffer)
+            octets = self._octets()
         except TimeoutError:
-            return None
+            return
         except OSError as error:
             raise ChannelClosedError(str(error)) from None
-        if not size:
+        if not octets:
             raise ChannelClosedError("the stream has ended")
-        self._raw += self._buffer[:size]
+        self._raw += octets
         self._unwrap()
-        return self._next()
+
+    def _octets(self) -> bytes | memoryview:
+        """What the engine sent."""
+        if isinstance(self._socket, socket.socket):
+            return self._buffer[: self._socket.recv_into(self._buffer)]
+        return self._socket.recv(_BUFFER)  # of ssh://, which looks like a socket and is none
 
     def peek(self) -> bool:
         """Whether the other side is there; a box that waits has nothing to say.
@@ -118,8 +139,7 @@ class Channel:
             ChannelClosedError: it is not.
         """
         self._check()
-        readable, _, _ = select.select([self._socket], [], [], 0)
-        return not readable
+        return not _wait(self._socket, select.POLLIN, 0)
 
     def close(self) -> bool:
         """Let go of the box: its supervisor sees the end of its stdin and ends. A reader is woken.
@@ -132,16 +152,22 @@ class Channel:
         self._closed = True
         if self.tunnel is not None:
             self.tunnel.close()
-        with contextlib.suppress(OSError):
-            if os.getpid() == self._pid:
-                self._socket.shutdown(socket.SHUT_RDWR)
-            else:
-                os.close(self._socket.detach())  # this copy alone; libraries hold references that would keep it open
+        self._let_go()
+        return True
+
+    def _let_go(self) -> None:
+        self._cut(self._socket)
         for owner in (getattr(self._stream, "_response", None), self._stream, self._socket):
             if owner is not None:
                 with contextlib.suppress(OSError):
                     owner.close()
-        return True
+
+    def _cut(self, connection: Any) -> None:
+        with contextlib.suppress(OSError):
+            if os.getpid() == self._pid:
+                connection.shutdown(socket.SHUT_RDWR)
+            elif isinstance(connection, socket.socket):
+                os.close(connection.detach())  # this copy alone; libraries hold references that would keep it open
 
     def _next(self) -> tuple[int, bytes] | None:
         while (received := self._frames.next()) is not None:
@@ -177,3 +203,10 @@ class Channel:
                 self._complaint = (self._complaint + octets)[-_COMPLAINT:]
             start = end
         del raw[:start]
+
+
+def _wait(connection: Any, event: int, seconds: float) -> bool:
+    """Wait for an event on a socket, also one with a number that `select` doesn't take; return whether it came."""
+    poll = select.poll()
+    poll.register(connection, event)
+    return bool(poll.poll(seconds * 1000))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import socket
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -98,13 +99,10 @@ def facts(api: docker.APIClient) -> Engine:
     Raises:
         SandboxUnavailable: it doesn't answer any more.
     """
-    from docker.errors import DockerException
-    from requests import RequestException
-
     address = address_of(api)
     try:
         info, version = api.info(), api.version()
-    except (DockerException, RequestException) as error:
+    except engine_errors() as error:
         raise SandboxUnavailable(
             f"the Docker engine does not answer: {address} said {innermost(error)}; {START_ONE}"
         ) from error
@@ -167,6 +165,15 @@ def knock(api: docker.APIClient) -> None:
         _knock(place.socket, "")
 
 
+def engine_errors() -> tuple[type[Exception], ...]:
+    """What Docker's SDK raises when an engine refuses, can't be reached, or is gone."""
+    from docker.errors import DockerException
+    from requests import RequestException
+
+    ssh = sys.modules.get("paramiko")  # which the SDK imports with itself, where it is installed
+    return (DockerException, RequestException, *((ssh.SSHException, EOFError) if ssh else ()))
+
+
 def address_of(api: docker.APIClient) -> str:
     """Return the address that a client speaks to, as DOCKER_HOST would name it."""
     base = str(api.base_url)
@@ -180,8 +187,6 @@ def address_of(api: docker.APIClient) -> str:
 
 def _open(place: Address) -> docker.APIClient:
     from docker import APIClient
-    from docker.errors import DockerException
-    from requests import RequestException
 
     if place.socket is not None:
         _knock(place.socket, place.named_by)
@@ -189,7 +194,7 @@ def _open(place: Address) -> docker.APIClient:
     try:
         return _with_one_pool(APIClient(base_url=place.url, version="auto", timeout=FIRST_ANSWER, **options))
     # ValueError: an address with an impossible port; AttributeError: an answer that isn't Docker's.
-    except (DockerException, RequestException, OSError, ValueError, AttributeError) as error:
+    except (*engine_errors(), OSError, ValueError, AttributeError) as error:
         raise SandboxUnavailable(_silence(place, error)) from error
 
 
@@ -244,6 +249,11 @@ def _silence(place: Address, error: Exception) -> str:
             "the Docker engine can't be used: Docker's SDK speaks to ssh:// only with the package paramiko. Install it"
             " (`pip install paramiko`), or forward a socket: ssh -nNT -L /tmp/engine.sock:/var/run/docker.sock HOST,"
             " and DOCKER_HOST=unix:///tmp/engine.sock"
+        )
+    if place.url.startswith("ssh://") and "authentication" in str(error).lower():
+        return (
+            f"the Docker engine can't be used: {place.url}{by} let us in with no key of the ssh agent or ~/.ssh"
+            f" ({error}); try `ssh` to it by hand"
         )
     if "Invalid bind address" in str(error):
         return _NO_ADDRESS.format(url=place.url, by=by)

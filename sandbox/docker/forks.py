@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from sandbox.docker.channel import Channel
 
@@ -31,6 +32,13 @@ def attached(attach: Callable[[], Any], channel: Callable[[Any], Channel]) -> Ch
         made = channel(attach())
         open_ones.channels.add(made)
     return made
+
+
+@contextmanager
+def no_fork() -> Generator[None]:
+    """Have no fork happen in the block, whose child would have a copy of a connection that its channel doesn't know."""
+    with _open_channels().lock:
+        yield
 
 
 class _OpenChannels:

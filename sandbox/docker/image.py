@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sandbox.docker.detect import engine_errors
 from sandbox.errors import SandboxUnavailable
 
 if TYPE_CHECKING:
@@ -46,14 +47,13 @@ def find(api: docker.APIClient, name: str) -> Image:
     Raises:
         SandboxUnavailable: the engine doesn't have it, and the message says what to type; or it doesn't answer.
     """
-    from docker.errors import DockerException, ImageNotFound
-    from requests import RequestException
+    from docker.errors import ImageNotFound
 
     try:
         found = api.inspect_image(name)
     except ImageNotFound as error:
         raise SandboxUnavailable(f"the Docker engine has no image {name!r}: {how_to_get(name)}") from error
-    except (DockerException, RequestException) as error:
+    except engine_errors() as error:
         raise SandboxUnavailable(f"the Docker engine can't be asked for the image {name!r}: {error}") from error
     labels = (found.get("Config") or {}).get("Labels") or {}
     return Image(

@@ -37,6 +37,7 @@ _GUEST: Final = (
     "evaluation",
     "worker",
     "tunnel",
+    "way",
     "supervisor",
 )
 _BOOT: Final = """\
@@ -72,11 +73,12 @@ def unpacked_limit(settings: SandboxSettings) -> int:
     return 4 * settings.value_limit + _IMAGE
 
 
-def boot(settings: SandboxSettings) -> bytes:
+def boot(settings: SandboxSettings, way: str | None = None) -> bytes:
     """What is written to a new box's stdin.
 
     Args:
         settings: the limits.
+        way: name of the socket that it speaks to us by, if it can reach it; None for none.
     """
     folder = files("sandbox.docker.guest")
     modules = [(name, (folder / f"{name}.py").read_text("utf-8")) for name in _GUEST]
@@ -86,6 +88,7 @@ def boot(settings: SandboxSettings) -> bytes:
         "packages": here(),
         "unpacked_limit": unpacked_limit(settings),
         "home": HOME,
+        "way": way,
         "heap": settings.memory - max(24 * _MiB, settings.memory // 8),
         "output_limit": settings.output_limit,
         "value_limit": settings.value_limit,
@@ -110,8 +113,17 @@ def uid(*, rootless: bool) -> int:
     return lowest + secrets.randbelow(count)
 
 
-def host_config(settings: SandboxSettings, user: int, runtime: str | None) -> dict[str, Any]:
-    """The engine's `HostConfig`: everything that a box may not have or do."""
+def host_config(
+    settings: SandboxSettings, user: int, runtime: str | None, mount: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The engine's `HostConfig`: everything that a box may not have or do.
+
+    Args:
+        settings: the limits.
+        user: id of the box's user.
+        runtime: its container runtime; None for the engine's own choice.
+        mount: the one thing of this machine that it may look into; None for nothing.
+    """
     tmpfs = f"rw,noexec,nosuid,nodev,size={settings.files_limit},nr_inodes={_INODES},mode=0700,uid={user},gid={user}"
     limits = {"nofile": _OPEN_FILES, "fsize": settings.file_limit, "core": 0, "msgqueue": 0}
     config = {
@@ -132,7 +144,7 @@ def host_config(settings: SandboxSettings, user: int, runtime: str | None) -> di
         "AutoRemove": True,
         "Init": False,  # docker-init is dumpable and has the worker's uid: the channel would be open to the worker
     }
-    return config | ({"Runtime": runtime} if runtime else {})
+    return config | ({"Runtime": runtime} if runtime else {}) | ({"Mounts": [mount]} if mount else {})
 
 
 def environment(settings: SandboxSettings) -> dict[str, str]:

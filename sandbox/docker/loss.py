@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from sandbox.docker.detect import START_ONE, address_of, innermost, knock
+from sandbox.docker.detect import START_ONE, address_of, engine_errors, innermost, knock
 from sandbox.errors import SandboxUnavailable
 
 if TYPE_CHECKING:
@@ -25,12 +25,10 @@ def check_engine(api: docker.APIClient) -> None:
     Raises:
         SandboxUnavailable: nobody listens there, or it doesn't answer in five seconds.
     """
-    from requests import RequestException
-
     try:
         knock(api)
         api.get(f"{_base(api)}/_ping", timeout=ANSWER).raise_for_status()
-    except (RequestException, SandboxUnavailable) as error:
+    except (*engine_errors(), SandboxUnavailable) as error:
         raise _gone(api, error) from error
 
 
@@ -58,15 +56,13 @@ def _gone(api: docker.APIClient, error: BaseException) -> SandboxUnavailable:
 
 def _remembers_end(api: docker.APIClient, container: str) -> bool:
     """Whether the engine tells of the container's end: one that was, or one that comes in a moment."""
-    from requests import RequestException
-
     wanted = {"type": ["container"], "container": [container], "event": ["die"]}
     asked: dict[str, Any] = {"since": "1", "filters": json.dumps(wanted)}  # from the first that it remembers
     try:
         with api.get(f"{_base(api)}/events", params=asked, stream=True, timeout=_REMEMBERED) as answer:
             answer.raise_for_status()
             return any(answer.iter_content(None))
-    except RequestException:
+    except engine_errors():
         return False  # no event in time is a timeout of reading
 
 

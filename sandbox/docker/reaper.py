@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from sandbox.docker.box import remove
-from sandbox.docker.detect import knock
+from sandbox.docker.detect import engine_errors, knock
 from sandbox.errors import SandboxUnavailable
 
 if TYPE_CHECKING:
@@ -42,13 +42,10 @@ def reap(api: docker.APIClient, own: Mapping[str, str]) -> list[str]:
     Returns:
         Ids of the containers that were removed.
     """
-    from docker.errors import DockerException
-    from requests import RequestException
-
     try:
         knock(api)
         listed = api.containers(all=True, filters={"label": LABEL})
-    except (DockerException, RequestException, SandboxUnavailable):
+    except (*engine_errors(), SandboxUnavailable):
         return []
     left = [str(each["Id"]) for each in listed if _abandoned(each.get("Labels") or {}, own)]
     for container in left:

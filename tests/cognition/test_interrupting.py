@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -126,3 +129,30 @@ def test_in_a_chat_ctrl_c_cancels_the_turn_and_the_next_one_leaves(silent: tuple
         terminal.type("\x03")
         assert terminal.ended() == 130
     assert command.left_behind() == []
+
+
+def test_ctrl_c_just_before_the_wait_for_a_key_is_seen_without_one() -> None:
+    code = (
+        "import ctypes, functools, readline, signal\n"
+        "from cognition.interrupts import interrupts_seen\n"
+        # called without a line of Python in between, when the prompt is shown and nothing is waited for yet
+        "readline.set_pre_input_hook(functools.partial(ctypes.PyDLL(None)['raise'], signal.SIGINT))\n"
+        "try:\n"
+        "    with interrupts_seen():\n"
+        "        input('> ')\n"
+        "except KeyboardInterrupt:\n"
+        "    print('seen')\n"
+    )
+    pid, screen = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", code])
+    shown = b""
+    try:
+        while b"seen" not in shown:
+            ready, _, _ = select.select([screen], [], [], PATIENCE)
+            assert ready, f"nothing happened after {shown!r}"
+            shown += os.read(screen, 4096)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(screen)

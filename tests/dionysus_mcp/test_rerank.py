@@ -164,3 +164,12 @@ def test_without_a_model_nothing_is_asked_or_started(settings):
         service.memories.add(NewMemory("tea"), limit=100)
         assert service.search.recall(Query("tea", 2, 1000)).hits
         assert "reranker" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_closed_one_leaves_the_order_and_starts_nothing(settings):
+    with reranking(settings, [Say("[2, 1]")]) as (reranker, server):
+        reranker.close()
+        found = reranker.order("when is tea?", TEXTS)
+        assert (found.order, server.requests) == ([0, 1, 2], [])
+        assert "not reranked" in found.notice
+        assert "reranker" not in {thread.name for thread in threading.enumerate()}

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from sandbox.docker.build import debootstrap, wheels
 from sandbox.docker.build.recipe import Recipe, Source, checked_tag
 from sandbox.docker.build.steps import build_on, import_tree, let_go, look_inside
+from sandbox.docker.detect import engine_errors
 from sandbox.docker.image import LABEL, Image, find
 from sandbox.errors import ImageNotBuilt, SandboxUnavailable
 
@@ -69,9 +70,6 @@ def build(
         SandboxUnavailable: the engine went away meanwhile.
         ValueError: the name can't be given to an image.
     """
-    from docker.errors import DockerException
-    from requests import RequestException
-
     tag, mark = checked_tag(name), uuid.uuid4().hex
     before = _id_of(api, tag)
     try:
@@ -81,7 +79,7 @@ def build(
             image = _labelled(api, raw, recipe)
             repository, _, version = tag.rpartition(":")
             api.tag(image, repository, version, force=True)
-    except (DockerException, RequestException) as error:
+    except engine_errors() as error:
         raise SandboxUnavailable(f"the Docker engine failed during the build: {error}") from error
     if before not in (None, image):
         let_go(api, str(before))
@@ -202,13 +200,10 @@ def _id_of(api: docker.APIClient, tag: str) -> str | None:
 @contextmanager
 def _swept(api: docker.APIClient, mark: str) -> Generator[None]:
     """Remove what a build has made so far if it doesn't come to its end, by Ctrl-C or otherwise."""
-    from docker.errors import DockerException
-    from requests import RequestException
-
     try:
         yield
     except BaseException:
-        with suppress(DockerException, RequestException):  # the first error is the one to tell
+        with suppress(*engine_errors()):  # the first error is the one to tell
             _sweep(api, f"{_MARK}={mark}")
         raise
 

@@ -1,8 +1,8 @@
-"""Process 1 of a box: alone holds the host's pipes, keeps one worker alive, and lets it run only when it should.
+"""Process 1 of a box: alone holds the way to the host, keeps one worker alive, and lets it run only when it should.
 
 Runs in the container, from source that came over its stdin; it imports nothing but the standard library and its
 siblings here. Between a worker's frame and the host's reply every other process of the box is stopped, so that waiting
-for a host call, or for the next step, costs no CPU. It ends with its stdin: no box outlives the process that opened it.
+for a host call, or for the next step, costs no CPU. It ends with that way: no box outlives the process that opened it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sandbox.docker.guest import worker
 from sandbox.docker.guest.folder import Folder
 from sandbox.docker.guest.isolation import hide, ignore_stops, oom_kills
 from sandbox.docker.guest.tunnel import Tunnel
+from sandbox.docker.guest.way import take_way
 from sandbox.docker.guest.wire import (
     ANSWER,
     CALL,
@@ -392,6 +393,7 @@ def main(settings: dict[str, Any]) -> None:
     """Be process 1 until the host is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # process 1 gets no other that it has no handler for
     hide()
+    take_way(settings["way"])
     try:
         Supervisor(settings).serve()
     finally:

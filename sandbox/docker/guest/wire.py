@@ -42,7 +42,7 @@ class Frames:
         self._limit = limit
         self._held = bytearray()
 
-    def feed(self, octets: bytes) -> None:
+    def feed(self, octets: bytes | memoryview) -> None:
         """Take in what arrived."""
         self._held += octets
 

@@ -52,7 +52,13 @@ def cut_the_stream(box):
     box._box.channel._socket.shutdown(socket.SHUT_RDWR)
 
 
-DEATHS = [kill_the_worker, kill_the_supervisor, remove_the_container, cut_the_stream]
+def cut_the_direct_way(box):
+    import socket
+
+    box._box.channel._connection.shutdown(socket.SHUT_RDWR)
+
+
+DEATHS = [kill_the_worker, kill_the_supervisor, remove_the_container, cut_the_stream, cut_the_direct_way]
 
 
 def later(death, box, seconds=0.3):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +19,7 @@ from sandbox.docker.address import candidates, usual_sockets
 from sandbox.docker.detect import choose_runtime, connect, engine_of, facts
 from sandbox.docker.settings import DockerEnvironment
 from tests.sandbox.docker.engines import forwarded, http, listening
+from tests.sandbox.docker.ssh_engine import over_ssh
 
 VERSION = {"Version": "29.1.0", "ApiVersion": "1.52"}
 PLAIN = {
@@ -208,7 +211,28 @@ class TestWhatIsSaid:
         assert "urllib3" not in said, "the innermost cause alone"
 
     def test_ssh_needs_a_package_and_the_message_names_it(self, bare: Path) -> None:
-        assert "pip install paramiko" in refusal(engine="ssh://me@build.invalid")
+        code = (
+            "import sys\nsys.modules['paramiko'] = None\n"
+            "from sandbox import SandboxSettings\nfrom sandbox.docker.detect import connect\n"
+            "try: connect(SandboxSettings(engine='ssh://me@build.invalid'))\nexcept Exception as error: print(error)"
+        )
+        said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        assert "pip install paramiko" in said
+
+    def test_nobody_at_an_ssh_port(self, bare: Path) -> None:
+        assert "Unable to connect to port 1" in refusal(engine="ssh://me@127.0.0.1:1")
+
+    def test_an_ssh_server_that_knows_no_key_of_ours(self, bare: Path, tmp_path: Path, monkeypatch) -> None:
+        ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+        monkeypatch.setenv("HOME", str(ours))
+        monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+        with over_ssh(Path("/nowhere"), theirs) as address:
+            assert "not found in known_hosts" in refusal(engine=address)
+            (ours / ".ssh").mkdir(parents=True)
+            (ours / ".ssh/known_hosts").write_text((theirs / ".ssh/known_hosts").read_text())
+            said = refusal(engine=address)
+        assert "no key" in said
+        assert "by hand" in said
 
     def test_the_first_of_several_dead_sockets_is_told(self, nothing_usual: Path) -> None:
         for path in (nothing_usual / "run/docker.sock", nothing_usual / ".docker/run/docker.sock"):

@@ -119,7 +119,7 @@ def test_a_container_that_somebody_removed_is_no_lost_engine(engine, make):
 
 def test_a_step_in_an_engine_that_hangs_ends_in_bounded_time_and_is_no_timeout_of_the_code(engine, make):
     before = usage()
-    backend = make(step_timeout=1)
+    backend = make(step_timeout=1, direct=False)
     with backend.open() as box:
         container = box("1") and box.container
         with engine.frozen():
@@ -134,6 +134,14 @@ def test_a_step_in_an_engine_that_hangs_ends_in_bounded_time_and_is_no_timeout_o
     assert gone(engine, container, 20)
     backend.close()
     assert_settled(before)
+
+
+def test_a_step_past_an_engine_that_hangs_works(engine, make):
+    with make().open() as box:
+        box.send_tools({"double": lambda number: 2 * number})
+        box("kept = 20")
+        with engine.frozen():
+            assert box("double(kept + 1)").output == 42
 
 
 def test_a_stop_is_heard_while_an_engine_that_hangs_makes_the_container(engine, make):

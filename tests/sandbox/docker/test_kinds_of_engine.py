@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,7 @@ from sandbox import BackendLost, DockerBackend, DockerSandbox, SandboxSettings, 
 from sandbox.docker.detect import connect, facts
 from sandbox.docker.launch import environment, uid
 from tests.sandbox.docker.engines import forwarded
+from tests.sandbox.docker.ssh_engine import over_ssh
 
 pytestmark = pytest.mark.docker
 
@@ -63,6 +65,42 @@ class TestAnEngineOverTcp:
         with pytest.raises(BackendLost, match=f"the Docker engine at tcp://127.0.0.1:{port} went away"):
             box("2")
         box.cleanup()
+
+
+class TestAnEngineOverSsh:
+    @pytest.fixture
+    def address(self, docker_engine, tmp_path, monkeypatch) -> Iterator[str]:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+        with over_ssh(Path(docker_engine.removeprefix("unix://")), tmp_path) as address:
+            yield address
+
+    def test_it_runs_steps_calls_and_files(self, address, sandbox_image):
+        backend = DockerBackend(SandboxSettings(engine=address, image=sandbox_image, warm=1))
+        with closing(backend), backend.open(files={"in.txt": b"x" * 200_000}) as box:
+            assert backend.engine.remote
+            box.send_tools({"double": lambda number: 2 * number})
+            assert box("double(len(open('in.txt').read()))").output == 400_000
+            assert box("'y' * 1_000_000").output == "y" * 1_000_000
+            assert box.get_file("in.txt") == b"x" * 200_000
+
+    def test_a_connection_that_is_cut_ends_the_run(self, address, sandbox_image):
+        box = DockerSandbox(limits=SandboxSettings(engine=address, image=sandbox_image))
+        box("1")
+        adapter = box._boxes._api.get_adapter(box._boxes._api.base_url)
+        adapter.ssh_client.get_transport().close()
+        with pytest.raises(BackendLost, match=r"the Docker engine at ssh://.* went away"):
+            box("2")
+        box.cleanup()
+
+    def test_its_containers_end_with_their_sessions(self, address, sandbox_image, api):
+        with DockerSandbox(limits=SandboxSettings(engine=address, image=sandbox_image)) as box:
+            assert box("1").output == 1
+            container = box.container
+        until = time.monotonic() + 3 * 1.0
+        while api.containers(filters={"id": container}) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert api.containers(filters={"id": container}) == []
 
 
 def test_where_an_engine_maps_ids_boxes_get_ids_that_exist_there():

@@ -85,7 +85,7 @@ ATTACKS = [
     Attack(
         "open the supervisor's channel",
         "require('fs').openSync('/proc/1/fd/1', 'w'); 'reached'",
-        (_HIDING,),
+        (_HIDING, "a socket as the way"),
         held=_DENIED,
     ),
     Attack(

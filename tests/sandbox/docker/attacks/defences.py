@@ -170,6 +170,9 @@ DEFENCES: Mapping[str, Defence] = {
         lambda create: create["host_config"]["SecurityOpt"].append("seccomp=unconfined"),
     ),
     "hiding": Defence("process 1 can't be looked into", guest={"supervisor": "def hide(): pass"}),
+    "a socket as the way": Defence(
+        "process 1 speaks to the host by a socket, which can't be opened a second time", limits={"direct": False}
+    ),
     "no new privileges": Defence("no program gives more rights than its caller had", _unprivileged),
     "a user without rights": Defence("the code's user is never root", _user(0)),
     "a user of its own": Defence("no two boxes have the same user", _user(_NEIGHBOUR)),

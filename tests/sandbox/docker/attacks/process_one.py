@@ -3,6 +3,7 @@
 from tests.sandbox.docker.attacks.attack import Attack
 
 _FILTER, _ENGINE, _HIDING = "the worker's filter", "the engine's filter", "hiding"
+_SOCKET = "a socket as the way"
 _SEEN = (_FILTER, _ENGINE, _HIDING)
 
 _SECOND_HAND = """\
@@ -36,7 +37,7 @@ ATTACKS = [
     Attack("hold process 1 by a descriptor", "call(434, 434, 1, 0)", (_FILTER,)),
     Attack("compare with process 1", "call(312, 272, os.getpid(), 1, 1, 0, 0)", _SEEN),
     Attack("open the memory of process 1", "open('/proc/1/mem', 'rb')\n'reached'", (_HIDING,), where="ptrace"),
-    Attack("open the host's pipe by /proc", "open('/proc/1/fd/1', 'wb')\n'reached'", (_HIDING,)),
+    Attack("open the host's pipe by /proc", "open('/proc/1/fd/1', 'wb')\n'reached'", (_HIDING, _SOCKET)),
     Attack("list the descriptors of process 1", "os.listdir('/proc/1/fd')\n'reached'", (_HIDING,)),
     Attack("read the map of process 1", "'reached' * bool(open('/proc/1/maps').read())", (_HIDING,)),
     Attack("read the environment of process 1", "open('/proc/1/environ').read()\n'reached'", (_HIDING,)),
