@@ -127,8 +127,14 @@ def test_an_import_links_extracts_to_their_sources(told, extract, versions, sour
 def test_sources_of_a_hostile_export_are_passed_over(told, sources):
     mine = told.tell("Ann paints.")
     line = {
-        "kind": "memory", "id": "m-1", "content": "Ann paints well.", "memory_type": "semantic", "importance": 0.5,
-        "source": "consolidation", "metadata": {"drawn_from": sources}, "recorded_from": "2024-01-01T00:00:00Z",
+        "kind": "memory",
+        "id": "m-1",
+        "content": "Ann paints well.",
+        "memory_type": "semantic",
+        "importance": 0.5,
+        "source": "consolidation",
+        "metadata": {"drawn_from": sources},
+        "recorded_from": "2024-01-01T00:00:00Z",
     }
     header = {"kind": "header", "format": "dionysus-memory", "version": 2}
     lines = [header, line, {"kind": "end", "counts": {"memory": 1}}]
