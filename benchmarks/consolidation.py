@@ -168,13 +168,20 @@ def recalled(
     return found
 
 
+COMPARED = {
+    "consolidation": ("before", "after"),
+    "planting": ("before", "planted before"),
+    "consolidation of the planted": ("planted before", "planted after"),
+}
+
+
 def write_differences(path: Path, answers: dict[str, list[Answer]]) -> None:
     """Write the questions whose evidence was found before and not after, or the other way round."""
     with path.open("a", encoding="utf-8") as file:
-        for name in ("", "planted "):
-            for one, other in zip(answers[f"{name}before"], answers[f"{name}after"], strict=True):
+        for name, (first, second) in COMPARED.items():
+            for one, other in zip(answers[first], answers[second], strict=True):
                 if one.found != other.found:
-                    told = {"store": name or "as it is", "question": one.question}
+                    told = {"by": name, "question": one.question}
                     told |= {"lost": sorted(one.found - other.found), "gained": sorted(other.found - one.found)}
                     file.write(json.dumps(told | {"before": one.hits, "after": other.hits}) + "\n")
 

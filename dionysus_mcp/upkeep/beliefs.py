@@ -5,7 +5,7 @@ or once stated about the same domain, they are the same belief. Two that were re
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -107,8 +107,9 @@ class Beliefs:
         history = merged(here, there, same_id=same_id)
         self._renumber(held.id, history)
         seen = self._predict(told, held.id, {one.there: number for number, one in enumerate(history, 1) if one.there})
-        self._conclude(held, told.model, history, seen.versions)
-        self._rewrite(held.id, here, self._left(held.id, history))
+        if history:  # an export may have lost them
+            self._conclude(held, told.model, history, seen.versions)
+            self._rewrite(held.id, here, self._left(held.id, history))
         return Counter(model_revision=sum(one.here is None for one in history), prediction=seen.made)
 
     def _renumber(self, model_id: str, history: Sequence[Version]) -> None:
@@ -179,15 +180,16 @@ class Beliefs:
         return 1.0 + sum(right), 1.0 + len(right) - sum(right)
 
     def _rewrite(self, model_id: str, here: Sequence[Version], history: Sequence[Version]) -> None:
-        def rows(versions: Sequence[Version]) -> list[dict[str, Any]]:
+        def rows(versions: Iterable[tuple[int | None, Version]]) -> list[dict[str, Any]]:
             return [
                 {"model_id": model_id, "version": number} | {name: getattr(one, name) for name in _TOLD}
-                for number, one in enumerate(versions, 1)
+                for number, one in versions
             ]
 
-        if rows(history) != rows(here):
+        wanted = rows(enumerate(history, 1))
+        if wanted != rows((one.here, one) for one in here):
             self._connection.execute(delete(revision).where(revision.c.model_id == model_id))
-            self._connection.execute(insert(revision), rows(history))
+            self._connection.execute(insert(revision), wanted)
 
     def _put(self, table: Table, values: Mapping[str, Any]) -> int:
         return self._connection.execute(insert_new(self._connection, table).values(values)).rowcount

@@ -1,5 +1,6 @@
 """Two histories of one belief as one: nothing of either is left out, and the same again changes nothing. Pure."""
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -39,13 +40,19 @@ def merged(here: Sequence[Version], there: Sequence[Version], *, same_id: bool) 
         return (one.statement, one.at) if same_id else one.statement.lower()
 
     found, place = list(here), 0
-    for number, one in enumerate(there):
-        at = next((index for index in range(place, len(found)) if key(found[index]) == key(one)), None)
+    known, later = {key(one) for one in here}, Counter(map(key, there))
+    for one in there:
+        its = key(one)
+        later[its] -= 1
+        at = (
+            next((index for index in range(place, len(found)) if key(found[index]) == its), None)
+            if its in known
+            else None
+        )
         if at is None:
             # Not past what a later one of the export is: each order is kept, whatever the clocks said.
-            later = {key(other) for other in there[number + 1 :]}
             at = place
-            while at < len(found) and found[at].at <= one.at and key(found[at]) not in later:
+            while at < len(found) and found[at].at <= one.at and not later[key(found[at])]:
                 at += 1
             found.insert(at, one)
         else:

@@ -117,6 +117,29 @@ def test_a_belief_that_was_revised_elsewhere_is_revised_here(store, other):
     assert (belief.history[0].resolved, belief.history[0].accuracy) == (1, pytest.approx(2 / 3))
 
 
+@pytest.mark.parametrize("kept", [["mental_model"], ["mental_model", "prediction"], ["mental_model", "model_revision"]])
+def test_an_export_that_lost_lines_is_taken_in_as_far_as_it_goes(store, other, kept):
+    mine = revise(store, believe(store, "They like tea."), "They like coffee.")
+    predict(store, mine, "asks for coffee", True)
+    lines = [json.loads(line) for line in exported(store)[1:-1]]
+    lines = [line for line in lines if line["kind"] in kept and line.get("version") != 1]
+    end = {"kind": "end", "counts": {kind: sum(one["kind"] == kind for one in lines) for kind in kept}}
+    raw = [exported(store)[0], *map(json.dumps, [*lines, end])]
+    for _ in range(3):
+        Import(other, LIMIT, lambda _: None).take([line.encode() for line in raw])
+    assert [one.statement for one in held(other)] == ["They like coffee."]
+    imported(other, store)  # and what is missing comes with the whole one
+    assert history(held(other)[0])[-1][0] == "They like coffee."
+    assert problems(other) == {}
+
+
+def test_long_histories_are_merged_whole():
+    here, there = ([version(f"{word} {number}", number) for number in range(3000)] for word in ("this", "that"))
+    assert [one.statement for one in merged(here, there, same_id=True)] == [
+        one.statement for pair in zip(here, there, strict=True) for one in pair
+    ]
+
+
 @pytest.mark.parametrize("both", [False, True])
 def test_an_older_export_takes_nothing_back(store, other, both):
     believe(other, "They like tea.")
