@@ -28,7 +28,7 @@ from dionysus_mcp.consolidation.shadows import shadowed
 from dionysus_mcp.embedding import DIMENSION, MODEL_ID, Pieces
 from dionysus_mcp.recall.embedder import BackgroundEmbedder
 from dionysus_mcp.recall.index import MemoryIndex
-from dionysus_mcp.recall.pieces import put
+from dionysus_mcp.recall.pieces import MOST, MOST_TELLING, put
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.recall.terms import Stemmer
 from dionysus_mcp.recall.views import number_of
@@ -98,7 +98,8 @@ class Known:
 
     def embed_with_pieces(self, texts: list[str]) -> tuple[np.ndarray[Any, Any], list[Pieces]]:
         """Likewise, with a vector for each word."""
-        return self.embed(texts), [Pieces(text.split(), self._vectors[2 : 2 + len(text.split())]) for text in texts]
+        words, own = texts[0].split(), self._vectors[2:]
+        return self.embed(texts), [Pieces(words, own[: len(words)], own[-1])] * len(texts)
 
 
 class Ready:
@@ -142,9 +143,15 @@ def index_at_random(store: Store) -> None:
         numbers = {word: number_of(stem) for word, stem in stemmer.stems(sorted({*chain(*words)})).items()}
         terms = [np.array([numbers[word] for word in own if word in numbers], "<u4") for own in words]
         indexed = [Indexed(one.seq, *rest, 0) for one, *rest in zip(missing, vectors, terms, strict=True)]
-        # Each bit of a random vector's signs is as likely set as not.
-        kept = {one.seq: random.bytes(DIMENSION // 8 * len(own)) for one, own in zip(missing, terms, strict=True)}
+        kept = {one.seq: _pieces(random, len(own)) for one, own in zip(missing, terms, strict=True)}
         rows.put(indexed, lambda connection, kept=kept: put(connection, MODEL_ID, kept))
+
+
+def _pieces(random: np.random.Generator, words: int) -> bytes:
+    """Signs as `recall.pieces` keeps them, as many as a turn of LoCoMo of so many words has."""
+    # 1.4 a word, two of five of them with content. Each bit of a random vector's signs is as likely set as not.
+    total = min(MOST, words * 7 // 5)
+    return bytes([max(1, min(MOST_TELLING, total * 2 // 5))]) + random.bytes(DIMENSION // 8 * (1 + total))
 
 
 def index_for_real(store: Store, settings: MemorySettings) -> str:

@@ -34,10 +34,13 @@ class Pieces:
     Attributes:
         words: Each as the tokenizer writes it; one that goes on with a word begins with "##".
         vectors: What each means where it stands, shape `(len(words), 384)`, each of length 1.
+        gist: What the mark before the text means there, shape `(384,)`, of length 1: it sees all of them, and counts
+            for more of how the text is said than their mean does.
     """
 
     words: Sequence[str]
     vectors: "np.ndarray[Any, Any]"
+    gist: "np.ndarray[Any, Any]"
 
 
 class MiniLm:
@@ -129,9 +132,10 @@ def _pieces(encoded: "Encoding", tokens: "np.ndarray[Any, Any]") -> Pieces:
 
     # Neither padding nor the marks of where a text begins and ends.
     own = [place for place, special in enumerate(encoded.special_tokens_mask) if not special]
-    vectors = tokens[own]
-    length = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return Pieces([encoded.tokens[place] for place in own], vectors / length)
+    # The mark before a text is its first token; padding stands behind.
+    vectors = tokens[[0, *own]]
+    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return Pieces([encoded.tokens[place] for place in own], vectors[1:], vectors[0])
 
 
 def _weights() -> Path:

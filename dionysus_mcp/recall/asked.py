@@ -20,7 +20,6 @@ class Asked:
         speakers: Numbers of the speakers it names.
         moments: Dates it names.
         wants_time: Whether it asks when; `wants_number`: whether it asks how many.
-        pieces: Of its words as "I", shape `(n, dimension)`; empty where they aren't compared one by one.
     """
 
     vectors: "np.ndarray[Any, Any]"
@@ -29,4 +28,3 @@ class Asked:
     moments: Moments
     wants_time: bool
     wants_number: bool
-    pieces: "np.ndarray[Any, Any]"

@@ -8,7 +8,7 @@ from dionysus_mcp.recall.asked import Asked
 from dionysus_mcp.recall.candidates import Glimpse, look
 from dionysus_mcp.recall.index import NOBODY, MemoryIndex
 from dionysus_mcp.recall.moments import agreement
-from dionysus_mcp.recall.pieces import word_by_word
+from dionysus_mcp.recall.pieces import Close, word_by_word
 from dionysus_mcp.recall.views import Trait
 from dionysus_mcp.recall.wording import standing
 
@@ -25,7 +25,7 @@ def features(
     asked: Asked,
     places: "np.ndarray[Any, Any]",
     best_passages: Mapping[int, Any],
-    close: "np.ndarray[Any, Any]",
+    close: Close | None,
     known: Glimpse | None = None,
 ) -> "dict[str, np.ndarray[Any, Any]]":
     """Features of the memories at `places`, each an array of their length.
@@ -35,7 +35,7 @@ def features(
         asked: The query.
         places: The candidates, each once.
         best_passages: By place, the best cosines of its passages with both vectors, where it has several.
-        close: How close the nearest of its pieces is to each of the query's, from `pieces.closest`.
+        close: How close their pieces are to the query's, from `pieces.closest`; None where they aren't compared.
         known: What was read of them already.
     """
     seen = look(index, asked, places, known)
@@ -60,8 +60,18 @@ def features(
         "first": _first(index, places, around),
         "base": base,
         **_threads(index.column("threads", places), base),
-        **word_by_word(close, index.column("threads", places)),
+        **word_by_word(close, index.column("threads", places), _among(around)),
     }
+
+
+def _among(around: Around) -> "list[np.ndarray[Any, Any]]":
+    """Which candidate stands before, two before and after each; `NOBODY` where that is none of them."""
+    import numpy as np
+
+    own = np.full(len(around.units), NOBODY, dtype=np.int64)
+    own[around.at] = np.arange(len(around.at))
+    before, after, two_before, _ = around.beside
+    return [own[before], own[two_before], own[after]]
 
 
 def _near(cosines: Any, places: Any, best_passages: Mapping[int, Any]) -> "dict[str, np.ndarray[Any, Any]]":

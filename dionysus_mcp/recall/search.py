@@ -23,7 +23,7 @@ from dionysus_mcp.recall.index import NOBODY, MemoryIndex
 from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.moments import moments
 from dionysus_mcp.recall.persons import Persons, persons
-from dionysus_mcp.recall.pieces import closest, read, telling
+from dionysus_mcp.recall.pieces import closest, read, spoken
 from dionysus_mcp.recall.postgres_index import PostgresIndex, index_of
 from dionysus_mcp.recall.views import number_of
 from dionysus_mcp.records import Hit, Recall
@@ -179,16 +179,17 @@ class Search:
             said = persons(query.text, index.names if index.is_told else {})
             vectors, words = model.embed_with_pieces(said.texts)
             both = np.stack([vectors[said.texts.index(one)] for one in (said.as_i, said.as_you)])
-            spoken = telling(words[0]) if index.is_told else both[:0]
-            asked = _asked(said, both, spoken, wanted, total, self._stemmer)
+            asked = _asked(said, both, wanted, total, self._stemmer)
             chosen = candidates(index, asked, query.admitted, list(by_words))
             places = chosen.places
             seqs = index.column("seqs", places)
             pieces = index.vectors.passages(connection, seqs.tolist())
             place_of = dict(zip(seqs.tolist(), places.tolist(), strict=True))
             best = {place_of[seq]: (one.vectors @ both.T).max(axis=0) for seq, one in pieces.items()}
-            held = read(connection, model.model_id, seqs.tolist()) if len(spoken) else {}
-            close = closest(spoken, [held.get(seq) for seq in seqs.tolist()])
+            close = None
+            if index.is_told:
+                held = read(connection, model.model_id, seqs.tolist())
+                close = closest(spoken(words[0]), [held.get(seq) for seq in seqs.tolist()])
             found = features(index, asked, places, best, close, chosen.glimpse) if len(places) else {}
             shown = index.matrix.cosines(places, both[:1])[:, 0]
         near = _Near(both[0], dict(zip(seqs.tolist(), map(float, shown), strict=True)), pieces)
@@ -276,9 +277,7 @@ def _with_content(weighed: Sequence[terms.Term], query: str) -> list[terms.Term]
     return [term for term in weighed if term.word in content] or list(weighed)
 
 
-def _asked(
-    said: Persons, both: Any, spoken: Any, wanted: Sequence[terms.Term], total: int, stemmer: terms.Stemmer
-) -> Asked:
+def _asked(said: Persons, both: Any, wanted: Sequence[terms.Term], total: int, stemmer: terms.Stemmer) -> Asked:
     names = {word.casefold() for word in terms.words(said.asked)} - {w.casefold() for w in terms.words(said.nameless)}
     kept = [term for term in wanted if term.word.casefold() not in names]
     stems = stemmer.stems([form for term in kept for form in term.forms])
@@ -290,7 +289,7 @@ def _asked(
         for term in kept
     ]
     times, numbers = (pattern.search(said.asked) is not None for pattern in (_WHEN, _HOW_MANY))
-    return Asked(both, weighed, said.speakers, moments(said.asked), times, numbers, spoken)
+    return Asked(both, weighed, said.speakers, moments(said.asked), times, numbers)
 
 
 def _missing(

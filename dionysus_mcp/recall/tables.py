@@ -14,6 +14,6 @@ piece = Table(
         primary_key=True,
     ),
     Column("model", String, primary_key=True),
-    # One bit a number of each piece's vector, the pieces one after the other.
+    # How many have content, in one byte; then one bit a number of each piece's vector, one piece after the other.
     Column("signs", LargeBinary, nullable=False),
 )

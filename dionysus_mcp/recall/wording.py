@@ -77,8 +77,11 @@ def counted(index: MemoryIndex, asked: Asked, units: "np.ndarray[Any, Any]") -> 
     owner = np.repeat(np.arange(len(units)), lengths)[held]
     by_stem = np.bincount(owner * len(stems) + at[held], minlength=len(units) * len(stems))
     # Two words of a query may have a stem in common: it counts for both.
-    belongs = np.stack([np.isin(stems, np.array(own, np.uint32)) for own, _ in asked.terms], axis=1)
-    found = by_stem.reshape(len(units), -1).astype(np.float32) @ belongs.astype(np.float32)
+    row_of = {stem: row for row, stem in enumerate(stems.tolist())}
+    belongs = np.zeros((len(stems), len(asked.terms)), dtype=np.float32)
+    for column, (own, _) in enumerate(asked.terms):
+        belongs[[row_of[stem] for stem in own], column] = 1.0
+    found = by_stem.reshape(len(units), -1).astype(np.float32) @ belongs
     return Counts(found, lengths.astype(np.float32))
 
 

@@ -22,7 +22,7 @@ BAD_PASSAGES = (
     "octet_length(vectors) * 4 / greatest(1, octet_length(spans)))"
 )
 BAD_PIECES = (
-    "FROM piece WHERE octet_length(signs) * 8 % coalesce((SELECT dimension FROM vector WHERE "
+    "FROM piece WHERE (octet_length(signs) - 1) * 8 % coalesce((SELECT dimension FROM vector WHERE "
     "vector.memory_seq = piece.memory_seq AND vector.model = piece.model), 8) != 0"
 )
 

@@ -37,7 +37,7 @@ _BAD_PASSAGES = (
     "max(1, length(spans))) OR memory_seq NOT IN (SELECT seq FROM memory)"
 )
 _BAD_PIECES = (
-    "FROM piece WHERE length(signs) * 8 % coalesce((SELECT dimension FROM vector WHERE "
+    "FROM piece WHERE (length(signs) - 1) * 8 % coalesce((SELECT dimension FROM vector WHERE "
     "vector.memory_seq = piece.memory_seq AND vector.model = piece.model), 8) != 0 "
     "OR memory_seq NOT IN (SELECT seq FROM memory)"
 )
@@ -199,10 +199,18 @@ def _rows(store: Store, name: str, wrong: str, key: str, *, repair: bool | None 
     if not count:
         return Check(name=name)
     if repair:
-        store.write(lambda connection: connection.execute(text(f"DELETE {wrong}")))
+        store.write(partial(_dropped, name=name, wrong=wrong))
     detail = f"{count} wrong, of memories {', '.join(map(str, shown))}"
     advice = _RESTORE if repair is None else _REPAIR
     return Check(name=name, problems=count, detail=detail, advice=advice, repaired=bool(repair))
+
+
+def _dropped(connection: Connection, name: str, wrong: str) -> None:
+    """Drop rows; memories that lose their pieces lose their vectors too, which has both made anew."""
+    lost = connection.execute(text(f"SELECT memory_seq {wrong}")).scalars().all() if name == "pieces" else []
+    connection.execute(text(f"DELETE {wrong}"))
+    if lost:
+        connection.execute(text("DELETE FROM vector WHERE memory_seq = :seq"), [{"seq": seq} for seq in lost])
 
 
 def _hashes(store: Store) -> Check:

@@ -22,7 +22,6 @@ from dionysus_mcp.store.vectors import Indexed, Vectors
 
 COUNT = 400
 WIDE = 96
-NO_PIECES = np.zeros((0, WIDE), np.float32)
 
 
 def units(count, seed=1):
@@ -49,7 +48,7 @@ def index(store):
 @pytest.fixture
 def asked():
     words = [([3, 4], 2.0), ([4], 1.0), ([29], 3.0), ([99], 4.0)]
-    return Asked(units(2, seed=8), words, frozenset({0}), Moments(), True, False, NO_PIECES)
+    return Asked(units(2, seed=8), words, frozenset({0}), Moments(), True, False)
 
 
 def test_words_are_counted_in_one_pass_as_one_by_one(index, asked):
@@ -64,7 +63,7 @@ def test_words_are_counted_in_one_pass_as_one_by_one(index, asked):
 
 
 def test_nothing_is_counted_where_there_are_no_words(index, asked):
-    empty = Asked(asked.vectors, [], frozenset(), Moments(), False, False, NO_PIECES)
+    empty = Asked(asked.vectors, [], frozenset(), Moments(), False, False)
     assert counted(index, empty, np.arange(5)).frequency.shape == (5, 0)
 
 
@@ -72,9 +71,8 @@ def test_a_second_look_reads_nothing_anew_and_sees_the_same(index, asked):
     chosen = candidates(index, asked, Filter(), [1, 5, 9])
     assert chosen.glimpse is not None
     assert len(chosen.places) == 100
-    close = np.zeros((100, 0), np.float32)
-    kept = features(index, asked, chosen.places, {}, close, chosen.glimpse)
-    anew = features(index, asked, chosen.places, {}, close)
+    kept = features(index, asked, chosen.places, {}, None, chosen.glimpse)
+    anew = features(index, asked, chosen.places, {}, None)
     assert kept.keys() == anew.keys()
     assert all(np.allclose(kept[name], anew[name], atol=1e-5) for name in kept)
 

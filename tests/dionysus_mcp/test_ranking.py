@@ -174,11 +174,6 @@ TURNS = [
 ]
 
 
-NO_PIECES = np.zeros((0, 96), np.float32)
-APART = np.zeros((5, 0), np.float32)
-"""How close five memories are to a question whose words aren't compared one by one."""
-
-
 @pytest.fixture
 def index(store):
     new = [NewMemory(text, speaker=speaker, session_id=session) for speaker, session, text in TURNS]
@@ -200,26 +195,24 @@ def asked(word, speakers=(), vector=None, **wants):
     both = np.stack([units(5)[0] if vector is None else vector] * 2)
     terms = [([number_of(word)], 1.5)] if word else []
     named = wants.get("moments", Moments())
-    return Asked(
-        both, terms, frozenset(speakers), named, wants.get("time", False), wants.get("number", False), NO_PIECES
-    )
+    return Asked(both, terms, frozenset(speakers), named, wants.get("time", False), wants.get("number", False))
 
 
 def test_each_candidate_gets_every_feature_that_has_a_weight(index):
-    found = features(index, asked("paint"), np.arange(5), {}, APART)
+    found = features(index, asked("paint"), np.arange(5), {}, None)
     assert {name for kind in weights.load().values() for name in kind} <= set(found)
     assert all(values.shape == (5,) and np.isfinite(values).all() for values in found.values())
 
 
 def test_words_count_where_they_stand_and_beside_it(index):
-    found = features(index, asked("paint"), np.arange(5), {}, APART)
+    found = features(index, asked("paint"), np.arange(5), {}, None)
     assert found["covers"].tolist() == [1, 0, 0, 1, 0]
     assert found["covers_window"].tolist() == [1, 1, 0, 1, 0]
     assert found["words"].argmax() in (0, 3)
 
 
 def test_threads_are_kept_apart(index):
-    found = features(index, asked("paint"), np.arange(5), {}, APART)
+    found = features(index, asked("paint"), np.arange(5), {}, None)
     assert found["first"].tolist() == [1, 0, 0, 1, 0]
     assert found["answers"].tolist() == [0, 1, 0, 0, 0]
     assert index.beside(np.array([0, 1, 2, 3, 4]), 1).tolist() == [1, 2, NOBODY, NOBODY, NOBODY]
@@ -227,25 +220,23 @@ def test_threads_are_kept_apart(index):
 
 def test_the_named_speaker_and_the_nearest_vector_stand_out(index):
     (bo,) = index.names["Bo"]
-    found = features(index, asked("", {bo}, vector=units(5)[4]), np.arange(5), {}, APART)
+    found = features(index, asked("", {bo}, vector=units(5)[4]), np.arange(5), {}, None)
     assert found["speaker"].tolist() == [0, 1, 0, 1, 0]
     assert found["plain_i"].argmax() == 4
 
 
 def test_the_best_passage_lifts_its_memory(index):
     best = {2: np.array([0.99, 0.99])}
-    found = features(index, asked("", vector=units(1, seed=7)[0]), np.arange(5), best, APART)
+    found = features(index, asked("", vector=units(1, seed=7)[0]), np.arange(5), best, None)
     assert found["passage_i"].argmax() == 2
     assert (
         found["plain_i"].tolist()
-        == features(index, asked("", vector=units(1, seed=7)[0]), np.arange(5), {}, APART)["plain_i"].tolist()
+        == features(index, asked("", vector=units(1, seed=7)[0]), np.arange(5), {}, None)["plain_i"].tolist()
     )
 
 
 def test_a_time_counts_only_where_it_is_asked_for(index):
-    asking, not_asking = (
-        features(index, asked("lake", time=wants), np.arange(5), {}, APART) for wants in (True, False)
-    )
+    asking, not_asking = (features(index, asked("lake", time=wants), np.arange(5), {}, None) for wants in (True, False))
     assert asking["time"].tolist() == not_asking["time"].tolist() == [0, 0, 0, 0, 1]
     assert asking["time_wanted"].tolist() == [0, 0, 0, 0, 1]
     assert not not_asking["time_wanted"].any()
@@ -276,12 +267,12 @@ def test_a_filter_of_types_or_sessions_holds_for_vectors_too(index):
 
 
 def test_a_lone_candidate_is_an_average_one(index):
-    found = features(index, asked("paint"), np.array([3]), {}, APART[:1])
+    found = features(index, asked("paint"), np.array([3]), {}, None)
     assert weights.score(found, weights.load()["told"]).tolist() == [0.5]
 
 
 def test_a_reply_counts_by_how_well_the_question_before_it_fits(index):
-    found = features(index, asked("paint", vector=units(5)[0]), np.arange(5), {}, APART)
+    found = features(index, asked("paint", vector=units(5)[0]), np.arange(5), {}, None)
     assert found["replies"][1] > 0
     assert not found["replies"][[0, 2, 3, 4]].any()
     assert found["before_near"][1] > found["before_near"][2]
@@ -309,7 +300,7 @@ def test_of_many_finds_in_a_conversation_the_likeliest_are_kept(store):
     held = MemoryIndex(rows)
     held.catch_up()
     both = np.stack([vectors[7]] * 2)
-    query = Asked(both, [([300], 5.0)], frozenset(), Moments(), wants_time=False, wants_number=False, pieces=NO_PIECES)
+    query = Asked(both, [([300], 5.0)], frozenset(), Moments(), wants_time=False, wants_number=False)
     found = candidates(held, query, Filter(), [int(held.column("seqs", np.array([300]))[0])]).places
     assert len(found) == 100
     assert {7, 300} <= set(found.tolist())
