@@ -1,17 +1,19 @@
 """What a consolidation finds, what it costs, and that recall is as good after it as before.
 
-    python benchmarks/consolidation.py --data FILE      # LoCoMo's JSON, as of benchmarks/recall.py
+    python benchmarks/consolidation.py --data FILE [--only KIND] [--differences FILE]   # LoCoMo's JSON
     python benchmarks/consolidation.py --memories 100000
 
-With a file: R@10 of the questions before and after, with a turn that stays standing for those it superseded; then
-that is undone, and variants of every twentieth turn are planted, each spelt otherwise in one of several ways or
-changed in one fact, and counted by what would become of them. With a number: so many synthetic memories, of which one
-in ten is a duplicate.
+With a file: R@10 of the questions before and after, with a turn that stays standing for those it superseded. And the
+same of another store, where variants of every twentieth turn are planted, each spelt otherwise in one of several ways
+or changed in one fact; they are counted by what becomes of them. `--differences` writes each question that found other
+evidence afterwards, with what it found. `--only supersede` (or extract) does but
+these actions. With a number: so many synthetic memories, of which one in ten is a duplicate.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import re
 import resource
@@ -20,7 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,8 @@ from dionysus_mcp.store.memories import NewMemory, add_in, memory
 from dionysus_mcp.store.vectors import Indexed, Vectors
 
 ALL = 10**6
+KINDS = ("supersede", "extract", "link", "retire", "fade")
+WHEN = ("before", "after")
 SAME = {
     "mark at the end": lambda text: text.rstrip(".!") + ("." if text.endswith("!") else "!"),
     "blanks and quotes": lambda text: text.replace("'", "’").replace(" ", "  ", 3),
@@ -54,6 +58,25 @@ OTHER = {
 }
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a question found: the best ten in order, each with the names of the turns that it stands for."""
+
+    question: str
+    evidence: set[str]
+    hits: list[tuple[str, list[str]]]
+
+    @property
+    def found(self) -> set[str]:
+        """The evidence among the hits."""
+        return self.evidence & {name for _, names in self.hits for name in names}
+
+    @property
+    def recall(self) -> float:
+        """The share of the evidence that was found."""
+        return len(self.found) / len(self.evidence)
+
+
 def planted(turns: list[NewMemory], seed: int) -> tuple[list[NewMemory], dict[str, tuple[str, str]]]:
     """Variants of some turns, by hash with the way they were made and the turn they were made from."""
     chance, made, ways = random.Random(seed), [], {}
@@ -68,25 +91,29 @@ def planted(turns: list[NewMemory], seed: int) -> tuple[list[NewMemory], dict[st
     return made, ways
 
 
-def measured(turns: list[NewMemory], questions: list, folder: Path, number: int) -> tuple[Counter, list[list[float]]]:
-    """What became of the planted, and R@10 of each question before and after."""
+def measured(
+    turns: list[NewMemory], questions: list, folder: Path, number: int, kinds: set[str]
+) -> tuple[Counter, dict[str, list[Answer]]]:
+    """What became of the planted, and what each question found before and after, without and with the planted."""
     ids = {turn.hash: turn.metadata["id"] for turn in turns}
     turns = [replace(turn, metadata={}) for turn in turns]
     extra, ways = planted(turns, number)
-    settings = MemorySettings(url=f"sqlite:///{folder / 'memory.db'}", embedder_threads=1)
-    with closing(Store(settings)) as store:
-        store.write(lambda connection: add_in(connection, store.scope, turns))
-        before = recalled(store, settings, questions, ids, {})
-        consolidation = Consolidation(store)
-        plan = consolidation.plan(limit=ALL)
-        run = consolidation.apply(plan)
-        survivors = {one.memory_id: one.survivor_id for one in plan.actions if one.kind == "supersede"}
-        after = recalled(store, settings, questions, ids, survivors)
-        consolidation.undo(run.id)
-        store.write(lambda connection: add_in(connection, store.scope, extra))
-        embedded(store, settings)
-        found = judged(store, consolidation.plan(limit=ALL).actions, ways)
-    return found + Counter(f"did {one.kind}" for one in plan.actions), [before, after]
+    found, answers = Counter(), {}
+    # A store each: what was undone in one isn't done again, and what is restored stands at the end of its session.
+    for name, held in (("", turns), ("planted ", [*turns, *extra])):
+        settings = MemorySettings(url=f"sqlite:///{folder / f'{name}memory.db'}", embedder_threads=1)
+        with closing(Store(settings)) as store:
+            store.write(lambda connection, held=held: add_in(connection, store.scope, held))
+            answers[f"{name}before"] = recalled(store, settings, questions, ids, {})
+            consolidation = Consolidation(store)
+            plan = consolidation.plan(limit=ALL)
+            plan = plan.model_copy(update={"actions": [one for one in plan.actions if one.kind in kinds]})
+            consolidation.apply(plan)
+            found += Counter(f"{name}did {one.kind}" for one in plan.actions)
+            found += judged(store, plan.actions, ways) if name else Counter()
+            survivors = {one.memory_id: one.survivor_id for one in plan.actions if one.kind == "supersede"}
+            answers[f"{name}after"] = recalled(store, settings, questions, ids, survivors)
+    return found, answers
 
 
 def judged(store: Store, actions: list, ways: dict[str, tuple[str, str]]) -> Counter:
@@ -122,22 +149,41 @@ def embedded(store: Store, settings: MemorySettings) -> BackgroundEmbedder:
 
 def recalled(
     store: Store, settings: MemorySettings, questions: list, ids: dict[str, str], survivors: dict[str, str]
-) -> list[float]:
-    """R@10 of each question."""
+) -> list[Answer]:
+    """The best ten of each question."""
     embedder = embedded(store, settings)
     search = Search(store, embedder, hide=shadowed)
     with store.read() as connection:
         named = {row.id: ids.get(row.hash) for row in connection.execute(select(memory.c.id, memory.c.hash))}
-    stands_for: dict[str, set[str]] = {}
+    stands_for: dict[str, list[str]] = {}
     for key, name in named.items():
         if name is not None:
-            stands_for.setdefault(survivors.get(key, key), set()).add(name)
+            stands_for.setdefault(survivors.get(key, key), []).append(name)
     found = []
     for text, _, evidence in questions:
-        hits = {name for hit in search.recall(Query(text, 10, ALL)).hits for name in stands_for.get(hit.id, ())}
-        found.append(len(evidence & hits) / len(evidence))
+        hits = search.recall(Query(text, 10, ALL)).hits
+        shown = [(f"{hit.memory_type}: {hit.content}", stands_for.get(hit.id, [])) for hit in hits]
+        found.append(Answer(text, evidence, shown))
     search.close()
     return found
+
+
+COMPARED = {
+    "consolidation": ("before", "after"),
+    "planting": ("before", "planted before"),
+    "consolidation of the planted": ("planted before", "planted after"),
+}
+
+
+def write_differences(path: Path, answers: dict[str, list[Answer]]) -> None:
+    """Write the questions whose evidence was found before and not after, or the other way round."""
+    with path.open("a", encoding="utf-8") as file:
+        for name, (first, second) in COMPARED.items():
+            for one, other in zip(answers[first], answers[second], strict=True):
+                if one.found != other.found:
+                    told = {"by": name, "question": one.question}
+                    told |= {"lost": sorted(one.found - other.found), "gained": sorted(other.found - one.found)}
+                    file.write(json.dumps(told | {"before": one.hits, "after": other.hits}) + "\n")
 
 
 def scale(count: int) -> None:
@@ -180,22 +226,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
     parser.add_argument("--memories", type=int)
+    parser.add_argument("--only", action="append", choices=KINDS, help="actions that are done; all, if not given")
+    parser.add_argument("--differences", type=Path, help="append what questions found otherwise to this file")
     given = parser.parse_args()
     if given.memories:
         scale(given.memories)
     if not given.data:
         return
-    total, before, after = Counter(), [], []
+    total, answers = Counter(), {}
     for number, (turns, questions) in enumerate(collections(given.data)):
         with tempfile.TemporaryDirectory() as folder:
-            found, (first, second) = measured(turns, questions, Path(folder), number)
+            found, those = measured(turns, questions, Path(folder), number, set(given.only or KINDS))
         total += found
-        before += first
-        after += second
-    print(f"{len(before)} questions: R@10 before {statistics.mean(before):.4f}, after {statistics.mean(after):.4f}")
+        for name, some in those.items():
+            answers.setdefault(name, []).extend(some)
+        if given.differences:
+            write_differences(given.differences, those)
+    show(total, answers)
+
+
+def show(total: Counter, answers: dict[str, list[Answer]]) -> None:
+    """Print the figures of all collections together."""
+    for name in ("", "planted "):
+        before, after = (statistics.mean(one.recall for one in answers[f"{name}{when}"]) for when in WHEN)
+        did = ", ".join(f"{total[f'{name}did {kind}']} {kind}" for kind in KINDS)
+        count = len(answers[f"{name}before"])
+        print(f"{name or 'as it is '}{count} questions: R@10 before {before:.4f}, after {after:.4f}; did {did}")
     right, others = total["superseded rightly"], total["superseded, not planted as same"]
-    did = ", ".join(f"{total[f'did {kind}']} {kind}" for kind in ("supersede", "extract", "link"))
-    print(f"  by a run that did {did}")
     print(f"planted: {right} superseded that are the same, {others} others")
     for name in (*SAME, *OTHER):
         print(f"  {name:18s} {total[f'superseded {name}']:4d} of {total[f'planted {name}']:4d} superseded")

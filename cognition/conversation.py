@@ -22,6 +22,10 @@ def history(parts: Parts, run: Run) -> list[dict[str, Any]]:
     """Return the last turns of the run's session, oldest first: task and answer of each."""
     call = parts.memory.state(session_id=run.session_id, memory_types=[ANSWER], recent=TURNS)
     turns = parts.ask(run, call).recent
+    # A turn that is long comes by its beginning.
+    cut = [turn.id for turn in turns if turn.metadata_part is not None]
+    whole = {turn.id: turn for turn in parts.ask(run, parts.memory.get(cut))} if cut else {}
+    turns = [whole.get(turn.id, turn) for turn in turns]
     return [{"task": turn.metadata.get("task"), "answer": turn.metadata.get("answer")} for turn in reversed(turns)]
 
 

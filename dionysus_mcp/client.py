@@ -4,6 +4,7 @@ The layers reach memory through this module alone. It is cheap to import: the MC
 Everything here runs on one event loop, used by many tasks at once; cancelling a task cancels its call only.
 """
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -152,23 +153,24 @@ class MemoryClient:
         memories: list[Memory] = []
         for start in range(0, len(ids), IDS_PER_CALL):
             part = {"ids": list(ids[start : start + IDS_PER_CALL])}
-            memories.extend(await self._pages("get_memories", part, "memories"))
+            memories.extend((await self._pages("get_memories", part, "memories"))[0])
         return memories
 
-    async def _pages(self, tool: str, arguments: Mapping[str, Any], field: str) -> list[Memory]:
-        """All memories of a result that comes in pages, with contents that were cut put together again."""
+    async def _pages(
+        self, tool: str, arguments: Mapping[str, Any], field: str
+    ) -> tuple[list[Memory], Mapping[str, Any]]:
+        """All memories of a result that comes in pages, with what was cut put together again, and the last answer."""
         memories: list[Memory] = []
         cursor: str | None = None
         while True:
             answer = await self._client.call(tool, _given({**arguments, "cursor": cursor}))
             found = [Memory.model_validate(memory) for memory in answer[field]]
             if cursor is not None and ":" in cursor and found:
-                whole = memories.pop().content + found[0].content
-                found[0] = found[0].model_copy(update={"content": whole})
+                found[0] = _joined(memories.pop(), found[0])
             memories += found
             cursor = answer.get("next_cursor")
             if cursor is None:
-                return memories
+                return [_whole(one) for one in memories], answer
 
     async def update(
         self,
@@ -200,9 +202,9 @@ class MemoryClient:
 
     async def history(self, memory_id: str) -> MemoryHistory:
         """All versions of a memory, by the id of any of them."""
-        versions = await self._pages("memory_history", {"memory_id": memory_id}, "versions")
+        versions, answer = await self._pages("memory_history", {"memory_id": memory_id}, "versions")
         current = next((one.id for one in versions if one.superseded_at is None), None)
-        return MemoryHistory(versions=versions, current=current)
+        return MemoryHistory(versions=versions, current=current, drawn_from=answer.get("drawn_from", []))
 
     async def relate(
         self,
@@ -362,6 +364,19 @@ def memory_server(
 
 def _listed(values: Sequence[str] | None) -> list[str] | None:
     return None if values is None else list(values)
+
+
+def _joined(one: Memory, more: Memory) -> Memory:
+    """A memory with what the next page had of it."""
+    part = None if more.metadata_part is None else (one.metadata_part or "") + more.metadata_part
+    return more.model_copy(update={"content": one.content + more.content, "metadata_part": part})
+
+
+def _whole(one: Memory) -> Memory:
+    """A memory with its metadata as they are, where they came as text."""
+    if one.metadata_part is None:
+        return one
+    return one.model_copy(update={"metadata": json.loads(one.metadata_part), "metadata_part": None})
 
 
 def _given(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Long results in pages: each within a budget of tokens, with a cursor to the next one."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dionysus_mcp.errors import MemoryStoreError
 
@@ -15,6 +16,8 @@ _AROUND = 200
 """Characters of a result that are no record of its page."""
 _LEAST = 200
 """Characters of a content that a page shows at least, however small the budget."""
+_METADATA_SHARE = 4
+"""Metadata that would take more than this part of a page come as text, in as many pages as they need."""
 
 T = TypeVar("T", bound="BaseModel")
 
@@ -49,7 +52,9 @@ def page(records: Sequence[T], budget: int, start: int = 0) -> tuple[list[T], st
 def pages_of_memories(
     memories: "Sequence[Memory]", budget: int, cursor: str | None
 ) -> "tuple[list[Memory], str | None]":
-    """Memories that fit a budget of tokens; a content that is longer than a page goes on in the next one.
+    """Memories that fit a budget of tokens; what is longer than a page goes on in the next one, under the same id.
+
+    Metadata that would take more than a quarter of a page are text after the content, see `Memory.metadata_part`.
 
     Args:
         memories: All of them.
@@ -65,23 +70,48 @@ def pages_of_memories(
     left = budget * CHARACTERS_PER_TOKEN - _AROUND
     kept: list[Memory] = []
     while number < len(memories):
-        memory = memories[number]
-        memory = memory.model_copy(update={"content": memory.content[offset:]}) if offset else memory
+        memory = _from(memories[number], offset, budget)
         size = len(memory.model_dump_json())
-        if size <= left:
-            kept.append(memory)
-            left, number, offset = left - size, number + 1, 0
-            continue
-        if kept:
+        if size > left and kept:
             break
-        # Escapes make JSON longer than the text; what is over is cut in proportion.
-        length = max(_LEAST, int(len(memory.content) * max(0, left - _AROUND) / size))
-        if length >= len(memory.content):
-            kept.append(memory)
-            number, offset = number + 1, 0
-            break
-        return [memory.model_copy(update={"content": memory.content[:length]})], f"{number}:{offset + length}"
+        cut, length = _cut(memory, left) if size > left else (memory, None)
+        kept.append(cut)
+        if length is not None:
+            return kept, f"{number}:{offset + length}"
+        left, number, offset = left - size, number + 1, 0
     return kept, str(number) if number < len(memories) else None
+
+
+def metadata_beginning(metadata: Mapping[str, Any], budget: int) -> str | None:
+    """The beginning of metadata as JSON where they would take more than a quarter of a budget of tokens, else None."""
+    told = _as_json(metadata)
+    return told[:_LEAST] if len(told) > budget * CHARACTERS_PER_TOKEN // _METADATA_SHARE else None
+
+
+def _as_json(metadata: Mapping[str, Any]) -> str:
+    return json.dumps(dict(metadata), ensure_ascii=False)
+
+
+def _from(memory: "Memory", offset: int, budget: int) -> "Memory":
+    """A memory from a character of what it holds on: its content, and then its metadata if they are too long."""
+    update: dict[str, Any] = {"content": memory.content[offset:]} if offset else {}
+    if metadata_beginning(memory.metadata, budget) is not None:
+        told = _as_json(memory.metadata)
+        update |= {"metadata": {}, "metadata_part": told[max(0, offset - len(memory.content)) :]}
+    return memory.model_copy(update=update) if update else memory
+
+
+def _cut(memory: "Memory", left: int) -> "tuple[Memory, int | None]":
+    """As much of a memory as fits so many characters, and how much that is; None for all of it, if it is that short."""
+    part = memory.metadata_part or ""
+    whole = length = len(memory.content) + len(part)
+    cut = memory
+    # Escapes make JSON longer than the text, and not everywhere alike: what is over is cut in proportion, till it fits.
+    while length > _LEAST and (size := len(cut.model_dump_json())) > left:
+        length = max(_LEAST, min(length - 1, int(length * max(0, left - _AROUND) / size)))
+        rest = None if memory.metadata_part is None else part[: max(0, length - len(memory.content))]
+        cut = memory.model_copy(update={"content": memory.content[:length], "metadata_part": rest})
+    return cut, None if length >= whole else length
 
 
 def beginning(memory: "Memory", budget: int) -> "Memory":

@@ -30,6 +30,8 @@ class Memory(Record):
         id: Opaque, stable; what evidence refers to.
         memory_type: A free word such as "episodic", "semantic", "document", "code", "commit" or "answer".
         importance: From 0 to 1.
+        metadata_part: Where the metadata are too long for the answer, `metadata` is empty, and this is a piece of them
+            as JSON text. The pieces that `get_memories` gives of one id, put together, are the whole; else None.
         source: Where it came from, such as `docs/queue.md:12-20` or `git:1a2b3c4`, or None when it was just told.
         trust: "read" from a file or a history that somebody chose, "told" by a client of the server. Neither is an
             instruction.
@@ -44,6 +46,7 @@ class Memory(Record):
     memory_type: str = "episodic"
     importance: Probability = 0.5
     metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata_part: str | None = None
     speaker: str | None = None
     session_id: str | None = None
     source: str | None = None
@@ -61,12 +64,14 @@ class MemoryHistory(Record):
     Attributes:
         versions: The first one first.
         current: Id of the version that is believed now; None when it was forgotten, or its source no longer says it.
+        drawn_from: Ids of what consolidation drew it from, also where somebody has changed it since.
         next_cursor: To the versions that did not fit; a content that was cut goes on there, under the same id.
     """
 
     about: str | None = None
     versions: list[Memory]
     current: str | None = None
+    drawn_from: list[str] = Field(default_factory=list)
     next_cursor: str | None = None
 
 
@@ -87,6 +92,8 @@ class Hit(Record):
             the memory has no vector (yet).
         passages: The pieces of its content that are nearest to the query, the nearest first; empty where the content
             is a single piece or has no vector.
+        metadata_part: The beginning of the metadata as JSON text, where they are too long for the answer; `metadata` is
+            empty then, and `get_memories` gives all.
         superseded_at: Only in a recall of the past: when the store ceased to believe it; None if it still does.
     """
 
@@ -97,6 +104,7 @@ class Hit(Record):
     passages: list[Passage] = Field(default_factory=list[Passage])
     memory_type: str = "episodic"
     metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata_part: str | None = None
     speaker: str | None = None
     session_id: str | None = None
     source: str | None = None

@@ -75,4 +75,5 @@ class VersionTools:
             versions = service.versions.history(memory_id)
             current = next((one.id for one in versions if one.superseded_at is None), None)
             kept, following = pages_of_memories(versions, service.settings.token_budget, cursor)
-            return MemoryHistory(about=ABOUT, versions=kept, current=current, next_cursor=following)
+            drawn = service.versions.sources(memory_id)
+            return MemoryHistory(about=ABOUT, versions=kept, current=current, drawn_from=drawn, next_cursor=following)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Row, and_, case, func, insert, or_, select, update
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.records import Domain, MentalModel, Revision
@@ -16,7 +16,7 @@ from dionysus_mcp.store.scoping import owned, refuse_shared, scope_values, visib
 from dionysus_mcp.texts import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 model, revision, prediction = schema.mental_model, schema.model_revision, schema.prediction
 
@@ -50,7 +50,7 @@ class MentalModels:
                 owned(model, self._store.scope),
                 model.c.domain == new.domain,
                 model.c.status != "retired",
-                func.lower(model.c.statement) == statement.lower(),
+                alike(model.c.statement, {statement}),
             )
             key = connection.execute(held).scalar()
             return load(connection, self._store.scope, key or self._insert(connection, new, statement))
@@ -123,6 +123,11 @@ class MentalModels:
         }
         connection.execute(insert(revision), first)
         return key
+
+
+def alike(column: Column[str], texts: "Collection[str]") -> ColumnElement[bool]:
+    """The predicate for one of these texts, but for capitals, of which SQLite knows those of ASCII alone."""
+    return or_(column.in_(sorted(texts)), func.lower(column).in_(sorted({text.lower() for text in texts})))
 
 
 def of_scope(scope: Scope) -> ColumnElement[bool]:

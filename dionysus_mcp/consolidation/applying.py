@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from dionysus_mcp.consolidation.actions import Action, Extract, Fade, Link, Plan, Retire, Skipped, Supersede
+from dionysus_mcp.consolidation.following import EXTRACTED
 from dionysus_mcp.consolidation.lease import Lease
 from dionysus_mcp.consolidation.reading import own
 from dionysus_mcp.consolidation.strengths import Strength, known, put, unrecalled
@@ -25,7 +26,6 @@ from dionysus_mcp.store.scoping import scope_values
 memory = schema.memory
 AT_ONCE = 50
 """Actions of one transaction: other writers wait for some hundredths of a second."""
-SOURCE = "consolidation"
 
 
 class _Stale(Exception):
@@ -142,7 +142,7 @@ def _extract(one: Extract, doing: _Doing) -> None:
         importance=max(row.importance for row in sources),
         metadata={"drawn_from": [row.id for row in sources], "method": one.method},
         speaker=one.speaker,
-        source=SOURCE,
+        source=EXTRACTED,
         occurred_at=max((row.occurred_at for row in sources if row.occurred_at is not None), default=None),
     )
     new = within(doing.scope, drawn)

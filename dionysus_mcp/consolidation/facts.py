@@ -42,6 +42,18 @@ _TURNS = frozenset(
     dream dreamt dreamed ? "
     """.split()
 )
+# One of these, or an ending of verbs, is in nearly every sentence that states something by itself. "Max and Daisy" or
+# "At the lake" states nothing without the question that it answers.
+_STATING = frozenset(
+    """
+    i we you am is are was were be been has have had do does did can could will would shall should may might must
+    cannot let began bought brought built came chose drank drove ate fell felt found flew forgot gave got grew heard
+    held kept knew led left lent lost made meant met paid put quit ran rang read rode said sang sat saw sent set
+    slept sold spent spoke stood stole swam taught told took thought threw understood went woke won wore wrote like
+    love hate want need live work know think hope owe
+    """.split()
+)
+_VERBAL = ("s", "ed")
 NEGATIONS = frozenset("not no never none nothing nobody nowhere neither nor without hardly barely".split())
 _NUMBER = re.compile(r"\d")
 
@@ -97,9 +109,17 @@ def names(sentence: Sentence) -> frozenset[str]:
 def _alone(sentence: Sentence, *, dated: bool) -> bool:
     lowered = {word.lower() for word in sentence.words}
     spoken = sum(any(character.isalnum() for character in word) for word in sentence.words)
-    if spoken < _WHOLE_WORDS or "?" in lowered or lowered & POINTING:
+    if spoken < _WHOLE_WORDS or "?" in lowered or lowered & POINTING or not _states(sentence):
         return False
     return dated or not lowered & RELATIVE_TIME
+
+
+def _states(sentence: Sentence) -> bool:
+    """Whether it may have a verb: an answer to a question often has none, and means nothing elsewhere."""
+    endings = (word for word in sentence.words[1:] if word.islower() and len(word) > len("ss"))
+    return any(word.lower().partition("'")[0] in _STATING for word in sentence.words) or any(
+        word.endswith(_VERBAL) for word in endings
+    )
 
 
 def _length(text: Sequence[Sentence]) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, select
 
+from dionysus_mcp.consolidation.following import EDITED, EXTRACT
 from dionysus_mcp.consolidation.tables import link
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.memories import believed
@@ -42,25 +43,28 @@ def sources_of(connection: Connection, seqs: Sequence[int]) -> dict[int, set[int
     """Numbers of what extracts were drawn from; memories that are no extracts are left out."""
     found: defaultdict[int, set[int]] = defaultdict(set)
     if seqs:
-        query = select(link.c.from_seq, link.c.to_seq).where(link.c.kind == "extract", link.c.from_seq.in_(seqs))
+        query = select(link.c.from_seq, link.c.to_seq).where(link.c.kind == EXTRACT, link.c.from_seq.in_(seqs))
         for extract, source in connection.execute(query):
             found[extract].add(source)
     return dict(found)
 
 
 def drawn_from(chosen: ColumnElement[bool]) -> ColumnElement[bool]:
-    """The predicate for extracts of the memories that another predicate names: they hold words of theirs."""
-    return _linked("extract", chosen)
+    """The predicate for extracts of the memories that another predicate names: they hold words of theirs.
+
+    One that somebody has edited since may hold some still.
+    """
+    return _linked((EXTRACT, EDITED), chosen)
 
 
 def duplicates_of(chosen: ColumnElement[bool]) -> ColumnElement[bool]:
     """The predicate for what was superseded by the memories that another predicate names: it says the same."""
-    return _linked("duplicate", chosen)
+    return _linked(("duplicate",), chosen)
 
 
-def _linked(kind: str, chosen: ColumnElement[bool]) -> ColumnElement[bool]:
+def _linked(kinds: Sequence[str], chosen: ColumnElement[bool]) -> ColumnElement[bool]:
     named = select(memory.c.seq).where(chosen).correlate(None)
-    return memory.c.seq.in_(select(link.c.from_seq).where(link.c.kind == kind, link.c.to_seq.in_(named)))
+    return memory.c.seq.in_(select(link.c.from_seq).where(link.c.kind.in_(kinds), link.c.to_seq.in_(named)))
 
 
 def lost_sources(connection: Connection, seqs: Collection[int], as_of: datetime | None = None) -> set[int]:

@@ -62,7 +62,7 @@ link = Table(
     "memory_link",
     metadata,
     # "duplicate": the second says all that the first does; "similar": it says much the same; "extract": the first was
-    # drawn from the second, where `start` and `stop` are.
+    # drawn from the second, where `start` and `stop` are; "edited": it was, and has been said otherwise since.
     Column("kind", String, primary_key=True),
     _memory("from_seq", key=True),
     _memory("to_seq", key=True),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import Connection, Row, bindparam, func, select
 
 from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.paging import metadata_beginning
 from dionysus_mcp.recall import keywords, passages, terms, weights, within
 from dionysus_mcp.recall.asked import Asked
 from dionysus_mcp.recall.candidates import CANDIDATES, candidates
@@ -110,11 +111,11 @@ class Search:
         whole = self._index(query.as_of)
         with self._store.read() as connection:
             index = None if whole is None else whole.within(connection)
-            last, first = connection.execute(_ENDS).one()
-            total = last - first + 1 if last else 0
+            last = connection.execute(_LAST).scalar() or 0
+            total = within.indexed(connection, last)
             weighed = terms.weigh(connection, self._stemmer, self._frequencies, terms.words(query.text), total)
             counted = None
-            if self._company.is_there(connection, last or 0):
+            if self._company.is_there(connection, last):
                 counted = within.count(connection, self._store.scope, self._stemmer, weighed)
                 weighed, total = counted.weigh(weighed), counted.total
             wanted = _with_content(weighed, query.text)
@@ -267,8 +268,7 @@ _SHOWN = (
 )
 """Columns that hits are made of; the others would be read in vain."""
 _SEQS = bindparam("seqs", expanding=True)
-# Apart, or SQLite looks at every memory. How many there are is told by these, roughly, as counting takes long.
-_ENDS = select(select(func.max(memory.c.seq)).scalar_subquery(), select(func.min(memory.c.seq)).scalar_subquery())
+_LAST = select(func.max(memory.c.seq))
 
 
 def _with_content(weighed: Sequence[terms.Term], query: str) -> list[terms.Term]:
@@ -323,7 +323,7 @@ def _hit(row: Row[Any], score: float, near: _Near | None) -> Hit:
 
 def _tokens(hit: Hit) -> int:
     passages = sum(len(one.text) for one in hit.passages)
-    metadata = len(json.dumps(hit.metadata)) if hit.metadata else 0
+    metadata = len(json.dumps(hit.metadata)) if hit.metadata else len(hit.metadata_part or "")
     return (len(hit.content) + passages + metadata) // CHARACTERS_PER_TOKEN + _TOKENS_AROUND_A_HIT
 
 
@@ -331,6 +331,7 @@ def _within_budget(ranked: list[tuple[int, Hit]], budget: int) -> tuple[list[tup
     """The first hits that fit, whole; the very first is cut where even it does not fit."""
     kept: list[tuple[int, Hit]] = []
     left = budget
+    ranked = [(seq, _short_metadata(hit, budget)) for seq, hit in ranked]
     for seq, hit in ranked:
         left -= _tokens(hit)
         if left < 0:
@@ -338,13 +339,21 @@ def _within_budget(ranked: list[tuple[int, Hit]], budget: int) -> tuple[list[tup
         kept.append((seq, hit))
     if ranked and not kept:
         seq, first = ranked[0]
-        short = {"content": first.content[: budget * CHARACTERS_PER_TOKEN], "passages": [], "metadata": {}}
+        short = {"content": first.content[: budget * CHARACTERS_PER_TOKEN], "passages": []}
+        first = _short_metadata(first, 0)
         notice = f"Only the beginning of the best hit fits the budget of {budget} tokens; get_memories gives it whole."
         return [(seq, first.model_copy(update=short))], notice
     omitted = len(ranked) - len(kept)
-    return (
-        kept,
-        f"{omitted} more hits did not fit the budget of {budget} tokens; next_cursor leads to them."
-        if omitted
-        else None,
+    told = [f"{omitted} more hits did not fit the budget of {budget} tokens; next_cursor leads to them."] * bool(
+        omitted
     )
+    if any(hit.metadata_part is not None for _, hit in kept):
+        told.append("Of metadata too long for the answer only the beginning is shown; get_memories gives them whole.")
+    return kept, " ".join(told) or None
+
+
+def _short_metadata(hit: Hit, budget: int) -> Hit:
+    if hit.metadata_part is not None or not hit.metadata:
+        return hit
+    part = metadata_beginning(hit.metadata, budget)
+    return hit if part is None else hit.model_copy(update={"metadata": {}, "metadata_part": part})

@@ -68,6 +68,20 @@ class Counted:
         return list(dict.fromkeys(self.stems[form] for form in term.forms if form in self.stems))
 
 
+def indexed(connection: Connection, last: int) -> int:
+    """How many memories the store's text index counts over, given the number of the last one.
+
+    Numbers have gaps where something was purged, which may have been others'. PostgreSQL keeps no count: there the
+    numbers from the first one to the last have to do.
+    """
+    if connection.dialect.name != "sqlite":
+        first = connection.execute(select(func.min(memory.c.seq))).scalar()
+        return 0 if first is None else last - first + 1
+    # The index's own record of sums, whose first number is that of its rows.
+    block = connection.exec_driver_sql("SELECT block FROM memory_fts_data WHERE id = 1").scalar()
+    return _varints(block)[0] if block else 0
+
+
 def count(connection: Connection, scope: Scope, stemmer: Stemmer, terms: Sequence[Term]) -> Counted:
     """Count within a scope what the index counts over the store."""
     total = connection.execute(select(func.count()).select_from(memory).where(visible(memory, scope))).scalar_one()
@@ -146,14 +160,16 @@ def _lengths(connection: Connection, seqs: set[int]) -> dict[int, int]:
     """Words of memories, as the text index has counted them."""
     numbers = ",".join(str(int(seq)) for seq in seqs)
     rows = connection.exec_driver_sql(f"SELECT id, sz FROM memory_fts_docsize WHERE id IN ({numbers})")  # noqa: S608 -- whole numbers
-    return {row[0]: _sum(row[1]) for row in rows}
+    return {row[0]: sum(_varints(row[1])) for row in rows}
 
 
-def _sum(varints: Any) -> int:
-    """The sum of numbers in SQLite's variable-length form: seven bits a byte, the high bit says that more follow."""
-    total = value = 0
-    for byte in bytes(varints):
+def _varints(block: Any) -> list[int]:
+    """Numbers in SQLite's variable-length form: seven bits a byte, the high bit says that more follow."""
+    found: list[int] = []
+    value = 0
+    for byte in bytes(block):
         value = value << 7 | byte & 127
         if byte < 128:
-            total, value = total + value, 0
-    return total
+            found.append(value)
+            value = 0
+    return found

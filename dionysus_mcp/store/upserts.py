@@ -9,7 +9,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 def insert_new(connection: Connection, table: Table) -> Insert:
     """An insert that leaves rows as they are whose key is there, by any unique key."""
-    return _insert(connection, table).on_conflict_do_nothing()
+    # Without the option, what PostgreSQL says of how many were made is not kept.
+    return _insert(connection, table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
 def insert_or_update(connection: Connection, table: Table, keys: Sequence[str], values: Mapping[str, Any]) -> Insert:

@@ -4,13 +4,14 @@ A version has an id of its own, so what was quoted once stays what it was. All v
 as their lineage; at most one of them is current. Whoever repeats a call that came through gets its result again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, or_, select
 
+from dionysus_mcp.consolidation.following import follow_extract, is_extract, sources_of_versions
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.records import Memory
 from dionysus_mcp.store import schema
@@ -45,7 +46,11 @@ class Change:
     def of(self, old: NewMemory) -> NewMemory:
         """The memory as it becomes."""
         values = {"content": self.content, "importance": self.importance, "metadata": self.metadata}
-        return replace(old, **{name: value for name, value in values.items() if value is not None})
+        new = replace(old, **{name: value for name, value in values.items() if value is not None})
+        if self.metadata is None and new.content != old.content and is_extract(old.source, old.metadata):
+            # Said otherwise, it is no quote of its sources any more.
+            return replace(new, metadata={**old.metadata, "method": "edited"})
+        return new
 
 
 class Versions:
@@ -133,9 +138,22 @@ class Versions:
             MemoryStoreError: if the id is unknown.
         """
         with self._store.read() as connection:
-            row = row_of(connection, self._store.scope, memory_id)
-            query = select(memory).where(in_scope(self._store.scope), of_lineage(row)).order_by(memory.c.seq)
-            return [to_record(each) for each in connection.execute(query)]
+            return [to_record(each) for each in self._versions(connection, memory_id)]
+
+    def sources(self, memory_id: str) -> list[str]:
+        """Ids of what consolidation drew a version of a memory from, by the id of any version.
+
+        Raises:
+            MemoryStoreError: if the id is unknown.
+        """
+        with self._store.read() as connection:
+            seqs = [row.seq for row in self._versions(connection, memory_id)]
+            return sources_of_versions(connection, self._store.scope, seqs)
+
+    def _versions(self, connection: Connection, memory_id: str) -> Sequence[Row[Any]]:
+        row = row_of(connection, self._store.scope, memory_id)
+        query = select(memory).where(in_scope(self._store.scope), of_lineage(row)).order_by(memory.c.seq)
+        return connection.execute(query).all()
 
     def _changeable(self, connection: Connection, memory_id: str) -> Row[Any]:
         row = row_of(connection, self._store.scope, memory_id)
@@ -160,7 +178,9 @@ class Versions:
     def _follow(self, connection: Connection, old: Row[Any], new: NewMemory, now: datetime) -> Row[Any]:
         values = row_for(new, self._store.scope, now) | {"lineage": old.lineage or old.id}
         insert_in(connection, [values])
-        return row_of(connection, self._store.scope, values["id"])
+        made = row_of(connection, self._store.scope, values["id"])
+        follow_extract(connection, old.seq, made.seq, same_words=made.content == old.content)
+        return made
 
 
 def of_lineage(row: Row[Any]) -> ColumnElement[bool]:

@@ -1,11 +1,10 @@
 """Import of an export into one scope: idempotent, in batches, each stored whole.
 
-What is there already stays as it is, but for what the export knows to have ended since. Ids stay too, unless another
-scope of the same file has them: then each gets one that is made of it and of the scope, so that the same import again
-finds what the first one stored.
+What is there already stays as it is, but for what the export knows to have ended since, and for beliefs, which go on
+with the versions and predictions of both. Ids stay too, unless another scope of the same file has them, or what they
+name is here under another one.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +14,17 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from sqlalchemy import Connection, select
 
+from dionysus_mcp.consolidation.following import is_extract, link_sources
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.graph.carrying import carry_in
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.access import Store
-from dionysus_mcp.store.memories import NewMemory, check, insert_in, present_in, row_for, within
+from dionysus_mcp.store.memories import NewMemory, check, insert_in, row_for, within
 from dionysus_mcp.store.scoping import owned, scope_values
 from dionysus_mcp.store.upserts import insert_new
+from dionysus_mcp.upkeep.aside import Aside
+from dionysus_mcp.upkeep.beliefs import Belief, Beliefs
+from dionysus_mcp.upkeep.identity import own_ids
 from dionysus_mcp.upkeep.lines import (
     FORMAT_VERSION,
     LONGEST,
@@ -34,13 +37,17 @@ from dionysus_mcp.upkeep.lines import (
     ModelLine,
     PredictionLine,
     RelationLine,
+    RevisionLine,
 )
 
 memory = schema.memory
 _BATCH = 100
+_SOURCES = 100
+"""Of one extract, more than consolidation ever takes."""
 
 
 _lines: TypeAdapter[Any] = TypeAdapter(AnyLine)
+_BELIEF = (ModelLine, RevisionLine, PredictionLine)
 
 
 class ImportSummary(BaseModel):
@@ -85,42 +92,106 @@ class Import:
         Raises:
             MemoryStoreError: naming the line that is wrong; what came before it is stored, and importing again goes on.
         """
-        held = _checked(lines)
-        done = 0
-        while batch := list(islice(held, _BATCH)):
-            added = self._store.write(lambda connection, batch=batch: self._store_batch(connection, batch))
-            self._added += added
-            self._present += Counter(one.line.kind for one in batch) - added
-            done += len(batch)
-            self._progress(done)
-        return ImportSummary(added=dict(self._added), present=dict(self._present))
+        with Aside.opened() as aside:
+            held = _checked(lines)
+            done = 0
+            while batch := list(islice(held, _BATCH)):
+                self._store_batch(batch, aside)
+                done += len(batch)
+                self._progress(done)
+            self._beliefs(aside)
+        return ImportSummary(added=dict(+self._added), present=dict(+self._present))
 
-    def _store_batch(self, connection: Connection, batch: Sequence[_Numbered]) -> Counter[str]:
-        added: Counter[str] = Counter()
+    def _store_batch(self, batch: Sequence[_Numbered], aside: Aside) -> None:
+        aside.put((one.number, _model_of(one.line), _raw(one.line)) for one in batch if isinstance(one.line, _BELIEF))
+        rest = [one for one in batch if not isinstance(one.line, _BELIEF)]
+        added, renamed = self._store.write(lambda connection: self._stored(connection, rest, aside))
+        aside.rename(renamed)
+        self._count(added, Counter(one.line.kind for one in rest))
+
+    def _stored(
+        self, connection: Connection, batch: Sequence[_Numbered], aside: Aside
+    ) -> tuple[Counter[str], dict[str, str]]:
         memories = [(one, one.line) for one in batch if isinstance(one.line, MemoryLine)]
-        added["memory"] += self._memories(connection, memories)
+        made, renamed = self._memories(connection, memories)
+        added = Counter(memory=made)
+        for _, line in memories:
+            if is_extract(line.source, line.metadata):
+                self._sources(connection, line, lambda told: renamed.get(told) or aside.named(told) or told)
         for one in batch:
-            if not isinstance(one.line, MemoryLine):
-                added[one.line.kind] += self._other(connection, one)
-        return +added
+            if isinstance(one.line, FileLine):
+                added["file"] += self._file(connection, one.line)
+            elif isinstance(one.line, RelationLine):
+                ground = one.line.memory_id
+                named = None if ground is None else renamed.get(ground) or aside.named(ground) or ground
+                added["relation"] += self._relation(connection, one.number, one.line, named)
+        return added, renamed
 
-    def _memories(self, connection: Connection, lines: Sequence[tuple[_Numbered, MemoryLine]]) -> int:
-        own = self._own_ids(connection, schema.memory, {line.id for _, line in lines} | _lineages(lines))
+    def _sources(self, connection: Connection, line: MemoryLine, named: Callable[[str], str]) -> None:
+        """An extract's sources come before it in an export."""
+        told = [one for one in line.metadata["drawn_from"] if isinstance(one, str)]
+        sources = list(dict.fromkeys(map(named, told[:_SOURCES])))
+        edited = line.metadata.get("method") == "edited"
+        link_sources(connection, self._store.scope, named(line.id), sources, edited=edited)
+
+    def _count(self, added: Counter[str], told: Counter[str]) -> None:
+        self._added += added
+        self._present += told - added
+
+    def _beliefs(self, aside: Aside) -> None:
+        """Once all is known that the export tells of each."""
+        ids = list(aside.models())
+        for start in range(0, len(ids), _BATCH):
+            part = [_belief(key, aside.lines(key)) for key in ids[start : start + _BATCH]]
+            self._count(
+                self._store.write(lambda connection, part=part: self._believed(connection, ids, part, aside)),
+                Counter(kind for one in part for kind in one.kinds),
+            )
+
+    def _believed(
+        self, connection: Connection, ids: Sequence[str], part: Sequence[Belief], aside: Aside
+    ) -> Counter[str]:
+        brought = set(own_ids(connection, self._store.scope, schema.mental_model, ids).values())
+        beliefs, added = Beliefs(connection, self._store.scope, brought), Counter[str]()
+        for one in part:
+            made = beliefs.take(one)
+            if made is None:
+                number = aside.lines(one.id)[0][0]
+                raise _wrong(number, f"the mental model {one.id!r} that it belongs to is not in the file")
+            added += made
+        return added
+
+    def _memories(
+        self, connection: Connection, lines: Sequence[tuple[_Numbered, MemoryLine]]
+    ) -> tuple[int, dict[str, str]]:
+        """How many were stored, and what those are called here that have another id than in the export."""
+        ids = {line.id for _, line in lines} | _lineages(lines)
+        own = own_ids(connection, self._store.scope, memory, ids)
         rows = {own[line.id]: self._row(one, line, own) for one, line in lines}
         held = set(connection.execute(select(memory.c.id).where(memory.c.id.in_(list(rows)))).scalars())
         self._close(connection, [row for key, row in rows.items() if key in held and row["recorded_to"] is not None])
         current = [row["hash"] for row in rows.values() if row["recorded_to"] is None]
-        taken = present_in(connection, self._store.scope, current)
+        taken = self._current(connection, current)
         fresh: list[dict[str, Any]] = []
         for key, row in rows.items():
-            if key in held or (row["recorded_to"] is None and row["hash"] in taken):
+            if key in held:
+                continue
+            if row["recorded_to"] is None and row["hash"] in taken:
+                own |= {told: taken[row["hash"]] for told, name in own.items() if name == key}
                 continue
             if row["recorded_to"] is None:
-                taken.add(row["hash"])
+                taken[row["hash"]] = key
             fresh.append(row)
         if fresh:
             insert_in(connection, fresh)
-        return len(fresh)
+        return len(fresh), {told: name for told, name in own.items() if told != name}
+
+    def _current(self, connection: Connection, hashes: Sequence[str]) -> dict[str, str]:
+        """Ids of the current memories with these hashes."""
+        query = select(memory.c.hash, memory.c.id).where(
+            owned(memory, self._store.scope), memory.c.recorded_to.is_(None), memory.c.hash.in_(hashes)
+        )
+        return {row.hash: row.id for row in connection.execute(query)}
 
     def _close(self, connection: Connection, ended: Sequence[dict[str, Any]]) -> None:
         """End what the export knows to have ended, or its next version would be a second current one."""
@@ -144,58 +215,33 @@ class Import:
         lineage = None if line.lineage is None else own[line.lineage]
         return stored | {name: getattr(line, name) for name in names} | {"id": own[line.id], "lineage": lineage}
 
-    def _other(self, connection: Connection, one: _Numbered) -> int:
-        line, scope = one.line, scope_values(self._store.scope)
-        values = {name: getattr(line, name) for name in type(line).model_fields if name != "kind"}
-        if isinstance(line, FileLine):
-            return self._put(connection, schema.ingested, scope | values)
-        if isinstance(line, RelationLine):
-            return self._relation(connection, one.number, line)
-        owner = line.id if isinstance(line, ModelLine) else line.model_id  # pyright: ignore[reportAttributeAccessIssue] -- no memory
-        own = self._own_ids(connection, schema.mental_model, {owner})
-        if isinstance(line, ModelLine):
-            return self._put(connection, schema.mental_model, scope | values | {"id": own[owner]})
-        if not self._holds(connection, own[owner]):
-            raise _wrong(one.number, f"the mental model {owner!r} that it belongs to is not in the file")
-        if isinstance(line, PredictionLine):
-            values["id"] = self._own_ids(connection, schema.prediction, {line.id})[line.id]
-        table = schema.prediction if isinstance(line, PredictionLine) else schema.model_revision
-        return self._put(connection, table, values | {"model_id": own[owner]})
+    def _file(self, connection: Connection, line: FileLine) -> int:
+        values = scope_values(self._store.scope) | line.model_dump(exclude={"kind"})
+        return connection.execute(insert_new(connection, schema.ingested).values(values)).rowcount
 
-    def _relation(self, connection: Connection, number: int, line: RelationLine) -> int:
-        ground = line.memory_id
-        own = None if ground is None else self._own_ids(connection, schema.memory, {ground})[ground]
+    def _relation(self, connection: Connection, number: int, line: RelationLine, ground: str | None) -> int:
         try:
-            return carry_in(connection, self._store.scope, line, own)
+            return carry_in(connection, self._store.scope, line, ground)
         except MemoryStoreError as error:
             raise _wrong(number, str(error)) from error
 
-    def _holds(self, connection: Connection, model_id: str) -> bool:
-        query = select(schema.mental_model.c.id).where(schema.mental_model.c.id == model_id)
-        return connection.execute(query).first() is not None
 
-    def _put(self, connection: Connection, table: schema.Table, values: dict[str, Any]) -> int:
-        return connection.execute(insert_new(connection, table).values(values)).rowcount
+def _model_of(line: Held) -> str:
+    return line.id if isinstance(line, ModelLine) else line.model_id  # pyright: ignore[reportAttributeAccessIssue] -- of a belief
 
-    def _own_ids(self, connection: Connection, table: schema.Table, ids: set[str]) -> dict[str, str]:
-        """The id that each has in this scope: its own, unless it is another scope's."""
-        query = select(table.c.id).where(table.c.id.in_(ids), ~self._mine(table))
-        foreign = set(connection.execute(query).scalars())
-        scope = self._store.scope
-        named = (("user", scope.user), ("session", scope.session))
-        whose = [scope.tenant, scope.project, *(pair for pair in named if pair[1])]
-        return {
-            one: f"{one[:2]}{hashlib.sha256(repr((*whose, one)).encode()).hexdigest()[:16]}" if one in foreign else one
-            for one in ids
-        }
 
-    def _mine(self, table: schema.Table) -> Any:
-        scope = self._store.scope
-        if table is schema.memory:
-            return owned(table, scope)
-        model = schema.mental_model
-        mine = owned(model, scope)
-        return mine if table is model else table.c.model_id.in_(select(model.c.id).where(mine))
+def _raw(line: Held) -> bytes:
+    return line.model_dump_json().encode()
+
+
+def _belief(key: str, raw: Sequence[tuple[int, bytes]]) -> Belief:
+    lines: list[Any] = [_lines.validate_json(line) for _, line in raw]
+    return Belief(
+        id=key,
+        model=next((one for one in lines if isinstance(one, ModelLine)), None),
+        revisions=[one for one in lines if isinstance(one, RevisionLine)],
+        predictions=[one for one in lines if isinstance(one, PredictionLine)],
+    )
 
 
 def _checked(lines: Iterable[bytes]) -> Iterator[_Numbered]:

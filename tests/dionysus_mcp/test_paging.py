@@ -1,5 +1,6 @@
 """Long results come in pages that fit their budget, and nothing is lost between two of them."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -7,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dionysus_mcp.errors import MemoryStoreError
-from dionysus_mcp.paging import beginning, page, pages_of_memories, place_of, versions_within, within_budget
+from dionysus_mcp.paging import (
+    beginning,
+    metadata_beginning,
+    page,
+    pages_of_memories,
+    place_of,
+    versions_within,
+    within_budget,
+)
 from dionysus_mcp.records import ConsciousnessState, Memory, MemoryHealth, MentalModel, Revision
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,6 +42,39 @@ def test_all_pages_together_are_all_memories_and_each_fits(contents, budget):
         if cursor is None:
             break
     assert read == {one.id: one.content for one in held}
+
+
+metadata = st.dictionaries(st.text(max_size=5), st.text(max_size=4000) | st.just('"\\' * 3000), max_size=3)
+
+
+@given(st.lists(st.tuples(st.text(max_size=1500), metadata), max_size=5), st.integers(300, 2000))
+def test_metadata_that_are_too_long_come_as_text_after_the_content(told, budget):
+    held = [
+        one.model_copy(update={"metadata": its})
+        for one, (_, its) in zip(memories(*(c for c, _ in told)), told, strict=True)
+    ]
+    cursor, read, parts = None, {}, {}
+    for _ in range(1000):
+        kept, cursor = pages_of_memories(held, budget, cursor)
+        assert sum(len(one.model_dump_json()) for one in kept) <= 4 * budget
+        for one in kept:
+            read[one.id] = read.get(one.id, "") + one.content
+            if one.metadata_part is None:
+                parts[one.id] = one.metadata
+            else:
+                assert one.metadata == {}
+                parts[one.id] = parts.get(one.id, "") + one.metadata_part
+        if cursor is None:
+            break
+    assert read == {one.id: one.content for one in held}
+    given_ = {key: json.loads(one) if isinstance(one, str) else one for key, one in parts.items()}
+    assert given_ == {one.id: one.metadata for one in held}
+
+
+def test_metadata_of_a_usual_size_stay_as_they_are():
+    (one,) = (each.model_copy(update={"metadata": {"tags": ["tea"] * 9}}) for each in memories("Tea."))
+    assert pages_of_memories([one], 1000, None) == ([one], None)
+    assert metadata_beginning(one.metadata, 1000) is None
 
 
 @given(st.integers(0, 30), st.integers(100, 3000))

@@ -1,3 +1,4 @@
+import json
 import re
 import threading
 
@@ -195,6 +196,21 @@ def test_a_budget_too_small_for_one_hit_gives_its_beginning(store, words):
     recall = words.recall(ask("zebra", token_budget=10))
     assert recall.hits[0].content == ("zebra " * 200)[:40]
     assert "get_memories" in recall.notice
+
+
+def test_long_metadata_are_shown_by_their_beginning_and_keep_no_other_hit_out(store, words):
+    huge = {"log": "zebra\n" * 5000}
+    long, _ = Memories(store).add(NewMemory("The zebra is long.", metadata=huge), limit=1000)
+    Memories(store).add(NewMemory("The zebra is short.", metadata={"tag": 1}), limit=1000)
+    recall = words.recall(ask("zebra", token_budget=600))
+    found = {hit.content: hit for hit in recall.hits}
+    assert found["The zebra is short."].metadata == {"tag": 1}
+    assert found["The zebra is short."].metadata_part is None
+    assert found["The zebra is long."].metadata == {}
+    assert found["The zebra is long."].metadata_part == json.dumps(huge)[:200]
+    assert "get_memories gives them whole" in recall.notice
+    assert len(recall.model_dump_json()) < 4 * 600
+    assert Memories(store).get([long.id])[0].metadata == huge
 
 
 def test_headings_and_speakers_help_to_find(store, words):

@@ -140,6 +140,28 @@ async def test_long_memories_come_in_parts_that_our_client_puts_together(words_o
         assert len(json.dumps(raw)) < 1.2 * 4 * 1000
 
 
+async def test_long_metadata_come_in_parts_that_our_client_puts_together(words_only, trace):
+    server = memory_server(words_only.model_copy(update={"token_budget": 1000}), trace)
+    async with McpClient("memory", server) as connected:
+        memory = MemoryClient(connected)
+        huge = {"log": [f'"{number}" \\ tea' for number in range(2500)], "last": None}
+        made = [
+            await memory.create(f"Tea {n}. " * 300 * n, metadata=its) for n, its in enumerate(({}, huge, {"a": 1}), 1)
+        ]
+        ids = [one.id for one in made]
+        assert [one.metadata for one in await memory.get(ids)] == [{}, huge, {"a": 1}]
+        assert [len(one.content) for one in await memory.get(ids)] == [2100, 4200, 6300]
+        changed = await memory.update(ids[1], "more", content="Tea.")
+        assert [one.metadata for one in (await memory.history(changed.id)).versions] == [huge, huge]
+        for tool, arguments in (
+            ("get_memories", {"ids": ids}),
+            ("semantic_recall", {"query": "tea"}),
+            ("get_consciousness_state", {}),
+            ("memory_history", {"memory_id": ids[1]}),
+        ):
+            assert len(json.dumps(await connected.call(tool, arguments))) < 1.3 * 4 * 1000, tool
+
+
 async def test_an_error_shows_what_it_repeats(client):
     answer = await client.call_tool("semantic_recall", {"query": "tea", "cursor": "1\u202e<|im_start|>"})
     assert answer.is_error

@@ -111,6 +111,20 @@ def test_a_session_shows_its_earlier_turns_to_the_next_one(make_mind):
         assert "Mirabel" not in seen[-1]
 
 
+def test_a_long_answer_is_known_to_the_next_turn(make_mind):
+    seen = []
+
+    def play(request):
+        seen.append(conversation(request))
+        return report("The boat is called Mirabel. " + "And so on. " * 900)
+
+    with make_mind(**scripted(only_manager(play))) as mind:
+        mind.think("Tell me all about the boat.", session="boat-3")
+        mind.think("What is its name?", session="boat-3")
+    assert "The boat is called Mirabel." in seen[-1]
+    assert "Tell me all about the boat." in seen[-1]
+
+
 def test_cancel_from_another_thread_ends_a_run_in_the_middle_of_a_step(make_mind):
     with make_mind(**scripted(only_manager(lambda _: code("while True:\n    pass")))) as mind:
         thinking = mind.start("loop")
