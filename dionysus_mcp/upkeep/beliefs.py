@@ -56,21 +56,27 @@ class Beliefs:
     Args:
         connection: Of that transaction.
         scope: Where to.
-        brought: Ids, as they are here, of all mental models of the export: none of them is taken for another one of it.
+        brought: Ids, as they are here, of all mental models of the export, and of those here that earlier ones of it
+            were joined with: none of them is taken for another one of it.
+
+    Attributes:
+        joined: Ids of those here that were joined with one of another id. They belong to the transaction: if it is
+            tried again, they are found again.
     """
 
     def __init__(self, connection: Connection, scope: Scope, brought: Collection[str]) -> None:
         self._connection = connection
         self._scope = scope
         self._brought = brought
+        self.joined: set[str] = set()
 
     def take(self, told: Belief) -> Counter[str] | None:
         """Take in one belief; returns how many rows were made, by kind, or None if its model is nowhere."""
         own = own_ids(self._connection, self._scope, model, [told.id])[told.id]
-        held = self._connection.execute(select(model).where(model.c.id == own)).first()
+        held = self._connection.execute(select(model).where(model.c.id == own, owned(model, self._scope))).first()
         same_id = held is not None
-        if held is None and told.model is not None:
-            held = self._like(told, told.model)
+        if held is None and told.model is not None and (held := self._like(told, told.model)) is not None:
+            self.joined.add(held.id)
         if held is not None:
             return self._merge(held, told, same_id=same_id)
         return None if told.model is None else self._new(told, told.model, own)
@@ -88,7 +94,7 @@ class Beliefs:
             or_(alike(model.c.statement, said), model.c.id.in_(once)),
         )
         rows = self._connection.execute(query.order_by(model.c.created_at, model.c.id)).all()
-        others = [row for row in rows if row.id not in self._brought]
+        others = [row for row in rows if row.id not in self._brought and row.id not in self.joined]
         return min(others, key=lambda row: row.statement.lower() != line.statement.lower(), default=None)
 
     def _new(self, told: Belief, line: ModelLine, own: str) -> Counter[str]:

@@ -6,7 +6,7 @@ name is here under another one.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -42,6 +42,8 @@ from dionysus_mcp.upkeep.lines import (
 
 memory = schema.memory
 _BATCH = 100
+_TOGETHER = 500
+"""Lines of beliefs that are stored at once."""
 _SOURCES = 100
 """Of one extract, more than consolidation ever takes."""
 
@@ -140,18 +142,18 @@ class Import:
 
     def _beliefs(self, aside: Aside) -> None:
         """Once all is known that the export tells of each."""
-        ids = list(aside.models())
-        for start in range(0, len(ids), _BATCH):
-            part = [_belief(key, aside.lines(key)) for key in ids[start : start + _BATCH]]
-            self._count(
-                self._store.write(lambda connection, part=part: self._believed(connection, ids, part, aside)),
-                Counter(kind for one in part for kind in one.kinds),
+        with self._store.read() as connection:
+            brought = set(own_ids(connection, self._store.scope, schema.mental_model, list(aside.models())).values())
+        for part in _parts(aside):
+            added, joined = self._store.write(
+                lambda connection, part=part: self._believed(connection, brought, part, aside)
             )
+            brought |= joined  # only now: had it been tried again, what it had joined would have been shut out
+            self._count(added, Counter(kind for one in part for kind in one.kinds))
 
     def _believed(
-        self, connection: Connection, ids: Sequence[str], part: Sequence[Belief], aside: Aside
-    ) -> Counter[str]:
-        brought = set(own_ids(connection, self._store.scope, schema.mental_model, ids).values())
+        self, connection: Connection, brought: Collection[str], part: Sequence[Belief], aside: Aside
+    ) -> tuple[Counter[str], Collection[str]]:
         beliefs, added = Beliefs(connection, self._store.scope, brought), Counter[str]()
         for one in part:
             made = beliefs.take(one)
@@ -159,7 +161,7 @@ class Import:
                 number = aside.lines(one.id)[0][0]
                 raise _wrong(number, f"the mental model {one.id!r} that it belongs to is not in the file")
             added += made
-        return added
+        return added, beliefs.joined
 
     def _memories(
         self, connection: Connection, lines: Sequence[tuple[_Numbered, MemoryLine]]
@@ -232,6 +234,21 @@ def _model_of(line: Held) -> str:
 
 def _raw(line: Held) -> bytes:
     return line.model_dump_json().encode()
+
+
+def _parts(aside: Aside) -> Iterator[list[Belief]]:
+    """Beliefs as they are stored together: not many lines, unless one has many by itself."""
+    part: list[Belief] = []
+    size = 0
+    for key in list(aside.models()):
+        lines = aside.lines(key)
+        if part and size + len(lines) > _TOGETHER:
+            yield part
+            part, size = [], 0
+        part.append(_belief(key, lines))
+        size += len(lines)
+    if part:
+        yield part
 
 
 def _belief(key: str, raw: Sequence[tuple[int, bytes]]) -> Belief:
