@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from dionysus_mcp.consolidation.tables import link
 from dionysus_mcp.scope import Scope
@@ -41,7 +41,8 @@ def follow_extract(connection: Connection, old: int, new: int, *, same_words: bo
         for row in rows
     ]
     if values:
-        connection.execute(insert(link), values)
+        # A store that once took an extract for both has each source twice.
+        connection.execute(insert_new(connection, link), values)
 
 
 def is_extract(source: str | None, metadata: Mapping[str, Any]) -> bool:
@@ -51,6 +52,8 @@ def is_extract(source: str | None, metadata: Mapping[str, Any]) -> bool:
 
 def link_sources(connection: Connection, scope: Scope, memory_id: str, sources: Sequence[str], *, edited: bool) -> None:
     """Link an extract that came from elsewhere to its sources, as far as they are the scope's own.
+
+    One that has sources keeps them: whether it was edited is known better here than by what its metadata say.
 
     Args:
         connection: Of the transaction that imports.
@@ -63,9 +66,14 @@ def link_sources(connection: Connection, scope: Scope, memory_id: str, sources: 
     seqs = {row.id: row.seq for row in connection.execute(mine)}
     made = seqs.pop(memory_id, None)
     kind = EDITED if edited else EXTRACT
-    if made is not None and seqs:
+    if made is not None and seqs and not _has_sources(connection, made):
         values = [{"kind": kind, "from_seq": made, "to_seq": seq} for seq in seqs.values()]
         connection.execute(insert_new(connection, link), values)
+
+
+def _has_sources(connection: Connection, seq: int) -> bool:
+    query = select(link.c.to_seq).where(link.c.from_seq == seq, link.c.kind.in_((EXTRACT, EDITED)))
+    return connection.execute(query.limit(1)).first() is not None
 
 
 def sources_of_versions(connection: Connection, scope: Scope, seqs: Sequence[int]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, or_, select
 
-from dionysus_mcp.consolidation.following import follow_extract, is_extract, sources_of_versions
+from dionysus_mcp.consolidation.following import EDITED, follow_extract, is_extract, sources_of_versions
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.records import Memory
 from dionysus_mcp.store import schema
@@ -47,9 +47,10 @@ class Change:
         """The memory as it becomes."""
         values = {"content": self.content, "importance": self.importance, "metadata": self.metadata}
         new = replace(old, **{name: value for name, value in values.items() if value is not None})
-        if self.metadata is None and new.content != old.content and is_extract(old.source, old.metadata):
-            # Said otherwise, it is no quote of its sources any more.
-            return replace(new, metadata={**old.metadata, "method": "edited"})
+        of_both = is_extract(old.source, old.metadata) and is_extract(new.source, new.metadata)
+        if of_both and (new.content != old.content or old.metadata.get("method") == EDITED):
+            # Said otherwise, it is no quote of its sources any more, whatever came with the change.
+            return replace(new, metadata={**new.metadata, "method": EDITED})
         return new
 
 

@@ -148,7 +148,7 @@ class Import:
             added, joined = self._store.write(
                 lambda connection, part=part: self._believed(connection, brought, part, aside)
             )
-            brought |= joined  # only now: had it been tried again, what it had joined would have been shut out
+            brought.update(joined)  # only now: had it been tried again, what it had joined would have been shut out
             self._count(added, Counter(kind for one in part for kind in one.kinds))
 
     def _believed(

@@ -4,7 +4,10 @@ import contextlib
 import json
 
 import pytest
+from sqlalchemy import insert, literal, select
 
+from dionysus_mcp.consolidation.tables import link
+from dionysus_mcp.store.schema import memory
 from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.exporting import export_lines
 from dionysus_mcp.upkeep.importing import Import
@@ -52,6 +55,48 @@ def test_said_otherwise_it_is_no_quote_any_more_and_the_same_edit_again_changes_
     changed = Change("mine", content="Ann paints.", metadata={"mine": True})
     assert versions.update(new.id, changed, limit=LIMIT).metadata == {"mine": True}
     assert len(versions.sources(extract.id)) == 3
+
+
+def test_edited_with_metadata_that_call_it_a_quote_it_is_no_quote(versions, extract):
+    told = {**extract.metadata, "tag": "x"}
+    new = versions.update(extract.id, Change("mine", content="Ann paints.", metadata=told), limit=LIMIT)
+    assert new.metadata == told | {"method": "edited"}
+    newer = versions.update(new.id, Change("tagged", metadata={**told, "tag": "y"}), limit=LIMIT)
+    assert newer.metadata == told | {"method": "edited", "tag": "y"}
+    assert versions.update(new.id, Change("tagged", metadata={**told, "tag": "y"}), limit=LIMIT) == newer
+
+
+def links(told, version):
+    with told.store.read() as connection:
+        query = select(link.c.kind).where(link.c.from_seq == memory.c.seq, memory.c.id == version.id)
+        return sorted(connection.execute(query).scalars())
+
+
+def called_a_quote(told, version):
+    """As a store has it in which metadata of an edit were taken as they came."""
+    values = {"metadata": version.metadata | {"method": "quote"}}
+    told.store.write(lambda one: one.execute(memory.update().where(memory.c.id == version.id).values(values)))
+
+
+def test_an_import_of_its_own_export_leaves_an_edited_one_edited(told, versions, extract):
+    new = edited(versions, extract)
+    called_a_quote(told, new)
+    lines = [line.encode() for line in export_lines(told.store, lambda *_: None)]
+    Import(told.store, 10_000, lambda _: None).take(lines)
+    assert links(told, new) == ["edited"] * 3
+    newest = edited(versions, new, "Ann paints in the hills.")
+    assert links(told, newest) == ["edited"] * 3
+
+
+def test_what_was_once_taken_for_both_can_be_edited_and_is_edited_then(told, versions, extract, sources):
+    new = edited(versions, extract)
+    old = link.alias()
+    again = select(literal("extract"), old.c.from_seq, old.c.to_seq).where(old.c.kind == "edited")
+    told.store.write(lambda one: one.execute(insert(link).from_select(["kind", "from_seq", "to_seq"], again)))
+    assert len(links(told, new)) == 6
+    newest = edited(versions, new, "Ann paints in the hills.")
+    assert links(told, newest) == ["edited"] * 3
+    assert versions.sources(newest.id) == [one.id for one in sources]
 
 
 def test_edited_it_is_recalled_beside_its_sources(told, versions, extract, sources):
