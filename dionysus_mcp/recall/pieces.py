@@ -98,12 +98,13 @@ def closest(asked: Spoken, held: Sequence[bytes | None]) -> Close:
     import numpy as np
 
     size = asked.vectors.shape[1] // 8
-    counts = np.array([0 if not one or len(one) % size != 1 else len(one) // size for one in held], dtype=np.int64)
+    # Whole rows after the count of those with content: the gist, and at least one piece.
+    whole = [bool(one) and len(one) % size == 1 and len(one) > size + 1 for one in held]
     result = np.zeros((len(held), len(asked.vectors)), dtype=np.float32)
-    known = np.flatnonzero(counts)
+    known = np.flatnonzero(whole)
     if len(known):
-        result[known] = _nearest(asked, [one for one, count in zip(held, counts, strict=True) if one and count])
-        result[counts == 0] = result[known].mean(axis=0)
+        result[known] = _nearest(asked, [one for one, is_whole in zip(held, whole, strict=True) if one and is_whole])
+        result[~np.array(whole)] = result[known].mean(axis=0)
     end = 1 + asked.telling
     return Close(result[:, 0], result[:, 1:end], result[:, end:], asked.asking)
 

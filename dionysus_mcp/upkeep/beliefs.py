@@ -99,7 +99,9 @@ class Beliefs:
 
     def _new(self, told: Belief, line: ModelLine, own: str) -> Counter[str]:
         values = line.model_dump(exclude={"kind"}) | scope_values(self._scope) | {"id": own}
-        added = Counter(mental_model=self._put(model, values))
+        if not self._put(model, values):  # another scope took even the id that is made for this one
+            return Counter()
+        added = Counter(mental_model=1)
         for one in told.revisions:
             added["model_revision"] += self._put(revision, one.model_dump(exclude={"kind"}) | {"model_id": own})
         seen = self._predict(told, own, {one.model_version: one.model_version for one in told.predictions})
@@ -143,7 +145,8 @@ class Beliefs:
         unknown = ("open",) if values["status"] == "expired" else ("open", "expired")
         if values["status"] == "open":
             return False
-        still = and_(prediction.c.id == values["id"], prediction.c.status.in_(unknown))
+        mine = prediction.c.model_id.in_(select(model.c.id).where(owned(model, self._scope)))
+        still = and_(prediction.c.id == values["id"], prediction.c.status.in_(unknown), mine)
         outcome = {name: values[name] for name in _OUTCOME}
         return self._connection.execute(update(prediction).where(still).values(outcome)).rowcount > 0
 

@@ -21,9 +21,13 @@ BAD_PASSAGES = (
     "SELECT dimension FROM vector WHERE vector.memory_seq = passage.memory_seq AND vector.model = passage.model), "
     "octet_length(vectors) * 4 / greatest(1, octet_length(spans)))"
 )
+_WIDE = (
+    "coalesce((SELECT dimension FROM vector WHERE vector.memory_seq = piece.memory_seq AND "
+    "vector.model = piece.model), 8)"
+)
 BAD_PIECES = (
-    "FROM piece WHERE (octet_length(signs) - 1) * 8 % coalesce((SELECT dimension FROM vector WHERE "
-    "vector.memory_seq = piece.memory_seq AND vector.model = piece.model), 8) != 0"
+    "FROM piece WHERE octet_length(signs) > 0 AND ((octet_length(signs) - 1) * 8 % " + _WIDE + " != 0 OR "
+    "(octet_length(signs) - 1) * 8 <= " + _WIDE + ")"
 )
 
 _ERASED = ("memory", "memory_words", "vector", "passage", "ingested", "mental_model", "model_revision", "prediction")

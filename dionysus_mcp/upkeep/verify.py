@@ -36,10 +36,14 @@ _BAD_PASSAGES = (
     "FROM vector WHERE vector.memory_seq = passage.memory_seq AND vector.model = passage.model), length(vectors) * 4 / "
     "max(1, length(spans))) OR memory_seq NOT IN (SELECT seq FROM memory)"
 )
+# What has no word piece has no signs at all; else there are a count, the gist and at least one piece.
+_WIDE = (
+    "coalesce((SELECT dimension FROM vector WHERE vector.memory_seq = piece.memory_seq AND "
+    "vector.model = piece.model), 8)"
+)
 _BAD_PIECES = (
-    "FROM piece WHERE (length(signs) - 1) * 8 % coalesce((SELECT dimension FROM vector WHERE "
-    "vector.memory_seq = piece.memory_seq AND vector.model = piece.model), 8) != 0 "
-    "OR memory_seq NOT IN (SELECT seq FROM memory)"
+    "FROM piece WHERE (length(signs) > 0 AND ((length(signs) - 1) * 8 % " + _WIDE + " != 0 OR "
+    "(length(signs) - 1) * 8 <= " + _WIDE + ")) OR memory_seq NOT IN (SELECT seq FROM memory)"  # noqa: S608 -- of constants
 )
 _BAD_CLOSURES = "FROM closure WHERE memory_seq IN (SELECT seq FROM memory WHERE recorded_to IS NULL)"
 _BAD_SCOPES = "FROM memory WHERE tenant = '' OR project = ''"

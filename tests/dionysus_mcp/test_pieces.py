@@ -31,6 +31,7 @@ from dionysus_mcp.store.memories import NewMemory, add_in
 from dionysus_mcp.store.vectors import Vectors
 from dionysus_mcp.upkeep.purge import Purge, Selection
 from dionysus_mcp.upkeep.verify import verify
+from tests.dionysus_mcp.engines import on_both
 
 ROW = DIMENSION // 8
 WORDS = ["lake", "when", "to", "boat", "how"]
@@ -206,7 +207,12 @@ def test_pieces_go_with_their_memory_when_it_is_purged(store, model):
         assert connection.execute(select(piece)).all() == []
 
 
-@pytest.mark.parametrize("wrong", [b"short", bytes(2 * ROW)], ids=["cut off", "without their count"])
+@on_both
+@pytest.mark.parametrize(
+    "wrong",
+    [b"short", bytes(2 * ROW), bytes(1 + ROW), b"1"],
+    ids=["cut off", "without their count", "a gist alone", "a count alone"],
+)
 def test_pieces_of_a_wrong_length_are_found_dropped_and_made_anew(store, model, wrong):
     store.write(lambda connection: add_in(connection, store.scope, [NewMemory("We drove.", speaker="Ann")]))
     vectors = Vectors(store, model.model_id, model.dimension)
@@ -218,6 +224,27 @@ def test_pieces_of_a_wrong_length_are_found_dropped_and_made_anew(store, model, 
     assert embed_missing(vectors, model, 10, Stemmer()) == 1
     with store.read() as connection:
         assert len(read(connection, model.model_id, [1])[1]) == 1 + 4 * ROW
+
+
+@on_both
+def test_what_has_no_pieces_is_not_damaged(store, model):
+    new = [NewMemory("\u200b", speaker="Ann"), NewMemory("We drove.", speaker="Ann")]
+    store.write(lambda connection: add_in(connection, store.scope, new))
+    embed_missing(Vectors(store, model.model_id, model.dimension), model, 10, Stemmer())
+    with store.read() as connection:
+        assert read(connection, model.model_id, [1])[1] == b""
+    assert not [check for check in verify(store, lambda *_: None).checks if check.problems]
+
+
+@pytest.mark.parametrize("wrong", [b"\x00", bytes(1 + ROW), b"\x01" * (1 + ROW)])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_pieces_that_are_a_gist_alone_count_as_unknown_and_change_no_others(wrong, place):
+    asked = spoken(said(units(2)))
+    whole = [kept(units(2)), kept(units(2, seed=5))]
+    found = closest(asked, [*whole[:place], wrong, *whole[place:]])
+    rest = closest(asked, [*whole[:place], None, *whole[place:]])
+    assert np.array_equal(found.gist, rest.gist)
+    assert np.array_equal(found.telling, rest.telling)
 
 
 def test_a_recall_works_before_and_after_a_memory_has_its_pieces(tmp_path):
