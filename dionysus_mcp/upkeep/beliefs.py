@@ -104,7 +104,7 @@ class Beliefs:
         added = Counter(mental_model=1)
         for one in told.revisions:
             added["model_revision"] += self._put(revision, one.model_dump(exclude={"kind"}) | {"model_id": own})
-        seen = self._predict(told, own, {one.model_version: one.model_version for one in told.predictions})
+        seen = self._predict(told, own, {}, line.version)
         return added + Counter(prediction=seen.made)
 
     def _merge(self, held: Row[Any], told: Belief, *, same_id: bool) -> Counter[str]:
@@ -114,7 +114,8 @@ class Beliefs:
         there = [_version(one, there=one.version) for one in sorted(told.revisions, key=lambda one: one.version)]
         history = merged(here, there, same_id=same_id)
         self._renumber(held.id, history)
-        seen = self._predict(told, held.id, {one.there: number for number, one in enumerate(history, 1) if one.there})
+        versions = {one.there: number for number, one in enumerate(history, 1) if one.there}
+        seen = self._predict(told, held.id, versions, len(history) or held.version)
         if history:  # an export may have lost them
             self._conclude(held, told.model, history, seen.versions)
             self._rewrite(held.id, here, self._left(held.id, history))
@@ -127,13 +128,16 @@ class Beliefs:
                 its = and_(prediction.c.model_id == model_id, prediction.c.model_version == one.here)
                 self._connection.execute(update(prediction).where(its).values(model_version=number))
 
-    def _predict(self, told: Belief, model_id: str, versions: Mapping[int | None, int]) -> "_Seen":
-        """Store what was predicted there, each by itself, and what came of what is open here."""
+    def _predict(self, told: Belief, model_id: str, versions: Mapping[int | None, int], last: int) -> "_Seen":
+        """Store what was predicted there, each by itself, and what came of what is open here.
+
+        Where the export lost what its version is, it belongs to that number, or else to the last that there is.
+        """
         ids = own_ids(self._connection, self._scope, prediction, [one.id for one in told.predictions])
         made, touched = 0, set[int]()
         for one in told.predictions:
             values = one.model_dump(exclude={"kind"}) | {"id": ids[one.id], "model_id": model_id}
-            values["model_version"] = versions.get(one.model_version, one.model_version)
+            values["model_version"] = versions.get(one.model_version, min(one.model_version, last))
             new = self._put(prediction, values)
             made += new
             if new or self._resolve(values):

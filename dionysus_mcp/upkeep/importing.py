@@ -92,7 +92,8 @@ class Import:
         """Store what an export's lines tell.
 
         Raises:
-            MemoryStoreError: naming the line that is wrong; what came before it is stored, and importing again goes on.
+            MemoryStoreError: naming the line that is wrong. What came before it is stored, but for beliefs, which are
+                stored once all lines are read; importing again goes on.
         """
         with Aside.opened() as aside:
             held = _checked(lines)

@@ -4,9 +4,10 @@ The first line says what the file is, the last one how many lines of each kind i
 Scopes are not in it: an export holds one scope, and an import puts it into the scope that it is given.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 FORMAT = "dionysus-memory"
 FORMAT_VERSION = 2
@@ -15,6 +16,11 @@ LONGEST = 64 * 1024 * 1024
 
 Text = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Ordinal = Annotated[int, Field(ge=1, le=2**31 - 1)]
+"""As far as every database counts."""
 
 
 class Line(BaseModel):
@@ -62,7 +68,7 @@ class FileLine(Line):
     kind: Literal["file"] = "file"
     origin: Text
     digest: str
-    pieces: Annotated[int, Field(ge=0)]
+    pieces: Count
     recorded_at: AwareDatetime
 
 
@@ -76,7 +82,7 @@ class ModelLine(Line):
     concepts: list[str]
     prediction_templates: list[str]
     status: Literal["active", "needs_revision", "retired"]
-    version: Annotated[int, Field(ge=1)]
+    version: Ordinal
     alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     beta: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     created_at: AwareDatetime
@@ -87,12 +93,12 @@ class RevisionLine(Line):
 
     kind: Literal["model_revision"] = "model_revision"
     model_id: Text
-    version: Annotated[int, Field(ge=1)]
+    version: Ordinal
     statement: Text
     reason: Text
     at: AwareDatetime
     accuracy: Share | None = None
-    resolved: Annotated[int, Field(ge=0)]
+    resolved: Count
 
 
 class PredictionLine(Line):
@@ -101,7 +107,7 @@ class PredictionLine(Line):
     kind: Literal["prediction"] = "prediction"
     id: Text
     model_id: Text
-    model_version: Annotated[int, Field(ge=1)]
+    model_version: Ordinal
     statement: Text
     probability: Share
     context: str | None = None
@@ -114,6 +120,12 @@ class PredictionLine(Line):
     resolved_at: AwareDatetime | None = None
     brier: Share | None = None
     log_score: Annotated[float, Field(le=0)] | None = None
+
+    @model_validator(mode="after")
+    def _has_its_outcome(self) -> Self:
+        if self.status == "resolved" and self.outcome is None:
+            raise PydanticCustomError("outcome", "a resolved prediction has an outcome, true or false")
+        return self
 
 
 class RelationLine(Line):
@@ -129,8 +141,8 @@ class RelationLine(Line):
     extractor: Text
     told_by: str | None = None
     confidence: Share
-    first: Annotated[int, Field(ge=0)] | None = None
-    last: Annotated[int, Field(ge=0)] | None = None
+    first: Count | None = None
+    last: Count | None = None
     valid_from: AwareDatetime | None = None
     valid_to: AwareDatetime | None = None
     recorded_from: AwareDatetime

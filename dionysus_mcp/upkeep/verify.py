@@ -42,8 +42,11 @@ _WIDE = (
     "vector.model = piece.model), 8)"
 )
 _BAD_PIECES = (
-    "FROM piece WHERE (length(signs) > 0 AND ((length(signs) - 1) * 8 % " + _WIDE + " != 0 OR "
-    "(length(signs) - 1) * 8 <= " + _WIDE + ")) OR memory_seq NOT IN (SELECT seq FROM memory)"  # noqa: S608 -- of constants
+    "FROM piece WHERE (length(signs) > 0 AND ((length(signs) - 1) * 8 % "  # noqa: S608 -- of constants
+    + _WIDE
+    + " != 0 OR (length(signs) - 1) * 8 <= "
+    + _WIDE
+    + ")) OR memory_seq NOT IN (SELECT seq FROM memory)"
 )
 _BAD_CLOSURES = "FROM closure WHERE memory_seq IN (SELECT seq FROM memory WHERE recorded_to IS NULL)"
 _BAD_SCOPES = "FROM memory WHERE tenant = '' OR project = ''"

@@ -236,7 +236,7 @@ def test_what_has_no_pieces_is_not_damaged(store, model):
     assert not [check for check in verify(store, lambda *_: None).checks if check.problems]
 
 
-@pytest.mark.parametrize("wrong", [b"\x00", bytes(1 + ROW), b"\x01" * (1 + ROW)])
+@pytest.mark.parametrize("wrong", [b"1", bytes(1 + ROW), b"1" * (1 + ROW)], ids=["count", "gist", "gist of one"])
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_pieces_that_are_a_gist_alone_count_as_unknown_and_change_no_others(wrong, place):
     asked = spoken(said(units(2)))
