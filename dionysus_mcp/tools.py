@@ -160,9 +160,11 @@ class Tools:
         source: Annotated[str | None, Field(description="Where it comes from.")] = None,
     ) -> Memory:
         """Store a memory. The same memory again changes nothing and gives the one that is there."""
+        from dionysus_mcp.consolidation.following import refuse_reserved
         from dionysus_mcp.store.memories import NewMemory
 
         with self._traced(Kind.MEMORY, "create_memory", {conventions.INPUT: content}) as (service, current):
+            refuse_reserved(source)
             new = NewMemory(
                 content=content,
                 memory_type=memory_type,

@@ -214,7 +214,10 @@ def _hit(hit: Hit) -> dict[str, Any]:
     shown |= {"similarity": similarity, "when": when, "source": hit.source, "speaker": hit.speaker}
     if hit.passages:
         shown["passages"] = [piece.model_dump() for piece in hit.passages]
-    return {**shown, "metadata": dict(hit.metadata)}
+    shown["metadata"] = dict(hit.metadata)
+    if hit.metadata_part is not None:
+        shown["metadata_part"] = hit.metadata_part
+    return shown
 
 
 def _string(description: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from dionysus_mcp.consolidation.tables import link
+from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.memories import in_scope
@@ -48,6 +49,19 @@ def follow_extract(connection: Connection, old: int, new: int, *, same_words: bo
 def is_extract(source: str | None, metadata: Mapping[str, Any]) -> bool:
     """Whether consolidation made a memory, or what somebody edited since."""
     return source == EXTRACTED and isinstance(metadata.get("drawn_from"), list)
+
+
+def refuse_reserved(source: str | None) -> None:
+    """Keep what somebody tells from passing for what consolidation made.
+
+    Raises:
+        MemoryStoreError: if it names that as its source.
+    """
+    if source == EXTRACTED:
+        raise MemoryStoreError(
+            f"The source {EXTRACTED!r} is that of memories which consolidation draws from others; name where this one "
+            "comes from, or leave the source out."
+        )
 
 
 def link_sources(connection: Connection, scope: Scope, memory_id: str, sources: Sequence[str], *, edited: bool) -> None:

@@ -24,8 +24,9 @@ _FEW = 5_000
 """Memories up to which a scope is counted anew whenever something was indexed."""
 _LONG = 60.0
 """Seconds after which what is new in a larger one is counted."""
-_VERY_LONG = 3600.0
-"""Seconds after which all of it is: what was closed since is taken off the figures then."""
+_VERY_LONG = 600.0
+"""Seconds after which all of it is: what was closed since is taken off the figures then, and what was numbered before
+the newest that was counted, but stored after the count, is put to them."""
 
 
 class PostgresIndex:

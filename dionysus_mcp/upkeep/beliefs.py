@@ -128,7 +128,7 @@ class Beliefs:
                 its = and_(prediction.c.model_id == model_id, prediction.c.model_version == one.here)
                 self._connection.execute(update(prediction).where(its).values(model_version=number))
 
-    def _predict(self, told: Belief, model_id: str, versions: Mapping[int | None, int], last: int) -> "_Seen":
+    def _predict(self, told: Belief, model_id: str, versions: Mapping[int, int], last: int) -> "_Seen":
         """Store what was predicted there, each by itself, and what came of what is open here.
 
         Where the export lost what its version is, it belongs to that number, or else to the last that there is.

@@ -133,6 +133,7 @@ async def test_a_server_survives_it_all(words_only, trace):
             ("create_memory", {"content": ["a"]}, "content"),
             ("create_memory", {"content": "a", "metadata": nested(100)}, "levels deep"),
             ("create_memory", {"content": "a", "importance": "high"}, "importance"),
+            ("create_memory", {"content": "a", "source": "consolidation"}, "source 'consolidation'"),
             ("update_memory", {"memory_id": kept.id, "reason": "r", "content": "x" * 10_000_000}, "10,000,000"),
             ("update_memory", {"memory_id": kept.id, "reason": "r", "metadata": nested(100)}, "levels deep"),
             ("forget_memory", {"memory_id": "'; DROP TABLE memory; --", "reason": "r"}, "Unknown memory ids"),
