@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-_UNWINDING = 5.0  # seconds that cancelled tasks have to end
+_UNWINDING = 1.0  # seconds that tasks which would not end in time have for it once more
 
 
 class LoopThread:
@@ -25,6 +25,8 @@ class LoopThread:
 
     def __init__(self, name: str = "dionysus-loop") -> None:
         self._loop = asyncio.new_event_loop()
+        self._lock = threading.Lock()
+        self._closing = False
         self._thread = threading.Thread(target=self._turn, name=name, daemon=True)
         self._thread.start()
 
@@ -34,27 +36,28 @@ class LoopThread:
         The caller's context variables go along, so that spans opened on the loop have the caller's span as parent.
 
         Raises:
-            RuntimeError: the loop is closed.
+            RuntimeError: the loop is closed, or closing.
         """
-        try:
-            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        except RuntimeError:
-            coroutine.close()
-            raise
+        with self._lock:  # whatever is taken is in the loop's queue before what ends it
+            if not self._closing:
+                return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        coroutine.close()
+        raise RuntimeError("Event loop is closed")
 
     def close(self, timeout: float = 5.0) -> None:
-        """Cancel what still runs, stop the loop and join its thread, for at most `timeout` seconds. Idempotent."""
-        if self._loop.is_closed():
-            return
-        with suppress(TimeoutError):  # a task that will not end must not keep the loop
-            asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result(timeout)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        """Cancel what still runs, stop the loop and join its thread, for about `timeout` seconds. Idempotent."""
+        with self._lock:
+            first, self._closing = not self._closing, True
+        if first:
+            with suppress(TimeoutError):  # a task that will not end must not keep the loop
+                asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result(timeout)
+            self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout)
 
     def _turn(self) -> None:
         try:
             self._loop.run_forever()
-            late = asyncio.all_tasks(self._loop)  # what came while it stopped, or would not end before
+            late = asyncio.all_tasks(self._loop)
             for task in late:
                 task.cancel()
             if late:

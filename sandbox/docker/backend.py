@@ -225,7 +225,8 @@ class DockerBackend:
         if self._direct:
             with suppress(boxes.RefusedError):  # without it, the engine may take the same container
                 box = start(direct=True)
-                self._direct = box.direct
+                if not box.direct:
+                    self._direct = False
                 return box
         box = start()
         self._direct = False

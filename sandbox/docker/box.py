@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.docker.channel import Channel, ChannelClosedError
 from sandbox.docker.detect import engine_errors, knock
 from sandbox.docker.direct import PLACE, DirectChannel, Way, offer
-from sandbox.docker.forks import attached
+from sandbox.docker.forks import known_to_forks
 from sandbox.docker.guest.wire import READY, WireError
 from sandbox.docker.launch import COMMAND, boot, environment, frame_limit, host_config, uid
 from sandbox.docker.loss import check_engine
@@ -91,9 +91,7 @@ def start(
     try:
         created = api.create_container(image, labels=dict(labels), **_shape(settings, engine, runtime, way))
         container = str(created["Id"])
-        channel = attached(
-            partial(api.attach_socket, container, params=dict(_ATTACH)), partial(_channel, settings, way)
-        )
+        channel = known_to_forks(partial(_attached, api, container, settings, way))
         api.start(container)
         channel.send_raw(boot(settings, f"{PLACE}/{Way.NAME}" if way else None))
         return Box(container, channel, _ready(channel))
@@ -115,8 +113,8 @@ def start(
             way.close()
 
 
-def _channel(settings: SandboxSettings, way: Way | None, stream: Any) -> Channel:
-    limit = frame_limit(settings)
+def _attached(api: docker.APIClient, container: str, settings: SandboxSettings, way: Way | None) -> Channel:
+    stream, limit = api.attach_socket(container, params=dict(_ATTACH)), frame_limit(settings)
     return DirectChannel(stream, limit, way) if way is not None else Channel(stream, limit)
 
 

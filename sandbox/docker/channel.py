@@ -82,10 +82,11 @@ class Channel:
             self._check()
             try:
                 sent = self._outward.send(left[:_CHUNK])
-            except (TimeoutError, BlockingIOError):
+            except (TimeoutError, BlockingIOError) as full:
                 if time.monotonic() >= until:
                     raise ChannelClosedError("nobody takes more input") from None
-                _wait(self._outward, select.POLLOUT, TICK)
+                if isinstance(full, BlockingIOError):  # else it has waited already
+                    _wait(self._outward, select.POLLOUT, TICK)
                 continue
             except OSError as error:
                 raise ChannelClosedError(str(error)) from None
@@ -156,6 +157,9 @@ class Channel:
         return True
 
     def _let_go(self) -> None:
+        if os.getpid() != self._pid and not isinstance(self._socket, socket.socket):
+            _forget_ssh(self._socket)
+            return
         self._cut(self._socket)
         for owner in (getattr(self._stream, "_response", None), self._stream, self._socket):
             if owner is not None:
@@ -166,7 +170,7 @@ class Channel:
         with contextlib.suppress(OSError):
             if os.getpid() == self._pid:
                 connection.shutdown(socket.SHUT_RDWR)
-            elif isinstance(connection, socket.socket):
+            else:
                 os.close(connection.detach())  # this copy alone; libraries hold references that would keep it open
 
     def _next(self) -> tuple[int, bytes] | None:
@@ -205,8 +209,23 @@ class Channel:
         del raw[:start]
 
 
+def _forget_ssh(channel: Any) -> None:
+    """In a forked child: close its copy of the connection, and say nothing on what is its parent's."""
+    transport = channel.transport
+    transport.active = False
+    if isinstance(transport.sock, socket.socket):
+        os.close(transport.sock.detach())
+
+
 def _wait(connection: Any, event: int, seconds: float) -> bool:
-    """Wait for an event on a socket, also one with a number that `select` doesn't take; return whether it came."""
+    """Wait for an event on a socket, also one with a number that `select` doesn't take; return whether it came.
+
+    Raises:
+        ChannelClosedError: another thread has closed it.
+    """
     poll = select.poll()
-    poll.register(connection, event)
+    try:
+        poll.register(connection, event)
+    except ValueError:
+        raise ChannelClosedError("this side is closed") from None
     return bool(poll.poll(seconds * 1000))

@@ -204,6 +204,8 @@ def _with_one_pool(client: docker.APIClient) -> docker.APIClient:
     Its own option for that, `num_pools`, is read for ssh:// alone.
     """
     adapter: Any = client.get_adapter(client.base_url)
+    if (ssh := getattr(adapter, "ssh_client", None)) is not None:
+        ssh.get_transport().channel_timeout = FIRST_ANSWER  # an hour by default
     pools = getattr(adapter, "pools", None)
     if pools is not None:
         adapter.pools = type(pools)(1, dispose_func=_close)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sandbox.docker.channel import TICK, Channel, ChannelClosedError
-from sandbox.docker.forks import no_fork
+from sandbox.docker.forks import known_to_forks, no_fork
 
 PLACE: Final = "/run/host"
 """Folder in the box."""
@@ -37,9 +37,13 @@ class Way:
     NAME: Final = "wire"
 
     def __init__(self) -> None:
-        self._home = Path(tempfile.mkdtemp(prefix=_PREFIX))  # its mode keeps every other user of this machine out
         self._pid = os.getpid()
         self.listener = socket.socket(socket.AF_UNIX)
+        try:
+            self._home = Path(tempfile.mkdtemp(prefix=_PREFIX))  # its mode keeps every other user of this machine out
+        except BaseException:
+            self.listener.close()
+            raise
         try:
             self.folder = self._home / "box"
             self.folder.mkdir()
@@ -67,7 +71,7 @@ class Way:
 def offer() -> Way | None:
     """A way, or None where there can't be one."""
     try:
-        return Way()
+        return known_to_forks(Way)
     except OSError:
         return None
 
@@ -117,8 +121,9 @@ class DirectChannel(Channel):
         events = self._poll.poll(TICK * 1000)
         self._check()  # another thread may have closed it meanwhile
         engine = self._socket.fileno()
-        # The engine's end comes last: before it the box may have said something.
-        for descriptor, _ in sorted(events, key=lambda event: event[0] == engine) if len(events) > 1 else events:
+        ready = [descriptor for descriptor, _ in events]
+        # The engine waits until the box has nothing to say: its end comes with the box's, whose last frame counts.
+        for descriptor in [each for each in ready if each != engine] or ready:
             if descriptor == engine:
                 self._heed_engine()
             elif descriptor == self._offer:
@@ -140,6 +145,8 @@ class DirectChannel(Channel):
                 self._connection, _ = self._way.listener.accept()
             except BlockingIOError:  # it hung up already
                 return
+            except OSError as error:
+                raise ChannelClosedError(str(error)) from None
         self._connection.setblocking(False)  # with a time-out each call would poll once more
         self._outward = self._connection
         self._poll.register(self._connection, select.POLLIN)

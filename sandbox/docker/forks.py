@@ -10,42 +10,50 @@ import threading
 import weakref
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from sandbox.docker.channel import Channel
-
 _PATIENCE: Final = 1.0  # seconds that a fork waits for an engine to attach a stream
 
 
-def attached(attach: Callable[[], Any], channel: Callable[[Any], Channel]) -> Channel:
-    """Attach a stream and make a channel of it; every child that is forked from now on closes its copy.
+class Closable(Protocol):
+    """Holds descriptors; its `close` leaves alone what belongs to the process that made it."""
+
+    def close(self) -> object:
+        """Let go of them."""
+        ...
+
+
+T = TypeVar("T", bound=Closable)
+
+
+def known_to_forks(make: Callable[[], T]) -> T:
+    """Make something that holds descriptors; every child that is forked from now on closes its copies.
 
     Args:
-        attach: gets the stream; no fork happens meanwhile, as its child would have a copy that nobody knows.
-        channel: makes a channel of it.
+        make: makes it; no fork happens meanwhile, as its child would have copies that nobody knows.
     """
-    open_ones = _open_channels()
+    open_ones = _open_ones()
     with open_ones.lock:
-        made = channel(attach())
-        open_ones.channels.add(made)
+        made = make()
+        open_ones.open.add(made)
     return made
 
 
 @contextmanager
 def no_fork() -> Generator[None]:
     """Have no fork happen in the block, whose child would have a copy of a connection that its channel doesn't know."""
-    with _open_channels().lock:
+    with _open_ones().lock:
         yield
 
 
-class _OpenChannels:
-    """All channels of this process."""
+class _OpenOnes:
+    """All that holds descriptors of boxes in this process."""
 
     def __init__(self) -> None:
-        self.channels: weakref.WeakSet[Channel] = weakref.WeakSet()
+        self.open: weakref.WeakSet[Closable] = weakref.WeakSet()
         self.lock = threading.RLock()
         self._held = False
 
@@ -58,12 +66,12 @@ class _OpenChannels:
 
     def in_child(self) -> None:
         self.lock = threading.RLock()
-        for channel in list(self.channels):
-            channel.close()
+        for each in list(self.open):
+            each.close()
 
 
 @cache  # one a process, made with the first box: what is registered for forks can't be taken back
-def _open_channels() -> _OpenChannels:
-    made = _OpenChannels()
+def _open_ones() -> _OpenOnes:
+    made = _OpenOnes()
     os.register_at_fork(before=made.before_fork, after_in_parent=made.after_fork, after_in_child=made.in_child)
     return made

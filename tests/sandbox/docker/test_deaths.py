@@ -55,7 +55,7 @@ def cut_the_stream(box):
 def cut_the_direct_way(box):
     import socket
 
-    box._box.channel._connection.shutdown(socket.SHUT_RDWR)
+    box._box.channel._outward.shutdown(socket.SHUT_RDWR)
 
 
 DEATHS = [kill_the_worker, kill_the_supervisor, remove_the_container, cut_the_stream, cut_the_direct_way]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,11 +18,15 @@ import pytest
 
 from sandbox import CodeError, DockerBackend, SandboxSettings
 from sandbox.docker import box as boxes
+from sandbox.docker.channel import ChannelClosedError
 from sandbox.docker.detect import connect
-from sandbox.docker.direct import Way, tidy
+from sandbox.docker.direct import DirectChannel, Way, offer, tidy
+from sandbox.docker.guest.wire import DONE, frame
 from tests.sandbox.docker.engines import forwarded
 
 pytestmark = pytest.mark.docker
+
+_CONNECT = "import socket\nsocket.socket(socket.AF_UNIX).connect('/run/host/wire')\n'reached'"
 
 
 @pytest.fixture(autouse=True)
@@ -99,14 +105,79 @@ def test_nothing_of_it_is_left_here_once_a_box_runs(open_backend, folder):
 def test_code_finds_an_empty_folder_that_it_can_not_write_to(open_backend):
     with open_backend().open() as box:
         assert box("import os\nos.listdir('/run/host')").output == []
-        for attempt in (
-            "open('/run/host/new', 'w')",
-            "os.mkdir('/run/host/new')",
-            "os.chmod('/run/host', 0o777)",
-            "import socket\nsocket.socket(socket.AF_UNIX).connect('/run/host/wire')",
-        ):
-            with pytest.raises(CodeError, match=r"Read-only|not permitted|Permission|No such file"):
+        for attempt in ("open('/run/host/new', 'w')", "os.mkdir('/run/host/new')", _CONNECT):
+            with pytest.raises(CodeError, match=r"Read-only|Permission|No such file"):
                 box(attempt)
+
+
+def test_the_folder_is_read_only_also_while_it_is_there(open_backend, monkeypatch, api):
+    ended = Way.close
+    monkeypatch.setattr(Way, "close", lambda way: None)
+    offered = spoilt(monkeypatch, lambda way: None)
+    with open_backend().open() as box:
+        for attempt in ("open('/run/host/new', 'w')", "import os\nos.remove('/run/host/wire')"):
+            with pytest.raises(CodeError, match=r"Read-only|Permission"):
+                box(attempt)
+        assert [mount["ReadOnly"] for mount in mounts(api, box.container)] == [True]
+        assert box(_CONNECT).output == "reached", "which is why it is ended before code runs"
+    for way in offered:
+        ended(way)
+
+
+def connected() -> tuple[DirectChannel, socket.socket, socket.socket]:
+    """A channel whose box has taken the way; the engine's end of its stream, and the box's of the way."""
+    ours, engine = socket.socketpair()
+    way = Way()
+    channel = DirectChannel(ours, 1000, way)
+    box = socket.socket(socket.AF_UNIX)
+    box.connect(str(way.folder / way.NAME))
+    assert channel.receive() is None
+    assert channel.settle()
+    return channel, engine, box
+
+
+def test_the_last_frame_of_a_box_counts_although_its_engine_has_told_of_the_end():
+    channel, engine, box = connected()
+    box.sendall(frame(DONE, b"{}") * 2)
+    box.close()
+    engine.close()
+    assert channel.receive() == (DONE, b"{}")
+    assert channel.receive() == (DONE, b"{}")
+    with pytest.raises(ChannelClosedError, match="ended"):
+        for _ in range(100):
+            channel.receive()
+    channel.close()
+
+
+def test_closing_wakes_a_sender_that_nobody_reads_from():
+    channel, engine, box = connected()
+    failed: list[BaseException] = []
+
+    def send() -> None:
+        try:
+            channel.send(DONE, b"x" * 10_000_000)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    time.sleep(0.2)
+    channel.close()
+    thread.join(10)
+    assert [type(error) for error in failed] == [ChannelClosedError]
+    engine.close()
+    box.close()
+
+
+def test_a_forked_child_holds_no_way():
+    way = offer()
+    assert way is not None
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if way.listener.fileno() == -1 and way.folder.exists() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert way.listener.fileno() >= 0
+    way.close()
 
 
 def test_the_folder_is_closed_to_other_users_of_this_machine():

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -92,6 +93,15 @@ class TestAnEngineOverSsh:
         with pytest.raises(BackendLost, match=r"the Docker engine at ssh://.* went away"):
             box("2")
         box.cleanup()
+
+    def test_a_forked_child_leaves_it_alone(self, address, sandbox_image):
+        with DockerSandbox(limits=SandboxSettings(engine=address, image=sandbox_image)) as box:
+            box("kept = 20")
+            pid = os.fork()
+            if pid == 0:
+                os._exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+            assert box("kept + 1").output == 21
 
     def test_its_containers_end_with_their_sessions(self, address, sandbox_image, api):
         with DockerSandbox(limits=SandboxSettings(engine=address, image=sandbox_image)) as box:
