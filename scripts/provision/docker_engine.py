@@ -6,6 +6,7 @@ cache, so the image is loaded once a machine.
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -77,9 +78,20 @@ def own_engine(folder: Path, root: Path, log: Path) -> Iterator[str]:
         # Not gVisor: runc under its name, so that what is done with a second runtime is tested with a real engine.
         f"--add-runtime=runsc={shutil.which('runc') or '/usr/sbin/runc'}",
     ]
-    with tethered(command, log) as engine:
-        wait_until(lambda: _answers(address), 60, "dockerd", log, alive=lambda: engine.poll() is None)
-        yield address
+    try:
+        with tethered(command, log) as engine:
+            wait_until(lambda: _answers(address), 60, "dockerd", log, alive=lambda: engine.poll() is None)
+            yield address
+    finally:
+        _unmount_below(folder / "exec/netns")
+
+
+def _unmount_below(folder: Path) -> None:
+    """Take off what an engine leaves mounted after a container with the host's network: that network's namespace."""
+    table = Path("/proc/self/mounts").read_text().splitlines()
+    for place in (line.split()[1].replace(r"\040", " ") for line in reversed(table)):
+        if place.startswith(f"{folder.resolve()}/"):
+            subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def _running() -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from smolagents import CodeAgent
@@ -48,6 +49,19 @@ def assert_unavailable(lost: BackendLost, *words: str) -> None:
     assert isinstance(lost.__cause__, SandboxUnavailable)
     for word in words:
         assert word in str(lost)
+
+
+def test_an_engine_of_our_own_leaves_nothing_mounted(engine):
+    with engine.ask() as api:
+        options = api.create_host_config(network_mode="host")
+        container = api.create_container(IMAGE, ["python3", "-c", ""], host_config=options)["Id"]
+        api.start(container)
+        api.wait(container)
+        api.remove_container(container)
+    assert f"{engine.folder}/exec/netns" in Path("/proc/self/mounts").read_text(), "or there was nothing to take off"
+    engine.stop()
+    assert f"{engine.folder}/exec" not in Path("/proc/self/mounts").read_text()
+    engine.start()
 
 
 def test_a_restart_in_the_middle_of_a_step_ends_the_run_and_the_next_session_works(engine, make):
