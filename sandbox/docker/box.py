@@ -83,8 +83,6 @@ def start(
         RefusedError: the engine refused to make or start such a container; nothing is left then.
         SandboxUnavailable: the engine didn't do it; nothing is left then.
     """
-    from docker.errors import APIError, ImageNotFound
-
     container, channel = "", None
     knock(api)
     way = offer() if direct else None
@@ -101,16 +99,25 @@ def start(
             channel.close()
         if container:
             remove(api, container)
-        if isinstance(error, ImageNotFound):
-            raise ImageGoneError(f"the Docker engine has no image {image} any more") from error
-        if isinstance(error, APIError):
-            raise RefusedError(str(_not_started(api, error, complaint))) from error
-        if isinstance(error, (*engine_errors(), ChannelClosedError, WireError)):
-            raise _not_started(api, error, complaint) from error
-        raise
+        failure = _failure(api, image, error, complaint)
+        if failure is None:
+            raise
+        raise failure from error
     finally:
         if way is not None:
             way.close()
+
+
+def _failure(api: docker.APIClient, image: str, error: BaseException, complaint: str) -> SandboxUnavailable | None:
+    """What to raise of an error of engine or box; None for any other, which stays what it is."""
+    from docker.errors import APIError, ImageNotFound
+
+    if isinstance(error, ImageNotFound):
+        return ImageGoneError(f"the Docker engine has no image {image} any more")
+    if not isinstance(error, (*engine_errors(), ChannelClosedError, WireError)):
+        return None
+    failure = _not_started(api, error, complaint)
+    return RefusedError(str(failure)) if isinstance(error, APIError) else failure
 
 
 def _attached(api: docker.APIClient, container: str, settings: SandboxSettings, way: Way | None) -> Channel:

@@ -16,8 +16,11 @@ def upgrade() -> None:
     """Give what is there its owner, and make the tables that are new."""
     _name_owners()
     _keep_pieces()
-    _keep_a_graph()
-    _keep_consolidation()
+    _keep_entities()
+    _keep_relations()
+    _keep_mirrors()
+    _keep_runs()
+    _keep_links()
 
 
 def _name_owners() -> None:
@@ -55,7 +58,7 @@ def _keep_pieces() -> None:
     op.execute("DELETE FROM vector WHERE memory_seq IN (SELECT seq FROM memory WHERE speaker IS NOT NULL)")
 
 
-def _keep_a_graph() -> None:
+def _keep_entities() -> None:
     op.create_table(
         "graph_entity",
         sa.Column("id", sa.String, primary_key=True),
@@ -75,6 +78,14 @@ def _keep_a_graph() -> None:
         sa.Column("how", sa.String, nullable=False),
     )
     op.create_index("graph_mention_memory", "graph_mention", ["memory_seq"])
+    op.create_table(
+        "graph_seen",
+        sa.Column("memory_seq", sa.Integer, _memory(), primary_key=True),
+        sa.Column("reader", sa.String, nullable=False),
+    )
+
+
+def _keep_relations() -> None:
     op.create_table(
         "graph_relation",
         sa.Column("id", sa.String, primary_key=True),
@@ -97,11 +108,9 @@ def _keep_a_graph() -> None:
     op.create_index("graph_relation_memory", "graph_relation", ["memory_seq"])
     op.create_index("graph_relation_object", "graph_relation", ["object_id", "type"])
     op.create_index("graph_relation_subject", "graph_relation", ["subject_id", "type"])
-    op.create_table(
-        "graph_seen",
-        sa.Column("memory_seq", sa.Integer, _memory(), primary_key=True),
-        sa.Column("reader", sa.String, nullable=False),
-    )
+
+
+def _keep_mirrors() -> None:
     op.create_table(
         "graph_mirror",
         sa.Column("tenant", sa.String, primary_key=True),
@@ -129,7 +138,7 @@ def _keep_a_graph() -> None:
     op.execute(f"CREATE TRIGGER graph_memory_purged AFTER DELETE ON memory BEGIN {tell}; END")
 
 
-def _keep_consolidation() -> None:
+def _keep_runs() -> None:
     op.create_table(
         "consolidation_run",
         sa.Column("id", sa.String, primary_key=True),
@@ -161,6 +170,9 @@ def _keep_consolidation() -> None:
     op.create_index("consolidation_action_memory", "consolidation_action", ["memory_seq"])
     op.create_index("consolidation_action_other", "consolidation_action", ["other_seq"])
     op.create_index("consolidation_action_run", "consolidation_action", ["run_id"])
+
+
+def _keep_links() -> None:
     op.create_table(
         "memory_link",
         sa.Column("kind", sa.String, primary_key=True),
