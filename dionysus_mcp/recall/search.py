@@ -199,6 +199,8 @@ class Search:
         self, index: MemoryIndex, seqs: list[int], found: dict[str, Any], by_words: dict[int, float]
     ) -> dict[int, float]:
         kind = "told" if index.is_told else "written"
+        if seqs and index.is_told and not found["pieces"].any():
+            kind = "told_without_pieces"
         scores = dict(zip(seqs, map(float, weights.score(found, self._weights[kind])), strict=True)) if seqs else {}
         places = index.places(list(by_words)).tolist()
         late = {seq for seq, place in zip(by_words, places, strict=True) if place == NOBODY}

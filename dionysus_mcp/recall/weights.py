@@ -12,9 +12,14 @@ FILE = Path(__file__).parent / "weights.json"
 
 
 def load(path: Path = FILE) -> dict[str, dict[str, float]]:
-    """Weights by the name of the feature: "told" where memories mostly have speakers, "written" for documents."""
+    """Weights by the name of the feature.
+
+    "told" where memories mostly have speakers, "written" for documents, and "told_without_pieces" for what was told and
+    has no word pieces yet; a file without these takes "told" for them.
+    """
     held = json.loads(path.read_text(encoding="utf-8"))
-    return {kind: held[kind] for kind in ("told", "written")}
+    bare = held.get("told_without_pieces", held["told"])
+    return {"told": held["told"], "told_without_pieces": bare, "written": held["written"]}
 
 
 def score(found: "Mapping[str, np.ndarray[Any, Any]]", weights: Mapping[str, float]) -> "np.ndarray[Any, Any]":
