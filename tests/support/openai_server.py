@@ -50,7 +50,7 @@ class Say:
         calls: native tool calls.
         usage: token counts; `None` for an endpoint that sends none.
         after: seconds of silence before the answer.
-        chunk_pause: seconds between two pieces of a streamed answer.
+        chunk_pause: seconds between two pieces (lines) of a streamed answer, or a function that says them each time.
         reasoning: reasoning content beside the answer, as LM Studio and vLLM send it.
         finish: the finish reason; by default `tool_calls` or `stop`.
         model: the model's name in the answer; the requested one by default.
@@ -63,7 +63,7 @@ class Say:
     calls: Sequence[ToolCall] = ()
     usage: Usage | None = Usage()
     after: float = 0.0
-    chunk_pause: float = 0.0
+    chunk_pause: float | Callable[[], float] = 0.0
     reasoning: str | None = None
     finish: str | None = None
     model: str | None = None
@@ -357,7 +357,8 @@ async def _say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reque
         line = f"data: {event}\n\n".encode()
         writer.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
         await writer.drain()
-        await _silence(reader, say.chunk_pause if number else 0)  # the first piece only says whose turn it is
+        pause = say.chunk_pause() if callable(say.chunk_pause) else say.chunk_pause
+        await _silence(reader, pause if number else 0)  # the first piece only says whose turn it is
     writer.write(b"0\r\n\r\n")
     await writer.drain()
     return True

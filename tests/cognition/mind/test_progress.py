@@ -17,8 +17,10 @@ from tests.observability.test_dashboard import TOKEN, served
 from tests.support.openai_server import OpenAIServer, Say
 from tests.support.scripted_model import code, conversation, report
 
-WORDS = "I think about the queue, slowly, one word after the other. " * 8
+LINE = "I think about the queue, slowly, one word after the other."
+WORDS = "".join(f"{number}. {LINE}\n" for number in range(600))
 ANSWER = f"{WORDS}\n<code>\nfinal_answer({{'answer': 'done'}})\n</code>"
+SECONDS = 300
 
 
 def until(look, seconds=30.0):
@@ -30,16 +32,26 @@ def until(look, seconds=30.0):
 
 
 @pytest.fixture
-def speaking(make_mind, home):
-    """A run whose manager speaks for seconds, and the store of its trace."""
+def enough():
+    """When it is set, who speaks comes to the end."""
+    return threading.Event()
+
+
+@pytest.fixture
+def speaking(make_mind, home, enough):
+    """A run whose manager speaks until it is enough, and the store of its trace."""
     layers = {"perceptual": {"enabled": False}}
-    with OpenAIServer(lambda _: Say(ANSWER, chunk_pause=1.2)) as server:
+    with OpenAIServer(lambda _: Say(ANSWER, chunk_pause=lambda: 0 if enough.is_set() else 0.5)) as server:
         with make_mind(layers=layers, **served_by(server.url)) as mind:
             _ = mind.layers
-            yield mind.start("Speak", budget={"steps": 40, "tokens": 1_000_000}, deadline=100), home / "trace.db"
+            thinking = mind.start("Speak", budget={"steps": 40, "tokens": 1_000_000}, deadline=SECONDS)
+            try:
+                yield thinking, home / "trace.db"
+            finally:
+                enough.set()
 
 
-def test_words_and_budget_are_seen_in_the_trace_while_the_model_speaks(speaking):
+def test_words_and_budget_are_seen_in_the_trace_while_the_model_speaks(speaking, enough):
     thinking, path = speaking
     with TraceStore(path) as store:
 
@@ -53,8 +65,9 @@ def test_words_and_budget_are_seen_in_the_trace_while_the_model_speaks(speaking)
         left = pages.left(store.run(thinking.run_id))
         assert left["Steps"] == 39
         assert 0 < left["Tokens"] < 1_000_000
-        assert 0 < left["Time"] <= 100
+        assert 0 < left["Time"] <= SECONDS
         assert not thinking.done()
+        enough.set()
         assert thinking.result().answer == "done"
         until(lambda: doing() == [])
         assert pages.left(store.run(thinking.run_id))["Steps"] == 39
@@ -86,7 +99,7 @@ def test_an_absent_and_a_slow_consumer_neither_slow_nor_grow_a_run(make_mind):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_dashboard_shows_a_running_task_as_it_goes(speaking, chromium_path, width):
+def test_the_dashboard_shows_a_running_task_as_it_goes(speaking, enough, chromium_path, width):
     from playwright.sync_api import expect, sync_playwright
 
     thinking, path = speaking
@@ -105,6 +118,7 @@ def test_the_dashboard_shows_a_running_task_as_it_goes(speaking, chromium_path, 
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         if shots := os.environ.get("SCREENSHOTS"):
             page.screenshot(path=f"{shots}/live-{width}.png", full_page=True)
+        enough.set()
         assert thinking.result().success
         expect(page.locator("h1 + .status")).to_have_text("ok", timeout=15_000)
         expect(page.locator("#doing")).to_have_count(0)
