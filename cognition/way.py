@@ -83,6 +83,9 @@ def _conclude(parts: Parts, run: Run, asked: Asked, report: Report) -> Thought:
     """Check the manager's report, make the `Thought` of it, and remember the answer."""
     checked = _checked(parts, run, report)
     abstained = report.findings.get("abstained") is True
+    if not abstained and asked.output is None and report.answer in (None, ""):
+        message = "The model gave an empty answer."
+        raise ThinkingError(message, asked.thought(run, "", StopReason.FAILED, errors=(message,)))
     answer = report.answer if abstained else _fitted(parts, run, asked, report, checked)
     reason = StopReason.ABSTAINED if abstained else StopReason.ANSWERED
     thought = asked.thought(run, answer, reason, checked.evidence, checked.confidence, checked.errors)

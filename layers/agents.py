@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from sandbox import Sandbox
 
 
+_CUT_OFF = "Your answer was cut off, because it was too long for one answer: write less at once."
+
+
 class WritesNoCode(Exception):
     """The model of a code layer gave no code in two steps one after the other; steps are left.
 
@@ -97,6 +100,8 @@ class LayerCodeAgent(_Stepped, CodeAgent):
             again = isinstance(before, ActionStep) and isinstance(before.error, AgentParsingError)
             if again and memory_step.step_number < self.max_steps:
                 raise WritesNoCode(memory_step.step_number) from error
+            if getattr(self.model, "cut_off", False):
+                raise AgentParsingError(f"{_CUT_OFF} {error}", self.logger) from error
             raise
 
 

@@ -10,8 +10,16 @@ import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from layers.tiers.fitting import FEWEST_CHARACTERS
+
 _CONTEXT = re.compile(r"maximum context length is (\d+)|context (?:length|window) (?:of|is) (?:only )?(\d+)", re.I)
+_TOO_LONG = re.compile(
+    r"context[ _]?(?:length|window|size)|maximum context|prompt is too long|too many (?:input )?tokens"
+    r"|reduce the length",
+    re.I,
+)
 _FEWEST_TOKENS = 256
+_CHARACTERS_A_TOKEN = 2.2  # of three quarters of a context, the rest being the answer's: about three a token
 
 
 class ToolUse(StrEnum):
@@ -35,6 +43,7 @@ class Abilities:
         temperature: a sampling temperature.
         system: messages of the role `system`.
         max_tokens: most completion tokens that fit into the model's context; `None` where nobody complained.
+        characters: most characters of a prompt that fit into it; likewise.
     """
 
     streams: bool = True
@@ -45,6 +54,7 @@ class Abilities:
     temperature: bool = True
     system: bool = True
     max_tokens: int | None = None
+    characters: int | None = None
 
 
 # In this order: `stream_options` speaks of streams too, and `tool_choice` of tools.
@@ -68,9 +78,6 @@ def lesser(abilities: Abilities, used: Abilities, complaint: str) -> Abilities |
         used: what the refused call used of it.
         complaint: the words of the refusal.
     """
-    smaller = _smaller_answer(abilities, complaint)
-    if smaller is not None:
-        return smaller
     for pattern, name in _COMPLAINTS:
         if getattr(used, name) and pattern.search(complaint):
             return replace(abilities, **{name: False})
@@ -80,10 +87,27 @@ def lesser(abilities: Abilities, used: Abilities, complaint: str) -> Abilities |
     return None
 
 
-def _smaller_answer(abilities: Abilities, complaint: str) -> Abilities | None:
-    """Ask for an answer of a quarter of the context: small local models refuse what doesn't fit beside the prompt."""
+def speaks_of_length(complaint: str) -> bool:
+    """Whether a refusal says that prompt and answer don't fit into the model's context."""
+    return _TOO_LONG.search(complaint) is not None
+
+
+def shorter(abilities: Abilities, characters: int, complaint: str) -> Abilities | None:
+    """Return what to try after a refusal that speaks of length; `None` if nothing sensible is left.
+
+    First an answer of a quarter of the context, since small local models refuse what doesn't fit beside the prompt;
+    then a shorter prompt.
+
+    Args:
+        abilities: what the endpoint was taken to have.
+        characters: of the prompt that was refused.
+        complaint: the words of the refusal.
+    """
     found = _CONTEXT.search(complaint)
-    if found is None or abilities.max_tokens is not None:
-        return None
-    quarter = int(found[1] or found[2]) // 4
-    return replace(abilities, max_tokens=quarter) if quarter >= _FEWEST_TOKENS else None
+    context = int(found[1] or found[2]) if found else None
+    if context is not None and abilities.max_tokens is None and context // 4 >= _FEWEST_TOKENS:
+        return replace(abilities, max_tokens=context // 4)
+    fewer = characters * 2 // 3
+    if context is not None:
+        fewer = min(fewer, int(context * _CHARACTERS_A_TOKEN))
+    return replace(abilities, characters=fewer) if fewer >= FEWEST_CHARACTERS else None

@@ -55,6 +55,7 @@ class ChatReply:
         estimated: whether the token counts are our estimate because the provider sent none.
         attempts: deployments that failed before, one line each.
         cached_tokens: how many of `input_tokens` the provider read from its prompt cache.
+        finish: why the answer ended, as the provider says: `stop`, `tool_calls`, `length`; empty if it doesn't.
     """
 
     message: ChatMessage
@@ -65,6 +66,7 @@ class ChatReply:
     estimated: bool = False
     attempts: tuple[str, ...] = ()
     cached_tokens: int = 0
+    finish: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,19 @@ Used by `layers.tiers.router`, on the Mind's event loop.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from layers.tiers.abilities import Abilities, ToolUse, lesser
-from layers.tiers.failures import missing_key
+from layers.tiers.abilities import Abilities, ToolUse, lesser, shorter, speaks_of_length
+from layers.tiers.failures import EndlessAnswer, missing_key, plain
+from layers.tiers.fitting import characters_of, fitted
 from layers.tiers.pricing import marks_its_cache
 from layers.tiers.reasoning import AnswerSink
 from layers.tiers.spoken_tools import told
 from layers.tiers.tokens import likely_prompt_tokens
+from layers.tiers.wary import most_pieces, wary
 from layers.tiers.wire import options_of, tools_of, without_system
 
 if TYPE_CHECKING:
@@ -95,7 +98,10 @@ class Endpoint:
             return lesser(form, _used(form, prompt), "stream")
         if int(getattr(error, "status_code", None) or 0) not in _COMPLAINING:
             return None
-        return lesser(form, _used(form, prompt), str(error))
+        complaint = plain(error)
+        if speaks_of_length(complaint):
+            return shorter(form, min(characters_of(prompt.messages), form.characters or sys.maxsize), complaint)
+        return lesser(form, _used(form, prompt), complaint)
 
     async def ask(self, prompt: Prompt, form: Abilities) -> Answer:
         """Make one call, within the deployment's timeout.
@@ -108,7 +114,10 @@ class Endpoint:
         if deployment.key_needed and deployment.api_key is None:
             raise missing_key(deployment, self._tier)
         router = await self._connect()
-        with prompt.request.meter.call(prompt.likely_tokens, deployment.price) as call:
+        with (
+            wary(deployment.max_tokens),
+            prompt.request.meter.call(prompt.likely_tokens, deployment.price) as call,
+        ):
             async with asyncio.timeout(deployment.timeout):
                 response = await router.acompletion(
                     model=deployment.model,
@@ -118,7 +127,8 @@ class Endpoint:
                     **self._options(prompt, form),
                 )
                 streamed = prompt.request.on_token is not None and form.streams
-                return await _whole(response, prompt.request, call) if streamed else Answer(response)
+                most = most_pieces(deployment.max_tokens)
+                return await _whole(response, prompt.request, call, most) if streamed else Answer(response)
 
     async def _connect(self) -> Any:
         async with self._connecting:
@@ -160,21 +170,27 @@ def _messages(prompt: Prompt, form: Abilities) -> list[Mapping[str, Any]]:
     messages = prompt.messages
     if prompt.request.tools and form.tools is ToolUse.TEXT:
         messages = told(messages, tools_of(prompt.request))
-    return list(messages if form.system else without_system(messages))
+    messages = messages if form.system else without_system(messages)
+    return list(messages if form.characters is None else fitted(messages, form.characters))
 
 
-async def _whole(stream: Any, request: ChatRequest, call: Call) -> Answer:
+async def _whole(stream: Any, request: ChatRequest, call: Call, most: int) -> Answer:
     """Read a stream to its end, passing its pieces on, and return it in one piece.
 
     Raises:
+        EndlessAnswer: more than so many pieces came.
         NoStream: nothing came that is a piece of an answer.
     """
     import litellm
 
     assert request.on_token is not None  # noqa: S101 - for the type checker; only such requests are streamed
     sink = AnswerSink(request.on_token, tuple(request.stop))
+    pieces = 0
     try:
         async for piece in stream:
+            pieces += 1
+            if pieces > most:
+                raise EndlessAnswer(f"more than {most:,} pieces")
             if piece.choices:
                 call.hear(_said(piece.choices[0].delta))
                 sink.feed(piece.choices[0].delta.content or "")

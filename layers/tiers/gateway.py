@@ -15,6 +15,8 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from layers.tiers.wary import make_wary
+
 if TYPE_CHECKING:
     from litellm.router import Router
 
@@ -27,6 +29,13 @@ _QUIET = {
     "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
     "LITELLM_MODE": "PRODUCTION",
 }
+
+
+# Where an endpoint's answer doesn't fit OpenAI's types; the user's own models have other fields.
+_MISFITS = (
+    r"Pydantic serializer warnings:\n[\s\S]*field_name='"
+    r"(?:prompt_tokens|completion_tokens|total_tokens|usage|content|arguments|name|id|choices|role|tool_calls)'"
+)
 
 
 class Gateway:
@@ -74,6 +83,7 @@ class Gateway:
             import litellm
 
             litellm.suppress_debug_info = True
+            make_wary()
             # Its handlers write to the terminal; each failure is told in our own words instead.
             for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
                 logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -87,9 +97,10 @@ async def _rehearse(litellm: Any) -> None:
     """Have LiteLLM do once what it puts off until its first call: two seconds that would hold up the Mind's loop.
 
     The call is answered by LiteLLM itself. Its types complain of a qualifier that pydantic doesn't enforce, which
-    LiteLLM mutes only while it is imported.
+    LiteLLM mutes only while it is imported, and of what an endpoint put into an answer's fields.
     """
     warnings.filterwarnings("ignore", message=".*`ReadOnly` qualifier.*", category=UserWarning)
+    warnings.filterwarnings("ignore", message=_MISFITS, category=UserWarning)
     importlib.import_module("openai.resources")
     params = {"model": "openai/rehearsal", "api_key": "none", "mock_response": "ready"}
     router = litellm.Router(model_list=[{"model_name": "rehearsal", "litellm_params": params}], num_retries=0)

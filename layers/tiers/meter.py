@@ -59,6 +59,11 @@ class Meter:
 
     def __init__(self) -> None:
         self._calls: list[Call] = []
+        self._billed = Usage()
+
+    def bill(self, usage: Usage) -> None:
+        """Add what a call used that ended well and said nothing, as its provider counted it."""
+        self._billed += usage
 
     @contextmanager
     def call(self, prompt_tokens: Callable[[], int], price: Price | None) -> Generator[Call]:
@@ -80,6 +85,6 @@ class Meter:
                 self._calls.remove(call)
 
     def usage(self) -> Usage | None:
-        """Return what the calls on the meter have used, as an estimate; `None` if there are none."""
-        calls = list(self._calls)
-        return sum((call.usage() for call in calls), Usage()) if calls else None
+        """Return what the calls on the meter have used, as an estimate where they broke off; `None` if nothing."""
+        used = sum((call.usage() for call in list(self._calls)), self._billed)
+        return None if used == Usage() else used

@@ -41,6 +41,8 @@ class TierModel(Model):
         self._node = node
         self._chat = chat
         self._on_token = on_token
+        self.cut_off = False
+        """Whether the newest answer ended at `max_tokens`, in the middle of what it had to say."""
 
     def generate(
         self,
@@ -62,6 +64,7 @@ class TierModel(Model):
             messages, tuple(stop_sequences or ()), tuple(tools_to_call_from or ()), response_format, self._on_token
         )
         reply, usage = self._accounted(request)
+        self.cut_off = reply.finish == "length"
         node.publish(EventKind.MODEL_CALL, reply.model_id, tokens=usage.tokens, usd=usage.usd, attempts=reply.attempts)
         reply.message.token_usage = TokenUsage(reply.input_tokens, reply.output_tokens)
         return reply.message
@@ -141,6 +144,8 @@ def _describe(opened: Span, reply: ChatReply) -> None:
     )
     if reply.usd is not None:
         opened.set_attribute(conventions.COST, reply.usd)
+    if reply.finish:
+        opened.set_attribute("gen_ai.response.finish_reasons", [reply.finish])
 
 
 def _counts(read: int, wrote: int) -> dict[str, int]:

@@ -7,14 +7,19 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from layers.run.budget import Usage
 from layers.tiers.base import ChatReply
+from layers.tiers.failures import Failure
 from layers.tiers.tokens import likely_tokens
 from layers.tiers.wire import reply_of, written
 
 if TYPE_CHECKING:
     from layers.tiers.endpoint import Answer, Prompt
-    from layers.tiers.failures import Failure
     from layers.tiers.settings import Deployment
+
+
+_MOST_COUNTED = 100_000_000
+"""Tokens of a prompt or an answer that some provider may really bill; no context is that long."""
 
 
 def reply(answer: Answer, deployment: Deployment, prompt: Prompt, failures: Sequence[Failure] = ()) -> ChatReply:
@@ -29,7 +34,7 @@ def reply(answer: Answer, deployment: Deployment, prompt: Prompt, failures: Sequ
     choice = answer.response.choices[0].message
     message = reply_of(choice, prompt.request)
     usage = getattr(answer.response, "usage", None) if answer.counted else None
-    read, wrote = _counts(usage)
+    read, wrote = counts(usage)
     made = ChatReply(
         message=message,
         model_id=deployment.model,
@@ -40,17 +45,39 @@ def reply(answer: Answer, deployment: Deployment, prompt: Prompt, failures: Sequ
         estimated=not read or (not wrote and bool(written(message))),
         attempts=tuple(str(failure) for failure in failures),
         cached_tokens=_cached(usage),
+        finish=str(answer.response.choices[0].finish_reason or ""),
     )
     return replace(made, usd=_usd(answer.response, deployment, made))
 
 
-def _counts(usage: Any) -> tuple[int, int]:
-    return (usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage else (0, 0)
+def unsaid(answer: Answer, deployment: Deployment, tier: str, prompt: Prompt) -> Failure | None:
+    """Return why an answer says nothing, where the same deployment would not say more; its tokens stay on the meter."""
+    if not answer.response.choices:
+        return Failure(deployment, "an answer without choices")
+    choice = answer.response.choices[0]
+    why = {
+        "content_filter": "its filter held the answer back (content_filter)",
+        "length": f"its thinking used up the tokens of an answer (length): raise `max_tokens` in [tiers.{tier}]",
+    }.get(str(choice.finish_reason))
+    if why is None or choice.message.content or choice.message.tool_calls:
+        return None
+    made = reply(answer, deployment, prompt)
+    prompt.request.meter.bill(Usage(0, made.input_tokens, made.output_tokens, made.usd, estimated=made.estimated))
+    return Failure(deployment, why, again=False)
+
+
+def counts(usage: Any) -> tuple[int, int]:
+    """Return a provider's counts; 0 for one that can't be: negative ones would give budget back, absurd ones end it."""
+    return (_count(usage.prompt_tokens), _count(usage.completion_tokens)) if usage else (0, 0)
+
+
+def _count(told: Any) -> int:
+    return told if isinstance(told, int) and 0 < told <= _MOST_COUNTED else 0
 
 
 def _cached(usage: Any) -> int:
     details = getattr(usage, "prompt_tokens_details", None)
-    return int(getattr(details, "cached_tokens", None) or 0)
+    return _count(getattr(details, "cached_tokens", None))
 
 
 def _usd(response: Any, deployment: Deployment, made: ChatReply) -> float | None:
@@ -66,7 +93,7 @@ def _listed(response: Any, deployment: Deployment) -> float | None:
     import litellm
 
     told = response._hidden_params.get("response_cost")  # noqa: SLF001 - the one place where LiteLLM puts it
-    if told:
+    if told and told > 0:
         return float(told)
     with suppress(Exception):  # it knows no price, or not this kind of answer: the plain price is charged
         return float(litellm.completion_cost(completion_response=response, model=deployment.model))

@@ -19,7 +19,7 @@ from layers.tiers.endpoint import Answer, Endpoint, Prompt
 from layers.tiers.failures import Failure, Refused, Unavailable, judge
 from layers.tiers.limits import LIKELY_ANSWER, Limits, Window
 from layers.tiers.pricing import listed_price
-from layers.tiers.replies import reply
+from layers.tiers.replies import counts, reply, unsaid
 from layers.tiers.tokens import most_prompt_tokens
 from layers.tiers.wire import messages_of, tools_of
 
@@ -147,16 +147,15 @@ class RouterModel:
             else:
                 endpoint.remember(form)
                 self._cooling.pop(index, None)
-                return answer if answer.response.choices else Failure(endpoint.deployment, "an answer without choices")
+                return unsaid(answer, endpoint.deployment, self._tier, prompt) or answer
 
     async def _counted(self, endpoint: Endpoint, prompt: Prompt, form: Abilities) -> Answer:
         """Make one call when the tier's limits allow, and count what it used."""
         likely = prompt.likely_tokens() + LIKELY_ANSWER
         number = await self._window.enter(self._counted_as, self._limits, likely)
         answer = await endpoint.ask(prompt, form)
-        usage = getattr(answer.response, "usage", None)
-        if usage is not None and usage.total_tokens:
-            await self._window.settle(number, usage.total_tokens)
+        if counted := sum(counts(getattr(answer.response, "usage", None))):
+            await self._window.settle(number, counted)
         return answer
 
     def _failed(self, index: int, failure: Failure) -> Failure:

@@ -123,7 +123,27 @@ class Trickle:
     pause: float = 0.05
 
 
-Action = Say | Fail | Hang | Rubbish | Drop | Trickle
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Answer with these very bytes: redirects, packed bodies, anything that no provider should send."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """Stream one and the same piece of an answer, as fast as it is read, without end.
+
+    Attributes:
+        delta: what each piece adds, `{"reasoning_content": "hm "}`.
+    """
+
+    delta: Mapping[str, Any]
+
+
+Action = Raw | Flood | Say | Fail | Hang | Rubbish | Drop | Trickle
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +315,12 @@ class OpenAIServer:
                 return False
             case Trickle(pause):
                 return await _trickle(reader, writer, request, pause)
+            case Raw(status, body, headers):
+                writer.write(_head(status, len(body), headers) + body)
+                await writer.drain()
+                return True
+            case Flood(delta):
+                return await _flood(writer, request, delta)
             case Drop(sent):
                 writer.write(_head(200, 1_000) + b" " * sent if sent else b"")
                 await writer.drain()
@@ -362,6 +388,15 @@ async def _say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reque
     writer.write(b"0\r\n\r\n")
     await writer.drain()
     return True
+
+
+async def _flood(writer: asyncio.StreamWriter, request: Request, delta: Mapping[str, Any]) -> bool:
+    frame = _envelope(request, Say(), "chat.completion.chunk")
+    piece = f"data: {json.dumps(frame | {'choices': [{'index': 0, 'delta': delta, 'finish_reason': None}]})}\n\n"
+    writer.write(_head(200, None))
+    while True:
+        writer.write(f"{len(piece):x}\r\n{piece}\r\n".encode())
+        await writer.drain()
 
 
 async def _trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Request, pause: float) -> bool:

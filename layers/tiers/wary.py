@@ -1,0 +1,144 @@
+"""What an endpoint can't do to us: send us elsewhere, or answer without end.
+
+LiteLLM's HTTP clients follow a redirect to any host and hand it the prompt, and the key too where it stands in a header
+other than `Authorization`; they read an answer of any size, and unpack whatever is packed. LiteLLM has no setting for
+it, so the clients that it makes for calls of ours get hooks of httpx. Clients for anybody else's calls in this process
+stay as they are.
+"""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from layers.tiers.failures import EndlessAnswer, SentElsewhere, UnreadableAnswer
+
+if TYPE_CHECKING:
+    import httpx
+
+_MOST_BYTES: ContextVar[int | None] = ContextVar("most_bytes", default=None)
+
+# A streamed token comes in some 400 bytes of JSON. What doesn't count as tokens (thinking, at some endpoints; blanks to
+# keep a line open) has room beside them.
+_PER_TOKEN = 1000
+_BESIDES = 4_000_000
+_MOST_OF_AN_ERROR = 200_000
+_AT_ONCE = 65_536
+_OPENAI_CLIENT = "_get_async_http_client"  # the only place where LiteLLM makes the client for OpenAI's SDK
+_PACKED = ("gzip", "x-gzip", "deflate")
+
+
+@contextmanager
+def wary(max_tokens: int) -> Generator[None]:
+    """Have the clients that LiteLLM makes in the block be wary, and an answer be no longer than its tokens allow."""
+    before = _MOST_BYTES.set(_BESIDES + _PER_TOKEN * max_tokens)
+    try:
+        yield
+    finally:
+        _MOST_BYTES.reset(before)
+
+
+def most_pieces(max_tokens: int) -> int:
+    """Return how many pieces a streamed answer may have: a few for each token, some for none."""
+    return 2000 + 4 * max_tokens
+
+
+def make_wary() -> None:
+    """Have LiteLLM's clients made wary from now on, where they are made for calls of ours. Idempotent."""
+    from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
+    from litellm.llms.openai.common_utils import BaseOpenAILLM
+
+    if not hasattr(AsyncHTTPHandler.create_client, "__wrapped__"):
+        AsyncHTTPHandler.create_client = _hooking(AsyncHTTPHandler.create_client)
+        made = _hooking(getattr(BaseOpenAILLM, _OPENAI_CLIENT))
+        setattr(BaseOpenAILLM, _OPENAI_CLIENT, staticmethod(made))
+
+
+def _hooking(make: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(make)
+    def made(*arguments: Any, **options: Any) -> Any:
+        client = make(*arguments, **options)
+        if client is not None and _MOST_BYTES.get() is not None:
+            hooks = client.event_hooks
+            hooks["request"].append(_ask_for_plain)
+            hooks["response"].append(_look_at)
+            client.event_hooks = hooks
+        return client
+
+    return made
+
+
+async def _ask_for_plain(request: httpx.Request) -> None:
+    request.headers["accept-encoding"] = "identity"
+
+
+async def _look_at(response: httpx.Response) -> None:
+    """Refuse a way to elsewhere, and bound what is read; called for every response, before a redirect is followed."""
+    if response.has_redirect_location:
+        target = response.request.url.join(response.headers["location"])
+        if not _same_place(response.request.url, target):
+            await response.aclose()
+            raise SentElsewhere(f"{target.scheme}://{target.netloc.decode('ascii', 'replace')}")
+    most = _MOST_BYTES.get() or _BESIDES
+    packing = response.headers.pop("content-encoding", "identity").strip().lower() or "identity"
+    if packing not in ("identity", *_PACKED):
+        await response.aclose()
+        raise UnreadableAnswer(f"it is packed as {packing[:40]!r}, though it was asked not to be")
+    bound = _MOST_OF_AN_ERROR if response.is_error else most
+    response.stream = _bounded(response.stream, bound, packed=packing in _PACKED)
+
+
+def _same_place(asked: httpx.URL, target: httpx.URL) -> bool:
+    """Whether a redirect stays with the host that the settings name; to https it may go, from https it may not."""
+    if asked.host != target.host:
+        return False
+    upgraded = (asked.scheme, target.scheme) == ("http", "https") and asked.port is None and target.port is None
+    return upgraded or (asked.scheme, asked.port) == (target.scheme, target.port)
+
+
+def _bounded(stream: Any, most: int, *, packed: bool) -> Any:
+    import httpx
+
+    class Bounded(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            read = 0
+            unpack = _Unpacking() if packed else None
+            async for raw in stream:
+                for piece in unpack.pieces(raw) if unpack else (raw,):
+                    read += len(piece)
+                    if read > most:
+                        raise EndlessAnswer(f"more than {most:,} bytes")
+                    yield piece
+            if unpack:
+                yield unpack.rest()
+
+        async def aclose(self) -> None:
+            await stream.aclose()
+
+    return Bounded()
+
+
+class _Unpacking:
+    """Unpacks gzip or zlib a little at a time: a few kilobytes may stand for gigabytes."""
+
+    def __init__(self) -> None:
+        self._unpack = zlib.decompressobj(zlib.MAX_WBITS | 32)
+
+    def pieces(self, packed: bytes) -> Generator[bytes]:
+        while packed:
+            try:
+                piece = self._unpack.decompress(packed, _AT_ONCE)
+            except zlib.error as error:
+                raise UnreadableAnswer(str(error)) from error
+            if not piece and not self._unpack.unconsumed_tail:
+                return
+            yield piece
+            packed = self._unpack.unconsumed_tail
+
+    def rest(self) -> bytes:
+        """Return what was still to come of the last piece, a few hundred bytes at most."""
+        return self._unpack.flush()
