@@ -10,7 +10,7 @@ from smolagents import CodeAgent, ToolCallingAgent
 from smolagents.agents import MultiStepAgent, PromptTemplates
 from smolagents.memory import ActionStep, PlanningStep
 from smolagents.monitoring import LogLevel
-from smolagents.utils import AgentParsingError
+from smolagents.utils import AgentError, AgentParsingError
 
 from layers import prompts
 from layers.compaction import Compaction
@@ -96,12 +96,12 @@ class LayerCodeAgent(_Stepped, CodeAgent):
         before = self.memory.steps[-1]
         try:
             yield from super()._step_stream(memory_step)
-        except AgentParsingError as error:
+        except AgentError as error:
             again = isinstance(before, ActionStep) and isinstance(before.error, AgentParsingError)
-            if again and memory_step.step_number < self.max_steps:
+            if again and isinstance(error, AgentParsingError) and memory_step.step_number < self.max_steps:
                 raise WritesNoCode(memory_step.step_number) from error
             if getattr(self.model, "cut_off", False):
-                raise AgentParsingError(f"{_CUT_OFF} {error}", self.logger) from error
+                raise type(error)(f"{_CUT_OFF} {error}", self.logger) from error
             raise
 
 

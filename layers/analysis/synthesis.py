@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from layers.analysis.facts import dates, is_negated, names, numbers, sortable, tells_change
+from layers.analysis.clauses import telling
+from layers.analysis.facts import dates, is_calendar, is_negated, names, numbers, sortable, tells_change
 from layers.analysis.passages import Excerpt, Passage, Remembered, rank
 from layers.analysis.questions import Kind, Question, parts
 from layers.analysis.words import cover, kinship, terms
@@ -17,6 +18,7 @@ from layers.analysis.words import cover, kinship, terms
 _SAME = 0.75  # share of words that two sentences of one claim have in common
 _BEARS = 0.15  # how far behind the best a passage may lie and still bear on the question
 _MOST = 8
+_SAME_MATTER = 0.6  # share of the question's words of which two accounts of one thing both speak
 
 
 @dataclass(slots=True)
@@ -86,17 +88,19 @@ def disagreement(question: Question, one: Excerpt, other: Excerpt) -> str:
     alike = _likeness(_frame(one.quote), _frame(other.quote))
     if alike < (0.3 if change or full else 0.5):
         return ""
-    if _numbers_differ(question, one.quote, other.quote):
+    # A change is told beside what it changed: "since Ada left, Bo keeps it".
+    first, second = (one.quote, other.quote) if change else _told(question, one.quote, other.quote)
+    if _numbers_differ(question, first, second):
         return "number"
-    if question.kind is Kind.TIME and _disjoint(set(dates(one.quote)), set(dates(other.quote))):
+    if question.kind is Kind.TIME and _disjoint(set(dates(first)), set(dates(second))):
         return "date"
-    if is_negated(one.quote) != is_negated(other.quote) and alike >= 0.5:
-        return "negation"
-    return (
-        "value"
-        if _values_differ(question, one.quote, other.quote, alike, sure=full or (change and alike >= 0.6))
-        else ""
-    )
+    if is_negated(first) != is_negated(second) and (alike >= 0.5 or not change):
+        # Who says "not in the cellar" gives no other place, and denies only the one who says "in the cellar".
+        if change or _denies(question, first, second):
+            return "negation" if alike >= 0.5 else ""
+        return ""
+    sure = full or (change and alike >= 0.6)
+    return "value" if _values_differ(question, first, second, alike, sure=sure) else ""
 
 
 def independent(passages: Sequence[Excerpt]) -> int:
@@ -142,7 +146,7 @@ def _about_the_same(question: Question, one: Excerpt, other: Excerpt) -> bool:
     subject = set(question.subject_terms)
     if subject and not (first & second & subject):
         return False
-    return len(first & second) >= 0.6 * max(len(first | second), 1)
+    return len(first & second) >= _SAME_MATTER * max(len(first | second), 1)
 
 
 def _frame(quote: str) -> frozenset[str]:
@@ -156,6 +160,25 @@ def _likeness(one: frozenset[str], other: frozenset[str]) -> float:
     if not small:
         return 0.0
     return sum(max((kinship(term, candidate) for candidate in large), default=0.0) for term in small) / len(small)
+
+
+def _told(question: Question, one: str, other: str) -> tuple[str, str]:
+    """Return what two quotes tell of what is asked, without the clauses that go on to something else.
+
+    Nothing where all clauses of one speak of much less of the question than the other does.
+    """
+    (first, most), (second, more) = telling(question, one), telling(question, other)
+    return (first, second) if min(most, more) >= _SAME_MATTER * max(most, more) else ("", "")
+
+
+def _denies(question: Question, one: str, other: str) -> bool:
+    """Whether the one that negates says no to what the other says, and not to something else.
+
+    "It holds no secrets" and "it holds answers" go together; "it isn't heated" and "it is heated" don't.
+    """
+    denying, said = (one, other) if is_negated(one) else (other, one)
+    known = frozenset(terms(said)) | frozenset(question.terms)
+    return all(cover(term, known) >= 0.7 or is_calendar(term) for term in terms(denying) if not is_negated(term))
 
 
 def _numbers_differ(question: Question, one: str, other: str) -> bool:

@@ -14,9 +14,18 @@ import pytest
 from smolagents.models import ChatMessage, MessageRole, Model
 from smolagents.monitoring import TokenUsage
 
-from cognition import Cancelled, ConfigurationError, DeadlineExceeded, MemoryUnavailable, Mind, ModelUnavailable
+from cognition import (
+    Cancelled,
+    ConfigurationError,
+    DeadlineExceeded,
+    MemoryUnavailable,
+    Mind,
+    ModelUnavailable,
+    StopReason,
+    ThinkingError,
+)
 from tests.support.openai_characters import costly, garbage, never_finishing, obedient
-from tests.support.openai_server import Fail, Hang, OpenAIServer, Rubbish, refusing_port
+from tests.support.openai_server import Fail, Hang, OpenAIServer, Rubbish, Say, refusing_port
 from tests.support.scripted_model import ScriptedModel, calls, code, layer_of, report
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -245,3 +254,44 @@ def _group(group: int) -> list[str]:
             if int(fields[2]) == group and fields[0] != "Z":
                 found.append(path.name)
     return found
+
+
+@pytest.mark.parametrize("answer", [Say(""), Say(None, reasoning="Hm."), Say("<think>Hm.</think>")])
+def test_an_empty_answer_is_a_failure_and_no_answer(make_mind, answer):
+    with OpenAIServer([answer]) as server, make_mind(**served_by(server.url)) as mind:
+        with pytest.raises(ThinkingError, match="empty answer") as ended:
+            mind.think("What is it?")
+        assert ended.value.stop_reason is StopReason.FAILED
+        assert ended.value.partial.total.model_calls == len(server.requests)
+        assert not ended.value.partial.success
+
+
+def test_an_empty_answer_is_tried_again_where_retries_allow(make_mind):
+    played = obedient("Forty-two.")
+
+    def play(request):
+        return played(request) if len(server.requests) > 16 else Say("")
+
+    with OpenAIServer(play) as server, make_mind(**served_by(server.url)) as mind:
+        thought = mind.think("What is it?", retries=1)
+    assert thought.answer == "Forty-two."
+    assert "Attempt 1 of 2 failed: The model gave an empty answer." in thought.errors
+
+
+def test_a_model_whose_code_was_cut_off_is_told_so(make_mind):
+    def play(request):
+        if any("cut off" in text for text in request.texts):
+            return obedient("Short.")(request)
+        cut = Say("Thought: I begin.\n<code>\nx = 'abc", finish="length")
+        return obedient("Seen.")(request) if request.tools else cut
+
+    with OpenAIServer(play) as server, make_mind(**served_by(server.url)) as mind:
+        assert mind.think("What is it?").answer == "Short."
+    assert any("write less at once" in text for text in server.requests[-1].texts)
+
+
+def test_an_answer_held_back_by_a_filter_says_so(make_mind):
+    with OpenAIServer([Say("", finish="content_filter")]) as server, make_mind(**served_by(server.url)) as mind:
+        with pytest.raises(ModelUnavailable, match="content_filter") as ended:
+            mind.think("What is it?")
+        assert ended.value.partial.total.tokens == 18 * len(server.requests)
