@@ -132,7 +132,9 @@ def _budget(budget: Budget | Mapping[str, Any] | None) -> Budget:
     try:
         return Budget.model_validate(budget or {})
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        problems = "; ".join(
+            f"{'.'.join(map(str, each['loc'])) or repr(budget)[:80]}: {each['msg']}" for each in error.errors()
+        )
         raise ValueError(f"The budget is wrong: {problems}") from error
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cognition.holding import Holding
+from cognition.thought import ConfigurationError
 
 if TYPE_CHECKING:
     from cognition.parts import OwnParts, Parts
@@ -27,9 +29,7 @@ class Opening:
     def __init__(self, settings: Settings, own: OwnParts) -> None:
         self._settings = settings
         self._own = own
-        self._lock = threading.Lock()
-        self._thinking: set[Thinking] = set()
-        self._held: Holding | None = None
+        self._anew()
 
     def parts(self) -> Parts:
         """Wait for the parts, opened if they aren't; Ctrl-C leaves the wait.
@@ -37,6 +37,7 @@ class Opening:
         Raises:
             ThinkingError: one doesn't start.
         """
+        self._after_fork()
         with self._lock:
             held = self._open()
         try:
@@ -46,6 +47,7 @@ class Opening:
 
     def begin(self, make: Callable[[Holding], Thinking]) -> Thinking:
         """Start the run that `make` returns, and open the parts beside it if they aren't open; `close` ends it."""
+        self._after_fork()
         with self._lock:  # in one go: `close` ends every run that has these parts
             thinking = make(self._open())
             self._thinking.add(thinking)
@@ -59,6 +61,8 @@ class Opening:
 
     def close(self) -> None:
         """Cancel what still thinks and end every part. Idempotent; the next use opens them anew."""
+        if os.getpid() != self._process:
+            return  # all of it is the parent's
         with self._lock:
             thinking, held, self._held = tuple(self._thinking), self._held, None
         try:
@@ -69,6 +73,27 @@ class Opening:
         finally:  # also after Ctrl-C
             if held is not None:
                 held.close()
+
+    def _anew(self) -> None:
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self._thinking: set[Thinking] = set()
+        self._held: Holding | None = None
+
+    def _after_fork(self) -> None:
+        """Begin anew in a process that was forked off before anything was open.
+
+        Raises:
+            ConfigurationError: the parts are the parent's: none of their threads is here.
+        """
+        if os.getpid() == self._process:
+            return
+        if self._held is not None:
+            raise ConfigurationError(
+                f"This mind was at work in process {self._process} when {os.getpid()} was forked off from it: its "
+                "threads and connections stayed there. Start processes with multiprocessing's 'spawn' and make a mind in each."
+            )
+        self._anew()
 
     def _open(self) -> Holding:
         """Return the parts on their way, or on a new one if they failed; the caller holds the lock."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
@@ -9,10 +10,14 @@ from urllib.parse import quote
 
 REDACTED = "[redacted]"
 _DEEPEST = 64
+_FEWEST_ENCODED = 12  # bytes; base64 of fewer is so short that other words may hold it
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 class Secrets:
-    """Secret values and the forms they take in JSON, in URLs and in Python's `repr`.
+    """Secret values and the forms they take in JSON, URLs, Python's `repr`, base64 and hexadecimal digits.
+
+    Whoever means to smuggle one out finds other forms; these are the ones that programs make by themselves.
 
     Args:
         values: such as keys and passwords of the settings and the environment.
@@ -90,10 +95,24 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _forms(secret: str) -> set[str]:
-    return {
+    return _encoded(secret.encode("utf-8", "surrogatepass")) | {
         secret,
         quote(secret, safe="", errors="replace"),
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
         repr(secret)[1:-1],
     }
+
+
+def _encoded(secret: bytes) -> set[str]:
+    """Return what stands in base64 and in hexadecimal digits wherever the secret does, whatever stands around it."""
+    if len(secret) < _FEWEST_ENCODED:
+        return set()
+    forms = {secret.hex(), secret.hex().upper()}
+    for before in range(3):  # bytes that share the first group of three with it: "user:" of "user:password"
+        whole = base64.b64encode(b"\0" * before + secret)
+        first = 0 if before == 0 else 4
+        ends = (before + len(secret)) // 3 * 4  # a last group that others fill up is left out
+        core = whole[first:ends].decode()
+        forms |= {core, core.translate(_URL_SAFE)}
+    return forms

@@ -1,5 +1,6 @@
 """Secret values, hidden in text, in values and in errors with their causes."""
 
+import base64
 import traceback
 
 import pytest
@@ -14,6 +15,20 @@ SECRET = 'pä"ss\\wo/rd@1'
 )
 def test_a_secret_is_hidden_in_every_form_it_takes(text):
     assert "ss" not in Secrets([SECRET]).hide(text).replace("[redacted]", "")
+
+
+@pytest.mark.parametrize("around", [b"", b"u:", b"user:", b"me:", b'{"key": "', b"\xff\xfe"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode, lambda raw: raw.hex().encode()])
+def test_a_secret_is_hidden_in_what_programs_make_of_it(encode, around):
+    secret = "sk-0123456789?>abcdef"
+    text = encode(around + secret.encode() + around).decode()
+    hidden = Secrets([secret]).hide(f"Authorization: Basic {text}")
+    assert "[redacted]" in hidden
+    assert len(hidden.split()[-1].replace("[redacted]", "")) <= len(text) - len(secret)
+
+
+def test_base64_of_short_secrets_takes_no_other_words_with_it():
+    assert Secrets(["secret"]).hide(base64.b64encode(b"secret").decode()) == "c2VjcmV0"
 
 
 def test_a_secret_that_holds_another_one_leaves_nothing_of_itself():
