@@ -91,7 +91,8 @@ class Opening:
         if self._held is not None:
             raise ConfigurationError(
                 f"This mind was at work in process {self._process} when {os.getpid()} was forked off from it: its "
-                "threads and connections stayed there. Start processes with multiprocessing's 'spawn' and make a mind in each."
+                "threads and connections stayed there. Start processes with multiprocessing's "
+                "'spawn', and make a mind in each."
             )
         self._anew()
 
