@@ -96,7 +96,7 @@ class _Guarded:
         self._needs_token = not settings.is_local
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        # Whoever names a token is held to it, also where none is needed: a wrong one must not reach more than a good one.
+        # Whoever names a token is held to it, also where none is needed: a wrong one must not reach more than a good.
         named = any(name == b"authorization" for name, _ in scope["headers"])
         app = self._closed if named or self._is_closed() else self._open
         await app(scope, receive, send)
