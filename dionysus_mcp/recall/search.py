@@ -42,6 +42,8 @@ MAX_QUERY = 10_000
 CHARACTERS_PER_TOKEN = 4
 _TOKENS_AROUND_A_HIT = 40
 """Roughly what id, source and times of one hit take."""
+_NAMED = 60
+"""Characters of them that are names and sources."""
 
 memory = schema.memory
 Hide = Callable[[Connection, Mapping[int, Row[Any]], datetime | None], set[int]]
@@ -345,7 +347,10 @@ def _hit(row: Row[Any], score: float, near: _Near | None) -> Hit:
 def _tokens(hit: Hit) -> int:
     passages = sum(len(one.text) for one in hit.passages)
     metadata = len(json.dumps(hit.metadata)) if hit.metadata else len(hit.metadata_part or "")
-    return (len(hit.content) + passages + metadata) // CHARACTERS_PER_TOKEN + _TOKENS_AROUND_A_HIT
+    # Names and sources are mostly short, which is in what stands around a hit.
+    names = (hit.memory_type, hit.speaker, hit.session_id, hit.source)
+    named = sum(len(name or "") for name in names) - _NAMED
+    return (len(hit.content) + passages + metadata + max(0, named)) // CHARACTERS_PER_TOKEN + _TOKENS_AROUND_A_HIT
 
 
 def _within_budget(ranked: list[tuple[int, Hit]], budget: int) -> tuple[list[tuple[int, Hit]], str | None]:
