@@ -77,7 +77,8 @@ def find(connection: Connection, terms: Sequence[Term], admitted: Conditions) ->
         return NOTHING
     where, values = admitted
     bound = {f"pair{number}": pair for number, pair in enumerate(pairs)}
-    place = "strpos" if connection.dialect.name == "postgresql" else "instr"
+    there = connection.dialect.name == "postgresql"
+    place, size = ("strpos", "octet_length(t.told)") if there else ("instr", "length(CAST(t.told AS blob))")
     any_of = " OR ".join(f"{place}(t.told, CAST(:{name} AS text)) > 0" for name in bound)
     times = ", ".join(
         f"(length(t.told) - length(replace(t.told, CAST(:{name} AS text), ''))) / {len(pair)}"
@@ -85,7 +86,9 @@ def find(connection: Connection, terms: Sequence[Term], admitted: Conditions) ->
     )
     query = text(
         f"SELECT t.seq, length(t.told), {times} FROM (SELECT m.seq, m.content || ' ' || m.context AS told "  # noqa: S608 -- numbers and constants; values are bound
-        f"FROM memory m WHERE m.seq > (SELECT max(seq) FROM memory) - {_LOOKED_AT} AND {where}) AS t WHERE {any_of} "
+        f"FROM memory m WHERE m.seq > (SELECT max(seq) FROM memory) - {_LOOKED_AT} AND {where}) AS t "
+        # A text with no more bytes than characters is ASCII: that is seen sooner than that it holds none of the pairs.
+        f"WHERE {size} > length(t.told) AND ({any_of}) "
         f"ORDER BY t.seq DESC LIMIT {_MOST_FOUND}"
     ).bindparams(*(bindparam(name, **BOUND[name]) for name in values if name in BOUND))
     rows = connection.execute(query, bound | values).all()
