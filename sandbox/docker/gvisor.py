@@ -1,0 +1,62 @@
+"""What is different under gVisor, a kernel of its own between a box and the host's: known by what the engine starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+NAME: Final = "runsc"
+"""Of gVisor's program, and of the runtime that is taken for gVisor without being asked for."""
+OWN_PROCESSES: Final = 64
+"""Threads and processes of gVisor itself, which the host counts with those of the box; 40 to 50 were seen."""
+OWN_MEMORY: Final = 32 * 1024 * 1024
+"""Bytes of gVisor itself, the same; about 15 MiB were seen with one process in the box."""
+_SHIM: Final = "io.containerd.runsc."
+_IGNORES: Final = ("--ignore-cgroups", "-ignore-cgroups")
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A container runtime as an engine lists it.
+
+    Attributes:
+        name: that containers ask for it by.
+        program: path, or type of a containerd shim; empty if the engine doesn't say.
+        arguments: that the program always gets.
+    """
+
+    name: str
+    program: str = ""
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def gvisor(self) -> bool:
+        """Whether it is gVisor: by its program, and only where that isn't told by its name."""
+        program = self.program or self.name
+        return program.startswith(_SHIM) or PurePath(program).name.startswith(NAME)
+
+    @property
+    def limited(self) -> bool:
+        """Whether it puts a box into the control groups that bound its memory, processors and processes."""
+        return not any(each in _IGNORES or each in (f"{flag}=true" for flag in _IGNORES) for each in self.arguments)
+
+
+def listed(runtimes: Mapping[str, Any]) -> tuple[Runtime, ...]:
+    """Read `Runtimes` of `GET /info`, in alphabetical order."""
+    return tuple(_read(name, runtimes[name]) for name in sorted(runtimes))
+
+
+def named(name: str | None, runtimes: Iterable[Runtime]) -> Runtime:
+    """Return what is listed by a name; a runtime that isn't listed is known by its name alone."""
+    wanted = name or ""
+    return next((each for each in runtimes if each.name == wanted), Runtime(wanted))
+
+
+def _read(name: str, said: Any) -> Runtime:
+    about: Mapping[str, Any] = said if isinstance(said, dict) else {}
+    program = about.get("path") or about.get("runtimeType") or ""
+    return Runtime(str(name), str(program), tuple(str(each) for each in about.get("runtimeArgs") or ()))
