@@ -16,7 +16,7 @@ OWN_PROCESSES: Final = 64
 OWN_MEMORY: Final = 32 * 1024 * 1024
 """Bytes of gVisor itself, the same; about 15 MiB were seen with one process in the box."""
 _SHIM: Final = "io.containerd.runsc."
-_IGNORES: Final = ("--ignore-cgroups", "-ignore-cgroups")
+_SOCKETS: Final = {"fsgofer-host-uds", "host-uds=open", "host-uds=all"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,17 @@ class Runtime:
     @property
     def limited(self) -> bool:
         """Whether it puts a box into the control groups that bound its memory, processors and processes."""
-        return not any(each in _IGNORES or each in (f"{flag}=true" for flag in _IGNORES) for each in self.arguments)
+        return "ignore-cgroups" not in self._flags
+
+    @property
+    def reaches_sockets(self) -> bool:
+        """Whether a box under it may connect to a socket of the host that is mounted into it: our direct way."""
+        return not _SOCKETS.isdisjoint(self._flags)
+
+    @property
+    def _flags(self) -> set[str]:
+        """The arguments that are switched on, without dashes: `-x`, `--x` and `--x=true` are one to Go."""
+        return {each.lstrip("-").removesuffix("=true") for each in self.arguments}
 
 
 def listed(runtimes: Mapping[str, Any]) -> tuple[Runtime, ...]:
