@@ -18,7 +18,7 @@ _ANSWER = 10  # seconds that an engine has for one answer
 _NOT_GVISOR = "Register gVisor's own program by that name, or take the name off."
 _NO_GROUPS = "It ignores control groups: a box may take all that the host has. Register it without --ignore-cgroups. "
 _NO_SOCKETS = (
-    "Register it with --host-uds=open (in older ones --fsgofer-host-uds): then process 1 speaks to us by a socket,"
+    "Register it with --host-uds=open: then process 1 speaks to us by a socket,"
     " which code in the box can't open a second time."
 )
 _MANY = 12  # packages that are named

@@ -16,7 +16,7 @@ from provision import docker_engine, sandbox_image
 from provision.host import PartUnavailableError, apt_install, cache, run
 
 NAME = "gvisor"  # beside `runsc`, which is runc in our engines
-_FLAGS = ("--platform=ptrace", "--network=none", "--fsgofer-host-uds")
+_FLAGS = ("--platform=ptrace", "--network=none", "--host-uds=open")
 _BY_HAND = (
     "no gVisor. Register `runsc` with the Docker engine (https://gvisor.dev/docs/user_guide/install/); on Debian, run"
     " as root, it's installed, and an engine of its own is started for you"
