@@ -37,6 +37,10 @@ NOT_UNDER_GVISOR = {
     "test_thirty_sessions_in_a_row_leave_nothing_behind",
     "test_a_session_that_was_stopped_leaves_nothing_behind",
     "test_a_hostile_value_of_the_code_harms_neither_output_nor_tool_nor_answer",
+    # A container for each of many cases that the host decides alone.
+    "test_a_stop_signal_of_a_tool_leaves_as_the_same_object_and_closes_the_session",
+    "test_a_hostile_result_of_a_tool_is_a_clean_error_and_the_next_step_works",
+    "test_a_file_name_that_is_not_plain_is_refused",
 }
 
 
