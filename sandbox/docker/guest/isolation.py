@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -16,6 +17,7 @@ _PR_SET_DUMPABLE = 4
 _SA_NOCLDSTOP = 1
 _NICEST = 19
 _OOM_FIRST = "1000"
+_M_ARENA_MAX = -8
 _PAGE = resource.getpagesize()
 _READ_AND_WRITE = 0x1 | 0x2  # PROT_READ, PROT_WRITE
 _PRIVATE_WITHOUT_FILE = 0x02 | 0x20  # MAP_PRIVATE, MAP_ANONYMOUS: what the limit of data counts
@@ -50,6 +52,8 @@ def _limit_heap(most: int) -> None:
     """
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     if not _counts_data(most):
+        with contextlib.suppress(AttributeError):  # musl, which has neither
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)  # or each thread would reserve 64 MiB of addresses
         whole = most + _mapped()
         resource.setrlimit(resource.RLIMIT_AS, (whole, whole))
 

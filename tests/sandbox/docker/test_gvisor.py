@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import signal
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -52,6 +55,16 @@ for _ in range(12):
         time.sleep(9)
 time.sleep(9)
 """
+
+
+class Greeting(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"reached")
+
+    def log_message(self, *_):
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +144,27 @@ def test_memory_that_is_really_taken_costs_the_worker_and_not_the_container(box)
         box("held = []\nwhile True: held.append(bytearray(1 << 20))")
     assert box("1 + 1").output == 2
     assert box.container == container
+
+
+def test_many_threads_have_room_in_the_address_space_that_is_limited_instead_of_data(box):
+    assert box("import resource\nresource.getrlimit(resource.RLIMIT_AS)[0] > 0").output
+    pool = "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(40) as pool:\n    "
+    each = "lambda number: len(str(time.sleep(0.2)) * 1000)"
+    assert box(f"import time\n{pool}total = sum(pool.map({each}, range(80)))\ntotal").output == 320_000
+
+
+def test_a_session_reaches_the_names_it_was_given_and_no_other(settings_of):
+    with socketserver.TCPServer(("127.0.0.1", 0), Greeting) as server:
+        threading.Thread(target=server.serve_forever).start()
+        port = server.server_address[1]
+        with DockerSandbox(limits=settings_of(network=(f"127.0.0.1:{port}",))) as box:
+            box("from urllib.request import urlopen")
+            assert box(f"urlopen('http://127.0.0.1:{port}/', timeout=9).read()").output == b"reached"
+            with pytest.raises(CodeError, match="HTTPError|URLError"):
+                box("urlopen('http://127.0.0.1:9/', timeout=9)")
+            with pytest.raises(CodeError, match="OSError|Error"):
+                box("import socket\nsocket.create_connection(('1.1.1.1', 443), timeout=3)")
+        server.shutdown()
 
 
 def test_memory_of_many_processes_costs_the_container_and_is_told(settings_of):
