@@ -73,7 +73,7 @@ def run_examples(of: str, home: Path) -> list[str]:
             env=kept | {"DIONYSUS_HOME": str(home), "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=400,
             check=True,
         ).stdout
         for example in examples
@@ -151,7 +151,7 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=800,
         check=False,
     )
 
