@@ -13,7 +13,7 @@ from sandbox.docker.detect import engine_errors, knock
 from sandbox.docker.direct import PLACE, DirectChannel, Way, offer
 from sandbox.docker.forks import known_to_forks
 from sandbox.docker.guest.wire import READY, WireError
-from sandbox.docker.gvisor import named
+from sandbox.docker.gvisor import advice, named
 from sandbox.docker.launch import COMMAND, boot, environment, frame_limit, host_config, uid
 from sandbox.docker.loss import check_engine
 from sandbox.errors import SandboxUnavailable
@@ -161,7 +161,7 @@ def _not_started(api: docker.APIClient, error: Exception, complaint: str) -> San
             check_engine(api)
         except SandboxUnavailable as gone:
             return gone
-    return SandboxUnavailable(f"the Docker engine can't start a sandbox: {complaint or error}")
+    return SandboxUnavailable(f"the Docker engine can't start a sandbox: {complaint or error}{advice(str(error))}")
 
 
 def _ready(channel: Channel) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ OWN_PROCESSES: Final = 64
 """Threads and processes of gVisor itself, which the host counts with those of the box; 40 to 50 were seen."""
 OWN_MEMORY: Final = 32 * 1024 * 1024
 """Bytes of gVisor itself, the same; about 15 MiB were seen with one process in the box."""
+_ROOT_NETWORK: Final = "network enabled in root network namespace"  # what releases of 2022 take every network for
 _SHIM: Final = "io.containerd.runsc."
 _SOCKETS: Final = {"host-uds=open", "host-uds=all", "fsgofer-host-uds"}
 
@@ -64,6 +65,11 @@ def named(name: str | None, runtimes: Iterable[Runtime]) -> Runtime:
     """Return what is listed by a name; a runtime that isn't listed is known by its name alone."""
     wanted = name or ""
     return next((each for each in runtimes if each.name == wanted), Runtime(wanted))
+
+
+def advice(refusal: str) -> str:
+    """What to do about a container that gVisor did not start; empty where its words are not known."""
+    return "; register runsc with --network=none: boxes have their loopback alone" if _ROOT_NETWORK in refusal else ""
 
 
 def _read(name: str, said: Any) -> Runtime:
