@@ -274,6 +274,9 @@ def _new_file(path: Path) -> Generator[TextIO]:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
             yield stream
         partial.rename(path)
+    except OSError as error:
+        # A full disk names no file, and nobody knows the one that we write to meanwhile.
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -1,7 +1,8 @@
 """Searching vectors where they are: the nearest by pgvector, and what stands beside memories in their threads."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 STEPS = 3
 """Neighbours on each side: recall looks one step beside what was found, and two beside that."""
+
+_HEADER = 4
+"""Bytes before the numbers in pgvector's binary form."""
+_VECTOR = VectorRow._fields.index("vector")
 
 memory = schema.memory
 
@@ -112,18 +117,57 @@ class Neighbours:
         here = memory.alias("here")
         mine = here.c.seq == any_(_numbers("wanted"))
         sides = (_side(vectors, here, mine, after=after) for after in (False, True))
-        self._near = union(select(here.c.seq).where(mine), *sides)
-        self._rows = vectors.rows().where(memory.c.seq == any_(_numbers("found"))).order_by(memory.c.seq)
+        self._near = _Query(union(select(here.c.seq).where(mine), *sides))
+        self._rows = _Query(vectors.rows().where(memory.c.seq == any_(_numbers("found"))).order_by(memory.c.seq))
+        self._dimension = vectors.dimension
 
     def of(self, connection: Connection, seqs: Iterable[int]) -> list[VectorRow]:
         """The memories of some numbers, with up to `STEPS` before and after each in its thread, oldest first."""
-        found = connection.execute(self._near, {"wanted": _listed(seqs)}).scalars().all()
-        return [VectorRow._make(row) for row in connection.execute(self._rows, {"found": _listed(found)}).all()]
+        found = self._near.rows(connection, {"wanted": _listed(seqs)})
+        rows = self._rows.rows(connection, {"found": _listed(seq for (seq,) in found)})
+        # One of another length would shift all that are read with it; `verify` tells of it.
+        rows = [row for row in rows if len(row[_VECTOR]) == _HEADER + 2 * self._dimension]
+        halves = self._halves([row[_VECTOR] for row in rows])
+        return [
+            VectorRow._make((*row[:_VECTOR], half, *row[_VECTOR + 1 :])) for row, half in zip(rows, halves, strict=True)
+        ]
+
+    def _halves(self, sent: Sequence[bytes]) -> list[bytes]:
+        """Vectors as SQLite keeps them, all at once: one by one, that takes as long as all else that is read."""
+        import numpy as np
+
+        size = 2 * self._dimension
+        numbers = np.frombuffer(b"".join(one[_HEADER:] for one in sent), ">u2")
+        turned = numbers.astype("<u2").tobytes()
+        return [turned[start : start + size] for start in range(0, len(turned), size)]
+
+
+class _Query:
+    """A query that is written once, and asked of the driver itself: past SQLAlchemy, and with numbers in binary."""
+
+    def __init__(self, query: Any) -> None:
+        self._query = query
+        self._written: tuple[str, dict[str, Any]] | None = None
+
+    def rows(self, connection: Connection, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+        """What is found, as the driver gives it."""
+        if self._written is None:
+            compiled = self._query.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
+            self._written = str(compiled), {name: _plain(value) for name, value in compiled.params.items()}
+        text, bound = self._written
+        driver: Any = connection.connection.driver_connection
+        with driver.cursor(binary=True) as cursor:
+            return cursor.execute(text, bound | values).fetchall()
+
+
+def _plain(value: Any) -> Any:
+    """A value as the column has it: moments are kept in UTC, without zone."""
+    return value.astimezone(UTC).replace(tzinfo=None) if isinstance(value, datetime) else value
 
 
 def _numbers(name: str) -> Any:
     """A value that `_listed` makes: the driver takes ten times as long over a list of numbers."""
-    return cast(bindparam(name, type_=Text), ARRAY(BigInteger))
+    return cast(bindparam(name, "{}", type_=Text), ARRAY(BigInteger))
 
 
 def _listed(numbers: Iterable[int]) -> str:

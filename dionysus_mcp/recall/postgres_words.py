@@ -5,7 +5,7 @@ memory holds, then, for the best of these, by how often it holds them. `keywords
 """
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, BindParameter, Connection, Double, Text, bindparam, text
@@ -21,6 +21,31 @@ _SAMPLED = 20_000
 """Memories that are looked at for the share of a common word."""
 _SMALLEST = 1e-6
 """Weight of a word that most memories hold, as in SQLite's ranking."""
+
+# As float8, since PostgreSQL works decimals out digit by digit. What stands in <> is put in for each query.
+_SQL = {
+    "held": "w.words, CAST(w.length AS float8) AS length, (<held>) AS held",
+    "likely": "around AS (SELECT *, greatest(avg(length) OVER (), 1) AS mean FROM found), "
+    "likely AS (SELECT * FROM around ORDER BY held * 2.2 / (1 + 1.2 * (0.25 + 0.75 * length / mean)) DESC, seq DESC "
+    "LIMIT :wide)",
+    "score": "LATERAL (SELECT sum(t.idf * o.tf * 2.2 / (o.tf + 1.2 * (0.25 + 0.75 * length / mean))) AS score "
+    "FROM unnest(words) AS u(stem, places, weights) JOIN unnest(:stems, :idfs) AS t(stem, idf) ON t.stem = u.stem, "
+    "LATERAL (SELECT CAST(cardinality(u.weights) AS float8) - 0.5 * cardinality(array_positions(u.weights, 'C')) "
+    "AS tf) AS o) AS s ORDER BY score DESC, seq DESC LIMIT :count",
+}
+_ALL = (
+    "WITH found AS (SELECT m.seq, {held} FROM memory_words w "
+    # Each match looks up its memory: joined at will, all memories are read as soon as some thousand match.
+    "CROSS JOIN LATERAL (SELECT m.seq FROM memory m WHERE m.seq = w.memory_seq AND <where> OFFSET 0) AS m "
+    "WHERE w.words @@ CAST(:match AS tsquery)), {likely} SELECT seq, score FROM likely, {score}"
+)
+"""The best of all matches that are admitted."""
+_BEST = (
+    "WITH found AS (SELECT w.memory_seq AS seq, {held} FROM memory_words w WHERE w.words @@ CAST(:match AS tsquery)), "
+    "{likely} SELECT likely.seq, score FROM likely "
+    "CROSS JOIN LATERAL (SELECT 1 FROM memory m WHERE m.seq = likely.seq AND <where> OFFSET 0) AS m, {score}"
+)
+"""Those of the best matches that are admitted; there may be more."""
 
 
 def frequencies(
@@ -67,30 +92,33 @@ def matches(
         count: At most so many.
         total: Memories among which the terms' frequencies were counted; None for all of the store.
     """
-    (where, values), weights = conditions, _weights(connection, terms, total)
+    weights = _weights(connection, terms, total)
     if not weights:
         return {}
+    if total is None:
+        # A scope that has the store to itself: mostly the best few are admitted, so no others are looked up.
+        found = _ranked(connection, weights, conditions, count, _BEST.format(**_SQL))
+        if len(found) == count or sum(term.frequency for term in terms) <= _WIDE * count:
+            return found
+    return _ranked(connection, weights, conditions, count, _ALL.format(**_SQL))
+
+
+def _ranked(
+    connection: Connection,
+    weights: Mapping[str, float],
+    conditions: tuple[str, dict[str, object]],
+    count: int,
+    sql: str,
+) -> dict[int, float]:
+    where, values = conditions
     bound = {f"q{number}": lexeme(stem) for number, stem in enumerate(weights)}
     held = " + ".join(
         f"CASE WHEN w.words @@ CAST(:q{number} AS tsquery) THEN CAST({idf!r} AS float8) ELSE 0 END"
         for number, idf in enumerate(weights.values())
     )
-    query = text(
-        # As float8, since PostgreSQL works decimals out digit by digit.
-        f"WITH found AS (SELECT m.seq, w.words, CAST(w.length AS float8) AS length, ({held}) AS held "  # noqa: S608 -- numbers; values are bound
-        "FROM memory_words w "
-        # Each match looks up its memory: joined at will, all memories are read as soon as some thousand match.
-        f"CROSS JOIN LATERAL (SELECT m.seq FROM memory m WHERE m.seq = w.memory_seq AND {where} OFFSET 0) AS m "
-        "WHERE w.words @@ CAST(:match AS tsquery)), "
-        "around AS (SELECT *, greatest(avg(length) OVER (), 1) AS mean FROM found), "
-        "likely AS (SELECT * FROM around ORDER BY held * 2.2 / (1 + 1.2 * (0.25 + 0.75 * length / mean)) DESC, "
-        "seq DESC LIMIT :wide) "
-        "SELECT seq, score FROM likely, LATERAL (SELECT sum(t.idf * o.tf * 2.2 / "
-        "(o.tf + 1.2 * (0.25 + 0.75 * length / mean))) AS score FROM unnest(words) AS u(stem, places, weights) "
-        "JOIN unnest(:stems, :idfs) AS t(stem, idf) ON t.stem = u.stem, "
-        "LATERAL (SELECT cardinality(u.weights) - 0.5 * cardinality(array_positions(u.weights, 'C')) AS tf) AS o) AS s "
-        "ORDER BY score DESC, seq DESC LIMIT :count"
-    ).bindparams(bindparam("stems", type_=ARRAY(Text)), bindparam("idfs", type_=ARRAY(Double)), *_special(values))
+    query = text(sql.replace("<held>", held).replace("<where>", where)).bindparams(
+        bindparam("stems", type_=ARRAY(Text)), bindparam("idfs", type_=ARRAY(Double)), *_special(values)
+    )
     given = {
         "match": " | ".join(map(lexeme, weights)),
         "wide": _WIDE * count,
@@ -98,7 +126,7 @@ def matches(
         "stems": list(weights),
         "idfs": list(weights.values()),
     }
-    return {row.seq: float(row.score) for row in connection.execute(query, bound | given | values)}
+    return {row[0]: float(row[1]) for row in connection.execute(query, bound | given | values).all()}
 
 
 def covered(connection: Connection, terms: Sequence[Term], seqs: Collection[int]) -> set[int]:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, bindparam, func, select
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.paging import metadata_beginning
-from dionysus_mcp.recall import keywords, passages, terms, weights, within
+from dionysus_mcp.recall import keywords, passages, terms, unspaced, weights, within
 from dionysus_mcp.recall.asked import Asked
 from dionysus_mcp.recall.candidates import CANDIDATES, candidates
 from dionysus_mcp.recall.features import features
@@ -42,6 +42,8 @@ MAX_QUERY = 10_000
 CHARACTERS_PER_TOKEN = 4
 _TOKENS_AROUND_A_HIT = 40
 """Roughly what id, source and times of one hit take."""
+_NAMED = 60
+"""Characters of them that are names and sources."""
 
 memory = schema.memory
 Hide = Callable[[Connection, Mapping[int, Row[Any]], datetime | None], set[int]]
@@ -118,8 +120,11 @@ class Search:
             if self._company.is_there(connection, last):
                 counted = within.count(connection, self._store.scope, self._stemmer, weighed)
                 weighed, total = counted.weigh(weighed), counted.total
+            admitted = keywords.conditions(self._store.scope, query.admitted, query.as_of)
+            pairs = unspaced.find(connection, weighed, admitted)
+            weighed = pairs.weigh(weighed)
             wanted = _with_content(weighed, query.text)
-            by_words = self._by_words(connection, query, terms.worth_matching(wanted, total), counted)
+            by_words = self._by_words(connection, query, wanted, total, counted, pairs)
             if model is None or index is None:
                 scores, near = fuse(by_words, None), None
             else:
@@ -127,7 +132,7 @@ class Search:
                 scores = self._scored(index, seqs, found, by_words)
             ranked = self._ranked(connection, query, scores, near)
             mode = "keyword" if model is None else "hybrid"
-            told = _Told(query, weighed, total, mode, [self._embedder.notice()])
+            told = _Told(query, weighed, total, mode, [self._embedder.notice()], pairs)
             if self._reranker is None:
                 return told.answer(connection, ranked)
         # A model may take seconds: meanwhile no transaction is open.
@@ -155,11 +160,25 @@ class Search:
         return index
 
     def _by_words(
-        self, connection: Connection, query: Query, searched: Sequence[terms.Term], counted: within.Counted | None
+        self,
+        connection: Connection,
+        query: Query,
+        wanted: Sequence[terms.Term],
+        total: int,
+        counted: within.Counted | None,
+        pairs: unspaced.Found,
     ) -> dict[int, float]:
+        searched = terms.worth_matching((term for term in wanted if term.word not in pairs.times), total)
+        admitted, as_of = query.admitted, query.as_of
         if counted is not None:
-            return within.matches(connection, counted, searched, query.admitted, CANDIDATES, query.as_of)
-        return keywords.matches(connection, self._store.scope, searched, query.admitted, CANDIDATES, query.as_of)
+            found = within.matches(connection, counted, searched, admitted, CANDIDATES, as_of)
+        else:
+            found = keywords.matches(connection, self._store.scope, searched, admitted, CANDIDATES, as_of)
+        if not pairs.lengths:
+            return found
+        both = pairs.scores(wanted, total)
+        both |= {seq: both.get(seq, 0.0) + score for seq, score in found.items()}
+        return dict(sorted(both.items(), key=lambda item: (item[1], item[0]), reverse=True)[:CANDIDATES])
 
     def _described(
         self,
@@ -234,6 +253,7 @@ class _Told:
     total: int
     mode: Literal["hybrid", "keyword"]
     notices: list[str | None]
+    pairs: unspaced.Found
 
     def answer(self, connection: Connection, ranked: list[tuple[int, Hit]]) -> Recall:
         """The hits that were asked for and fit, and what they lack."""
@@ -241,7 +261,7 @@ class _Told:
         end = query.offset + query.top_k
         hits, left_out = _within_budget(ranked[query.offset : end], query.token_budget)
         following = query.offset + len(hits)
-        missing = _missing(connection, self.weighed, query.text, self.total, [seq for seq, _ in hits])
+        missing = self._missing(connection, [seq for seq, _ in hits])
         return Recall(
             hits=[hit for _, hit in hits],
             missing_terms=missing,
@@ -249,6 +269,15 @@ class _Told:
             notice=" ".join(filter(None, (*self.notices, left_out))) or None,
             next_cursor=str(following) if following < len(ranked) else None,
         )
+
+    def _missing(self, connection: Connection, seqs: list[int]) -> list[str]:
+        content, whole = set(terms.content_words(self.query.text)), terms.whole(self.query.text)
+        rare = [term for term in self.weighed if term.word in content and terms.is_rare(term, self.total)]
+        # Two characters out of a longer run may belong to two words.
+        pairs = [term for term in rare if terms.is_unspaced(term.word) and term.word in whole]
+        others = [term for term in rare if not terms.is_unspaced(term.word)]
+        gone = {*keywords.uncovered(connection, others, seqs), *self.pairs.uncovered(pairs, seqs)}
+        return [term.word for term in rare if term in gone]
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,14 +323,6 @@ def _asked(said: Persons, both: Any, wanted: Sequence[terms.Term], total: int, s
     return Asked(both, weighed, said.speakers, moments(said.asked), times, numbers)
 
 
-def _missing(
-    connection: Connection, weighed: Sequence[terms.Term], query: str, total: int, seqs: list[int]
-) -> list[str]:
-    content = set(terms.content_words(query))
-    rare = [term for term in weighed if term.word in content and terms.is_rare(term, total)]
-    return [term.word for term in keywords.uncovered(connection, rare, seqs)]
-
-
 def _hit(row: Row[Any], score: float, near: _Near | None) -> Hit:
     similarity = near.cosines.get(row.seq) if near else None
     pieces = near.passages.get(row.seq) if near else None
@@ -326,7 +347,10 @@ def _hit(row: Row[Any], score: float, near: _Near | None) -> Hit:
 def _tokens(hit: Hit) -> int:
     passages = sum(len(one.text) for one in hit.passages)
     metadata = len(json.dumps(hit.metadata)) if hit.metadata else len(hit.metadata_part or "")
-    return (len(hit.content) + passages + metadata) // CHARACTERS_PER_TOKEN + _TOKENS_AROUND_A_HIT
+    # Names and sources are mostly short, which is in what stands around a hit.
+    names = (hit.memory_type, hit.speaker, hit.session_id, hit.source)
+    named = sum(len(name or "") for name in names) - _NAMED
+    return (len(hit.content) + passages + metadata + max(0, named)) // CHARACTERS_PER_TOKEN + _TOKENS_AROUND_A_HIT
 
 
 def _within_budget(ranked: list[tuple[int, Hit]], budget: int) -> tuple[list[tuple[int, Hit]], str | None]:

@@ -23,6 +23,13 @@ _MOST_ROWS = 2000
 _REMEMBERED = 100_000
 """Words whose stems are remembered."""
 _WORD = re.compile(r"[^\W_]+")
+# Han, kana and Hangul, with the marks that repeat or lengthen one.
+_UNSPACED = (
+    "\u3005\u3006\u3031-\u3035\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uac00-\ud7a3\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+_RUN = re.compile(f"[{_UNSPACED}]+")
+_PARTS = re.compile(f"[{_UNSPACED}]+|[^{_UNSPACED}]+")
 
 FUNCTION_WORDS = frozenset(
     """
@@ -64,15 +71,46 @@ class Term:
 def words(query: str) -> list[str]:
     """The query's different words in their order, at most `MAX_WORDS`; none of them holds any syntax."""
     seen: dict[str, str] = {}
-    for word in _WORD.findall(query):
+    for word in all_words(query):
         seen.setdefault(word.casefold(), word)
     return list(seen.values())[:MAX_WORDS]
+
+
+def all_words(of: str) -> list[str]:
+    """The words of a text in their order; where a script has no blanks between them, its pairs of characters."""
+    found = _WORD.findall(of)
+    if of.isascii() or _RUN.search(of) is None:
+        return found
+    return [piece for word in found for part in _PARTS.findall(word) for piece in _pairs(part)]
+
+
+def single_characters(of: str) -> list[str]:
+    """Those that `all_words` has in pairs alone: each may be a word by itself."""
+    return [] if of.isascii() else [one for run in _RUN.findall(of) if len(run) > 1 for one in run]
+
+
+def is_unspaced(word: str) -> bool:
+    """Whether a word of `all_words` is a pair of characters, or one that stands alone."""
+    return _RUN.match(word) is not None
+
+
+def whole(query: str) -> set[str]:
+    """Those pairs, and single characters, of a query that are a word for sure, as nothing is written around them."""
+    return {run for run in _RUN.findall(query) if len(run) < 3}
+
+
+def _pairs(part: str) -> list[str]:
+    if len(part) < 3 or not is_unspaced(part):
+        return [part]
+    return [part[at : at + 2] for at in range(len(part) - 1)]
 
 
 def content_words(query: str) -> list[str]:
     """Words that carry content: no function words, no single letters."""
     return [
-        word for word in words(query) if word.casefold() not in FUNCTION_WORDS and (len(word) > 1 or word.isdigit())
+        word
+        for word in words(query)
+        if word.casefold() not in FUNCTION_WORDS and (len(word) > 1 or word.isdigit() or is_unspaced(word))
     ]
 
 

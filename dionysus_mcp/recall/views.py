@@ -11,7 +11,7 @@ from enum import IntFlag
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from dionysus_mcp.recall.terms import FUNCTION_WORDS, Stemmer
+from dionysus_mcp.recall.terms import FUNCTION_WORDS, Stemmer, all_words, single_characters
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 MAX_TERMS = 600
 """Stems of one memory that are kept; a longer one is found by its beginning, by the text index, and by its vectors."""
 
-_WORD = re.compile(r"[^\W_]+")
 _BLANKS = re.compile(r"\s+")
 _TIME = re.compile(
     r"\b(yesterday|today|tonight|tomorrow|last|next|ago|days?|weeks?|weekends?|months?|years?|recently|since|soon|just|"
@@ -116,7 +115,7 @@ def _plain(one: Told) -> str:
 
 
 def _words(text: str) -> list[str]:
-    words = (word.casefold() for word in _WORD.findall(text))
+    words = (word.casefold() for word in (*all_words(text), *single_characters(text)))
     return [word for word in words if word not in FUNCTION_WORDS][:MAX_TERMS]
 
 

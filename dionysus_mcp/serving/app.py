@@ -43,7 +43,7 @@ class Verifier:
 def create_app(
     server: "MCPServer[Any]",
     settings: ServerSettings,
-    tokens: TokenFile | None,
+    tokens: TokenFile,
     readiness: Callable[[], str | None],
 ) -> "Starlette":
     """The application.
@@ -51,7 +51,7 @@ def create_app(
     Args:
         server: With its tools.
         settings: Of the server.
-        tokens: Those that are accepted; None lets everybody in who can reach the address.
+        tokens: Those that are accepted. On this machine alone, and as long as there are none, everybody is let in.
         readiness: Why the server is not ready to serve; None when it is.
     """
     from starlette.applications import Starlette
@@ -89,13 +89,26 @@ def create_app(
 class _Guarded:
     """The protocol behind token and pressure. A class, as a route takes a function for a handler of requests."""
 
-    def __init__(self, inner: "Starlette", settings: ServerSettings, tokens: TokenFile | None) -> None:
-        self._app: ASGIApp = Pressure(inner, settings.requests_per_minute, settings.concurrency)
-        if tokens is not None:
-            self._app = _authenticated(self._app, tokens)
+    def __init__(self, inner: "Starlette", settings: ServerSettings, tokens: TokenFile) -> None:
+        self._open: ASGIApp = Pressure(inner, settings.requests_per_minute, settings.concurrency)
+        self._closed = _authenticated(self._open, tokens)
+        self._tokens = tokens
+        self._needs_token = not settings.is_local
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._app(scope, receive, send)
+        # Whoever names a token is held to it, also where none is needed: a wrong one must not reach more than a good.
+        named = any(name == b"authorization" for name, _ in scope["headers"])
+        app = self._closed if named or self._is_closed() else self._open
+        await app(scope, receive, send)
+
+    def _is_closed(self) -> bool:
+        """Whether a token is needed: from the first one on, and also when the last one is revoked."""
+        if not self._needs_token:
+            try:
+                self._needs_token = bool(self._tokens.tokens())
+            except MemoryStoreError:
+                return True
+        return self._needs_token
 
 
 def _authenticated(app: "ASGIApp", tokens: TokenFile) -> "ASGIApp":

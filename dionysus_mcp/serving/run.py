@@ -19,17 +19,15 @@ if TYPE_CHECKING:
     from uvicorn import Server
 
 
-def accepted_tokens(settings: ServerSettings) -> TokenFile | None:
-    """The tokens that every request must show; None where none is needed.
+def accepted_tokens(settings: ServerSettings) -> TokenFile:
+    """The tokens that requests must show; on this machine alone there need not be any.
 
     Raises:
         MemoryStoreError: if the address can be reached from elsewhere and there is no token, or the file is unusable.
     """
     tokens = TokenFile(settings.tokens)
-    if tokens.tokens():
+    if tokens.tokens() or settings.is_local:
         return tokens
-    if settings.is_local:
-        return None
     raise MemoryStoreError(
         f"{settings.host} can be reached from other machines, so every request needs a token, and {settings.tokens} "
         "has none. Make one with `dionysus memory token add NAME`, or listen on 127.0.0.1."
@@ -61,7 +59,7 @@ def address(settings: ServerSettings, port: int) -> str:
 async def serve(
     server: "MCPServer[Any]",
     settings: ServerSettings,
-    tokens: TokenFile | None,
+    tokens: TokenFile,
     readiness: Callable[[], str | None],
     listening: socket.socket,
     failed: asyncio.Event,

@@ -22,6 +22,10 @@ METADATA_LIMIT = 65_536
 """Bytes of one memory's metadata as JSON."""
 METADATA_DEPTH = 50
 """Levels of lists and objects within one memory's metadata; far deeper ones not every writer of JSON can write."""
+NAME_LIMIT = 10_000
+"""Characters of a speaker's name, a session's and a source's."""
+TYPE_LIMIT = 300
+"""Characters of a type, all of which are listed together."""
 _BATCH = 400
 """Values in one IN clause; SQLite takes many more, the query planner likes fewer."""
 
@@ -267,6 +271,7 @@ def check(new: NewMemory, limit: int) -> None:
         raise MemoryStoreError(
             f"The content has {len(new.content):,} characters; one memory may have {limit:,}. Store it in parts."
         )
+    _check_names(new)
     try:
         if _is_deep(new.metadata):
             raise MemoryStoreError(
@@ -285,6 +290,17 @@ def check(new: NewMemory, limit: int) -> None:
         raise MemoryStoreError("The text holds a NUL character, which is not text; remove it.")
     if size > METADATA_LIMIT:
         raise MemoryStoreError(f"The metadata has {size:,} bytes as JSON; at most {METADATA_LIMIT:,} are kept.")
+
+
+def _check_names(new: NewMemory) -> None:
+    """Names stand in every result beside the content, and no page of results could hold long ones."""
+    names = (("speaker", NAME_LIMIT), ("session_id", NAME_LIMIT), ("source", NAME_LIMIT), ("memory_type", TYPE_LIMIT))
+    for name, limit in names:
+        value: str | None = getattr(new, name)
+        if value is not None and len(value) > limit:
+            raise MemoryStoreError(
+                f"The {name} has {len(value):,} characters; it may have {limit:,}. Put what is longer into the content."
+            )
 
 
 def _is_deep(value: Any) -> bool:

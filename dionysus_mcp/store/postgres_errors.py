@@ -39,7 +39,9 @@ def may_pass(error: exc.DBAPIError) -> bool:
 
 def reason(error: exc.DBAPIError) -> str:
     """The server's own words in one line, or the driver's."""
-    return " ".join(str(error.orig).split()).rstrip(".")
+    # Its question whether the server runs stands in a line of its own, and is asked again in what we advise.
+    lines = [line for line in str(error.orig).splitlines() if not line.strip().endswith("?")]
+    return " ".join(" ".join(lines).split()).rstrip(".")
 
 
 def told(error: exc.DBAPIError) -> tuple[str, str]:

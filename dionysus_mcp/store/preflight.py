@@ -3,6 +3,7 @@
 Needs the standard library alone, so that the server can refuse a wrong database at once, in one line.
 """
 
+import os
 import sqlite3
 from importlib.util import find_spec
 from pathlib import Path
@@ -106,6 +107,12 @@ def is_new(path: Path) -> bool:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
             raise MemoryStoreError(
                 f"{path} is not a SQLite database; choose another file for the memory store."
+            ) from error
+        if path.is_file() and not os.access(path.parent, os.W_OK):
+            raise MemoryStoreError(
+                f"The memory store {path} can't be read: nothing may be written into its folder, where SQLite keeps a "
+                "log beside the file, also for who only reads. Get the rights, or copy it to a folder that is not "
+                "read-only."
             ) from error
         raise MemoryStoreError(
             f"The memory store {path} can't be read: {error}. Check the path, its rights and whether it is damaged."

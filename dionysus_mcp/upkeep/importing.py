@@ -5,13 +5,15 @@ with the versions and predictions of both. Ids stay too, unless another scope of
 name is here under another one.
 """
 
+import codecs
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import from_json
 from sqlalchemy import Connection, select
 
 from dionysus_mcp.consolidation.following import is_extract, link_sources
@@ -46,6 +48,12 @@ _TOGETHER = 500
 """Lines of beliefs that are stored at once."""
 _SOURCES = 100
 """Of one extract, more than consolidation ever takes."""
+
+
+_NO_EXPORT = (
+    "an export begins with a line of kind `header`, so this is none. `dionysus remember FILE` reads texts, and JSON "
+    "lines with a `content` each"
+)
 
 
 _lines: TypeAdapter[Any] = TypeAdapter(AnyLine)
@@ -267,9 +275,9 @@ def _checked(lines: Iterable[bytes]) -> Iterator[_Numbered]:
     counts: Counter[str] = Counter()
     number, ended = 0, False
     for number, raw in enumerate(lines, start=1):
-        line = _parsed(number, raw)
-        if ended or (number == 1) != isinstance(line, Header):
-            raise _wrong(number, "the file begins with another line than `header`, or goes on after `end`")
+        line = _first(raw) if number == 1 else _parsed(number, raw)
+        if ended or (number > 1 and isinstance(line, Header)):
+            raise _wrong(number, "the file goes on after `end`, or begins anew")
         if isinstance(line, Header):
             _check_version(line)
         elif isinstance(line, EndLine):
@@ -280,7 +288,23 @@ def _checked(lines: Iterable[bytes]) -> Iterator[_Numbered]:
             counts[line.kind] += 1
             yield _Numbered(number, line)
     if not ended:
-        raise _wrong(number + 1, "the file ends before its last line, so it was cut")
+        raise _wrong(
+            number + 1,
+            "the file ends before its last line, so it was cut" if number else "the file is empty: perhaps it was cut",
+        )
+
+
+def _first(raw: bytes) -> Header:
+    """The header; what begins with anything else was written by something else."""
+    # Editors and shells of Windows put a mark before UTF-8.
+    raw = raw.removeprefix(codecs.BOM_UTF8)
+    try:
+        told = from_json(raw[:LONGEST])
+    except ValueError:
+        told = None
+    if not isinstance(told, dict) or cast("dict[str, Any]", told).get("kind") != "header":
+        raise _wrong(1, _NO_EXPORT)
+    return _parsed(1, raw)
 
 
 def _parsed(number: int, raw: bytes) -> Any:
@@ -291,7 +315,9 @@ def _parsed(number: int, raw: bytes) -> Any:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"][1:])
-        raise _wrong(number, f"{place}: {first['msg']}" if place else first["msg"]) from error
+        # The parser is given one line, whose number it doesn't know.
+        said = first["msg"].replace(" at line 1 column ", " at column ")
+        raise _wrong(number, f"{place}: {said}" if place else said) from error
 
 
 def _check_version(header: Header) -> None:

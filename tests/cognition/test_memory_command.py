@@ -88,6 +88,8 @@ def test_an_unknown_id_and_a_store_that_is_not_there_are_told(remembered: Comman
     assert (missing.code, "no memory store" in missing.err) == (6, True)
     assert not (remembered.folder / "none.db").exists()
     assert not list(remembered.folder.glob("x.jsonl*"))
+    nowhere = remembered("memory", "export", "no/folder.jsonl")
+    assert (nowhere.code, "no/folder.jsonl" in nowhere.err, "partial" in nowhere.err) == (1, True, False), nowhere
 
 
 def test_ctrl_c_in_an_import_keeps_what_came_before_and_the_next_one_goes_on(command: Command) -> None:

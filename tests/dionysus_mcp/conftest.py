@@ -1,5 +1,7 @@
 """A memory of its own for every test, and the real embedding model, loaded once."""
 
+import contextlib
+
 import pytest
 
 from dionysus_mcp.embedding import MiniLm
@@ -39,6 +41,20 @@ def databases(postgres_url):
     made = Databases(postgres_url)
     yield made
     made.close()
+
+
+@pytest.fixture
+def address(databases):
+    """Of an empty store in PostgreSQL."""
+    with databases.fresh() as fresh:
+        yield fresh
+
+
+@pytest.fixture
+def server(address):
+    """That store, open."""
+    with contextlib.closing(Store(MemorySettings(url=address))) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -100,6 +100,26 @@ def test_half_of_a_surrogate_pair_is_refused_wherever_it_stands(store, attempt):
     assert problems(store) == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "limit"), [("speaker", 10_000), ("session_id", 10_000), ("source", 10_000), ("memory_type", 300)]
+)
+def test_a_name_may_be_long_but_not_endless(store, name, limit):
+    told(store, "tea", **{name: "n" * limit})
+    with pytest.raises(MemoryStoreError, match=f"The {name} has .* it may have {limit:,}"):
+        told(store, "coffee", **{name: "n" * (limit + 1)})
+
+
+def test_long_names_are_counted_into_the_budget_of_a_recall(store, words_only):
+    for number in range(5):
+        told(store, f"tea number {number}", speaker=f"{number}" * 10_000)
+    embedder = BackgroundEmbedder(store, words_only)
+    search = Search(store, embedder)
+    found = search.recall(Query("tea number", 5, 8_000))
+    assert (len(found.hits), found.next_cursor) == (3, "3")
+    assert len(found.model_dump_json()) < 8_000 * 4
+    search.close()
+
+
 def test_metadata_as_deep_as_is_allowed_comes_back_and_deeper_ones_are_refused(store):
     stored = told(store, "deep", metadata=nested(METADATA_DEPTH))
     assert Memories(store).get([stored.id])[0].model_dump_json()

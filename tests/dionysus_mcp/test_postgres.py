@@ -39,20 +39,6 @@ OPEN = (
 TOPICS = ("tea", "the harbour", "a bicycle", "taxes", "the violin", "snow", "a lost key", "bread", "chess", "rain")
 
 
-@pytest.fixture
-def address(databases):
-    """An empty store in PostgreSQL."""
-    with databases.fresh() as fresh:
-        yield fresh
-
-
-@pytest.fixture
-def server(address):
-    """A store in PostgreSQL."""
-    with contextlib.closing(Store(MemorySettings(url=address))) as opened:
-        yield opened
-
-
 class TestSharingIt:
     def test_processes_that_open_an_empty_database_at_once_make_one_store(self, databases):
         with databases.fresh(empty=True) as url:

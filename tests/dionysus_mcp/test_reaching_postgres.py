@@ -24,20 +24,6 @@ from tests.dionysus_mcp.memories_of import current, opened, told
 pytestmark = pytest.mark.postgres
 
 
-@pytest.fixture
-def address(databases):
-    """An empty store in PostgreSQL."""
-    with databases.fresh() as fresh:
-        yield fresh
-
-
-@pytest.fixture
-def server(address):
-    """A store in PostgreSQL."""
-    with contextlib.closing(Store(MemorySettings(url=address))) as opened_one:
-        yield opened_one
-
-
 class TestReachingIt:
     def test_without_the_driver_it_is_said_what_to_install(self, monkeypatch):
         monkeypatch.setattr(preflight, "find_spec", lambda _: None)

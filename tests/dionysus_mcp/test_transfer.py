@@ -51,6 +51,33 @@ def test_a_round_trip_gives_the_same_store(store, other):
     assert Versions(other).history(newest.id) == Versions(store).history(newest.id)
 
 
+def test_marks_and_line_ends_of_windows_make_no_difference(store, other):
+    fill(store, "tea")
+    lines = exported(store)
+    imported(other, ["\ufeff" + lines[0] + "\r\n", *(line + "\r\n" for line in lines[1:])])
+    assert exported(other) == lines
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"content": "Tea at four", "tags": ["tea"]}',
+        '{"type": "entity", "name": "Ann", "observations": ["likes tea"]}',
+        '["a"]',
+        "Tea at four",
+        "",
+    ],
+)
+def test_a_file_of_another_tool_is_told_apart_and_who_reads_it_is_named(other, line):
+    with pytest.raises(MemoryStoreError, match="so this is none. `dionysus remember FILE` reads"):
+        imported(other, [line])
+
+
+def test_an_empty_file_is_said_to_be_empty(other):
+    with pytest.raises(MemoryStoreError, match="the file is empty"):
+        imported(other, [])
+
+
 def test_importing_again_changes_nothing(store, other):
     fill(store, "tea")
     lines = exported(store)

@@ -192,6 +192,20 @@ class TestTokens:
             tokens.revoke("good")
             assert _with(server, good).status_code == 401
 
+    async def test_a_server_without_tokens_asks_for_them_from_the_first_one_on(self, home, tokens):
+        with Running(home) as server:
+            assert server.post().status_code == 200
+            secret = tokens.add("board", read_only=True)
+            assert server.post().status_code == 401
+            async with official(server, secret) as client:
+                assert (await client.call_tool("create_memory", {"content": "Not mine."})).is_error
+            tokens.revoke("board")
+            assert server.post().status_code == 401
+
+    @pytest.mark.parametrize("shown", ["Bearer wrong", "Bearer", "Basic eDp5"])
+    def test_who_shows_a_token_is_held_to_it_also_where_none_is_needed(self, server, shown):
+        assert server.post(authorization=shown).status_code == 401
+
     def test_a_damaged_token_file_lets_nobody_in(self, home, tokens):
         good = tokens.add("laptop")
         with Running(home) as server:
