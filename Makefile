@@ -7,7 +7,7 @@ ARGS ?=
 PYTHON ?=
 SECONDS ?= 60
 # Tests that need a running part or a build; `make test` runs them too.
-PARTS_EXPRESSION := docker or neo4j or postgres or browser or typescript or clone
+PARTS_EXPRESSION := docker or gvisor or neo4j or postgres or browser or typescript or clone
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 .PHONY: help demo test fast fuzz lint types contracts format lock wheel clean venv-runtime venv-dev

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from sandbox.docker.image import Image
 
 _ANSWER = 10  # seconds that an engine has for one answer
+_NOT_GVISOR = "Register gVisor's own program by that name, or take the name off."
+_NO_GROUPS = "It ignores control groups: a box may take all that the host has. Register it without --ignore-cgroups. "
+_NO_SOCKETS = (
+    "Register it with --host-uds=open: then process 1 speaks to us by a socket,"
+    " which code in the box can't open a second time."
+)
 _MANY = 12  # packages that are named
 
 
@@ -61,9 +67,20 @@ def runtime_check(runtime: str | None, engine: Engine) -> Check:
         runtime: that was chosen; None for the engine's own.
         engine: that has it.
     """
+    from sandbox.docker.gvisor import NAME, named
+
     name = runtime or engine.default_runtime or "the engine's own"
-    kernel = "gVisor's kernel between code and host, by its name" if "runsc" in name else "the host's own kernel"
-    return Check("runtime", "ok", f"{name}: {kernel}")
+    started = named(name, engine.programs)
+    what = f"{name} ({' '.join((started.program, *started.arguments))})" if started.program else name
+    if not started.gvisor:
+        posing = NAME in name
+        finding = f"{what}: the host's own kernel" + (", since that program isn't gVisor's runsc" if posing else "")
+        return Check("runtime", "warn" if posing else "ok", finding, _NOT_GVISOR if posing else "")
+    lacks = "" if started.limited else _NO_GROUPS
+    lacks += "" if started.reaches_sockets else _NO_SOCKETS
+    return Check(
+        "runtime", "ok" if started.limited else "warn", f"{what}: gVisor's kernel between code and host", lacks
+    )
 
 
 def image_check(image: Image) -> Check:

@@ -13,6 +13,7 @@ from sandbox.docker.detect import engine_errors, knock
 from sandbox.docker.direct import PLACE, DirectChannel, Way, offer
 from sandbox.docker.forks import known_to_forks
 from sandbox.docker.guest.wire import READY, WireError
+from sandbox.docker.gvisor import advice, named
 from sandbox.docker.launch import COMMAND, boot, environment, frame_limit, host_config, uid
 from sandbox.docker.loss import check_engine
 from sandbox.errors import SandboxUnavailable
@@ -128,6 +129,7 @@ def _attached(api: docker.APIClient, container: str, settings: SandboxSettings, 
 def _shape(settings: SandboxSettings, engine: Engine, runtime: str | None, way: Way | None) -> dict[str, Any]:
     """What every box is: a user of its own, nothing of the image's own wishes, no network, the settings' limits."""
     user = uid(rootless=engine.rootless or engine.userns_remap)
+    gvisor = named(runtime or engine.default_runtime, engine.programs).gvisor
     return {
         "command": list(COMMAND),
         "hostname": "sandbox",
@@ -137,7 +139,7 @@ def _shape(settings: SandboxSettings, engine: Engine, runtime: str | None, way: 
         "stdin_open": True,
         "working_dir": "/tmp",  # noqa: S108 - in the container
         "stop_signal": "SIGKILL",  # nothing in it takes another, and an engine that stops would wait ten seconds
-        "host_config": host_config(settings, user, runtime, way.mount if way else None),
+        "host_config": host_config(settings, user, runtime, way.mount if way else None, gvisor=gvisor),
         "network_disabled": True,
         "detach": False,
     }
@@ -159,7 +161,7 @@ def _not_started(api: docker.APIClient, error: Exception, complaint: str) -> San
             check_engine(api)
         except SandboxUnavailable as gone:
             return gone
-    return SandboxUnavailable(f"the Docker engine can't start a sandbox: {complaint or error}")
+    return SandboxUnavailable(f"the Docker engine can't start a sandbox: {complaint or error}{advice(str(error))}")
 
 
 def _ready(channel: Channel) -> Mapping[str, Any]:

@@ -133,6 +133,13 @@ class Channel:
             return self._buffer[: self._socket.recv_into(self._buffer)]
         return self._socket.recv(_BUFFER)  # of ssh://, which looks like a socket and is none
 
+    def heed(self) -> None:
+        """Between two steps: see what came that is no frame. Here frames and the end of them come one way.
+
+        Raises:
+            ChannelClosedError: box or engine is gone.
+        """
+
     def peek(self) -> bool:
         """Whether the other side is there; a box that waits has nothing to say.
 

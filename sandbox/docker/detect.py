@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sandbox.docker import gvisor
 from sandbox.docker.address import Address, candidates, usual_sockets
 from sandbox.docker.settings import DockerEnvironment
 from sandbox.errors import SandboxUnavailable
@@ -40,11 +41,12 @@ class Engine:
         missing_limits: of memory, swap, cpu and pids, those that it can't enforce.
         runtimes: names it knows, in alphabetical order.
         default_runtime: the one of containers that name none.
-        runsc: gVisor is among its runtimes.
+        runsc: gVisor's name is among its runtimes.
         architecture: of its host, such as `x86_64`.
         remote: it is reached over a network, so it sees no file and no process of this machine.
         seccomp: it filters system calls by a profile.
         apparmor: it confines containers by AppArmor.
+        programs: the same runtimes, with what each starts.
     """
 
     address: str
@@ -61,6 +63,7 @@ class Engine:
     remote: bool
     seccomp: bool
     apparmor: bool
+    programs: tuple[gvisor.Runtime, ...]
 
 
 def connect(settings: SandboxSettings, *, timeout: int = 60) -> docker.APIClient:
@@ -112,7 +115,8 @@ def facts(api: docker.APIClient) -> Engine:
 def engine_of(address: str, info: Mapping[str, Any], version: Mapping[str, Any]) -> Engine:
     """Read what `GET /info` and `GET /version` of an engine say; what they leave out counts as not there."""
     security = [str(option) for option in info.get("SecurityOptions") or ()]
-    runtimes = tuple(sorted(str(name) for name in info.get("Runtimes") or {}))
+    programs = gvisor.listed(info.get("Runtimes") or {})
+    runtimes = tuple(each.name for each in programs)
     return Engine(
         address=address,
         version=str(version.get("Version", "unknown")),
@@ -123,11 +127,12 @@ def engine_of(address: str, info: Mapping[str, Any], version: Mapping[str, Any])
         missing_limits=tuple(name for key, name in _LIMITS.items() if not info.get(key)),
         runtimes=runtimes,
         default_runtime=str(info.get("DefaultRuntime", "")),
-        runsc="runsc" in runtimes,
+        runsc=gvisor.NAME in runtimes,
         architecture=str(info.get("Architecture", "unknown")),
         remote=not address.startswith("unix://"),
         seccomp=_has(security, "seccomp"),
         apparmor=_has(security, "apparmor"),
+        programs=programs,
     )
 
 
@@ -142,7 +147,7 @@ def choose_runtime(engine: Engine, wanted: str) -> str | None:
         SandboxUnavailable: a runtime was named that the engine doesn't have.
     """
     if wanted == "auto":
-        return "runsc" if engine.runsc else None
+        return gvisor.NAME if engine.runsc else None
     # Engines start the shim of a containerd runtime (`io.containerd.runsc.v1`) without listing it.
     if wanted in engine.runtimes or wanted.startswith("io.containerd."):
         return wanted

@@ -112,6 +112,12 @@ class DirectChannel(Channel):
         self._way.close()
         return self._connection is not None
 
+    def heed(self) -> None:
+        """See whether the engine is gone, which a box that is never silent would hide; see `Channel.heed`."""
+        self._check()
+        if any(descriptor == self._socket.fileno() for descriptor, _ in self._poll.poll(0)):
+            self._heed_engine()
+
     def peek(self) -> bool:
         """Whether the other side is there; see `Channel.peek`."""
         self._check()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sandbox.docker.codecs import here
 from sandbox.docker.guest.codecs import MODULES
 from sandbox.docker.guest.tunnel import PORT
+from sandbox.docker.gvisor import OWN_MEMORY, OWN_PROCESSES
 
 if TYPE_CHECKING:
     from sandbox.settings import SandboxSettings
@@ -114,7 +115,12 @@ def uid(*, rootless: bool) -> int:
 
 
 def host_config(
-    settings: SandboxSettings, user: int, runtime: str | None, mount: dict[str, Any] | None = None
+    settings: SandboxSettings,
+    user: int,
+    runtime: str | None,
+    mount: dict[str, Any] | None = None,
+    *,
+    gvisor: bool = False,
 ) -> dict[str, Any]:
     """The engine's `HostConfig`: everything that a box may not have or do.
 
@@ -123,15 +129,17 @@ def host_config(
         user: id of the box's user.
         runtime: its container runtime; None for the engine's own choice.
         mount: the one thing of this machine that it may look into; None for nothing.
+        gvisor: the host counts gVisor's own memory and threads with those of the box.
     """
     tmpfs = f"rw,noexec,nosuid,nodev,size={settings.files_limit},nr_inodes={_INODES},mode=0700,uid={user},gid={user}"
     limits = {"nofile": _OPEN_FILES, "fsize": settings.file_limit, "core": 0, "msgqueue": 0}
+    memory = settings.memory + (OWN_MEMORY if gvisor else 0)
     config = {
-        "Memory": settings.memory,
-        "MemorySwap": settings.memory,
+        "Memory": memory,
+        "MemorySwap": memory,
         "CpuPeriod": _CPU_PERIOD,
         "CpuQuota": int(settings.cpus * _CPU_PERIOD),
-        "PidsLimit": settings.processes,
+        "PidsLimit": settings.processes + (OWN_PROCESSES if gvisor else 0),
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges:true"],
         "ReadonlyRootfs": True,

@@ -197,6 +197,8 @@ class DockerSandbox(Sandbox):
             self._forget()
             self._shelf.fill(box)
             self._adopt(box)
+        else:
+            self._box.channel.heed()
         if self._loss is not None:
             self._loss = None
             printed.write(f"(note: {STATE_LOST}.)\n")

@@ -4,6 +4,7 @@ Our own engine needs no network and touches none: no bridge, no iptables rules, 
 cache, so the image is loaded once a machine.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -24,17 +25,23 @@ _WITHOUT_APT = (
 
 def provide() -> None:
     """Find an engine that answers, or install Debian's; make the image's archive where this machine can."""
-    if _running() is None and shutil.which("dockerd") is None:
-        apt_install("docker.io", "iptables", otherwise=_WITHOUT_APT)
-    if _running() is None and os.geteuid() != 0:
+    if running() is None:
+        install()
+    if running() is None and os.geteuid() != 0:
         raise PartUnavailableError(_WITHOUT_APT)
     sandbox_image.provide()
+
+
+def install() -> None:
+    """Install Debian's engine, unless one is installed."""
+    if shutil.which("dockerd") is None:
+        apt_install("docker.io", "iptables", otherwise=_WITHOUT_APT)
 
 
 @contextmanager
 def serve() -> Iterator[Mapping[str, str]]:
     """Yield where an engine answers that has our image; one that was there already is left running."""
-    address = _running()
+    address = running()
     if address is not None:
         yield _environment(address, sandbox_image.load(address))
         return
@@ -50,13 +57,16 @@ def _environment(address: str, image: str) -> Mapping[str, str]:
 
 
 @contextmanager
-def own_engine(folder: Path, root: Path, log: Path) -> Iterator[str]:
+def own_engine(
+    folder: Path, root: Path, log: Path, runtimes: Mapping[str, Mapping[str, object]] | None = None
+) -> Iterator[str]:
     """Run an engine for as long as the block lasts, beside any other.
 
     Args:
         folder: for its socket, and for what it keeps while it runs; `docker.pid` in it has its process id.
         root: for what it keeps for the next time, images above all.
         log: the file for what it prints.
+        runtimes: more of them, as the engine's configuration names them.
 
     Yields:
         Its address.
@@ -65,8 +75,11 @@ def own_engine(folder: Path, root: Path, log: Path) -> Iterator[str]:
         PartUnavailableError: it didn't start.
     """
     address = f"unix://{folder}/docker.sock"
+    configuration = folder / "daemon.json"
+    configuration.write_text(json.dumps({"runtimes": {**_renamed(), **(runtimes or {})}}))
     command = [
         "dockerd",
+        f"--config-file={configuration}",
         f"--host={address}",
         f"--data-root={root}",
         f"--exec-root={folder}/exec",
@@ -75,8 +88,6 @@ def own_engine(folder: Path, root: Path, log: Path) -> Iterator[str]:
         "--iptables=false",
         "--ip-forward=false",
         "--ip-masq=false",
-        # Not gVisor: runc under its name, so that what is done with a second runtime is tested with a real engine.
-        f"--add-runtime=runsc={shutil.which('runc') or '/usr/sbin/runc'}",
     ]
     try:
         with tethered(command, log) as engine:
@@ -86,16 +97,8 @@ def own_engine(folder: Path, root: Path, log: Path) -> Iterator[str]:
         _unmount_below(folder / "exec/netns")
 
 
-def _unmount_below(folder: Path) -> None:
-    """Take off what an engine leaves mounted after a container with the host's network: that network's namespace."""
-    table = Path("/proc/self/mounts").read_text().splitlines()
-    for place in (line.split()[1].replace(r"\040", " ") for line in reversed(table)):
-        if place.startswith(f"{folder.resolve()}/"):
-            subprocess.run(["umount", "--lazy", place], check=True)
-
-
-def _running() -> str | None:
-    """The address of an engine that answers, where Docker, Docker Desktop, colima or rootless Docker listen."""
+def running() -> str | None:
+    """Return the address of an engine that answers, where Docker, Docker Desktop, colima or rootless Docker listen."""
     home, runtime = Path.home(), os.environ.get("XDG_RUNTIME_DIR", "/run/user/0")
     sockets = ["/var/run/docker.sock", home / ".docker/run/docker.sock", home / ".colima/default/docker.sock"]
     addresses = [
@@ -103,6 +106,22 @@ def _running() -> str | None:
         *(f"unix://{path}" for path in (*sockets, f"{runtime}/docker.sock")),
     ]
     return next((address for address in addresses if address and _answers(address)), None)
+
+
+def _renamed() -> dict[str, dict[str, object]]:
+    """Runc under gVisor's name, so that what is done with a second runtime is tested with every engine of ours.
+
+    The real one is the part `gvisor`.
+    """
+    return {"runsc": {"path": shutil.which("runc") or "/usr/sbin/runc"}}
+
+
+def _unmount_below(folder: Path) -> None:
+    """Take off what an engine leaves mounted after a container with the host's network: that network's namespace."""
+    table = Path("/proc/self/mounts").read_text().splitlines()
+    for place in (line.split()[1].replace(r"\040", " ") for line in reversed(table)):
+        if place.startswith(f"{folder.resolve()}/"):
+            subprocess.run(["umount", "--lazy", place], check=True)
 
 
 def _answers(address: str) -> bool:

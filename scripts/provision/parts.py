@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from provision import chromium, docker_engine, neo4j_server, postgres_server, typescript_client
+from provision import chromium, docker_engine, gvisor, neo4j_server, postgres_server, typescript_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Part:
 
 PARTS = (
     Part("docker", docker_engine.provide, docker_engine.serve),
+    Part("gvisor", gvisor.provide, gvisor.serve),
     Part("neo4j", neo4j_server.provide, neo4j_server.serve),
     Part("postgres", postgres_server.provide, postgres_server.serve),
     Part("browser", chromium.provide, chromium.serve),

@@ -5,6 +5,7 @@ Python, Node, numpy, pandas and pillow: once a machine it is built (two minutes)
 
 import platform
 import shutil
+import threading
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
@@ -20,12 +21,17 @@ if TYPE_CHECKING:
 LATEST = "dionysus-sandbox:latest"
 BESIDE = "dionysus-sandbox:tests"  # where the first name belongs to an image of the user's
 PACKAGES = ("numpy", "pandas", "pillow")
+_ONE = threading.Lock()  # two parts need the image, are provided side by side, and share what is made for it
 
 
 def provide() -> None:
     """Make what an engine needs later and what needs no engine: the base of Debian, where this machine can."""
-    if _archive().exists() or not can_use_apt():
-        return
+    with _ONE:
+        if not _archive().exists() and can_use_apt():
+            _make_base()
+
+
+def _make_base() -> None:
     if shutil.which("debootstrap") is None:
         apt_install("debootstrap", "debian-archive-keyring", otherwise="debootstrap is not installed")
     from sandbox import ImageNotBuilt
@@ -50,7 +56,7 @@ def load(address: str, *, ours: bool = False) -> str:
     from sandbox import SandboxError
 
     try:
-        with closing(docker.APIClient(base_url=address, version="auto", timeout=600)) as api:
+        with _ONE, closing(docker.APIClient(base_url=address, version="auto", timeout=600)) as api:
             return _loaded(api, ours=ours)
     except (DockerException, SandboxError, OSError) as error:
         raise PartUnavailableError(f"the Docker engine at {address} did not get our image: {error}") from error

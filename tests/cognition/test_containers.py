@@ -1,5 +1,7 @@
 """What doctor makes of the facts of an engine and an image."""
 
+import pytest
+
 from cognition.cli.containers import engine_check, image_check, runtime_check
 from sandbox.docker.detect import engine_of
 from sandbox.docker.image import Image
@@ -60,3 +62,34 @@ def test_what_containers_run_under_is_said() -> None:
     engine = engine_of("unix:///s", ORDINARY | {"DefaultRuntime": "runc"}, VERSION)
     assert runtime_check(None, engine).finding == "runc: the host's own kernel"
     assert runtime_check("runsc", engine).finding.startswith("runsc: gVisor's kernel")
+
+
+def test_gvisor_is_known_by_its_program_and_not_by_its_name() -> None:
+    runtimes = {
+        "runsc": {"path": "/usr/sbin/runc"},
+        "safe": {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=ptrace", "--host-uds=open"]},
+        "shim": {"runtimeType": "io.containerd.runsc.v1"},
+    }
+    engine = engine_of("unix:///s", ORDINARY | {"Runtimes": runtimes}, VERSION)
+    posing = runtime_check("runsc", engine)
+    assert posing.state == "warn"
+    assert posing.finding.startswith("runsc (/usr/sbin/runc): the host's own kernel")
+    real = runtime_check("safe", engine)
+    assert (real.state, real.advice) == ("ok", "")
+    assert real.finding.startswith("safe (/usr/bin/runsc --platform=ptrace --host-uds=open): gVisor's kernel")
+    assert runtime_check("shim", engine).finding.endswith("gVisor's kernel between code and host")
+
+
+@pytest.mark.parametrize("flag", ["--ignore-cgroups", "-ignore-cgroups", "--ignore-cgroups=true"])
+def test_gvisor_without_control_groups_is_a_warning(flag: str) -> None:
+    runtimes = {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": [flag]}}
+    check = runtime_check("runsc", engine_of("unix:///s", ORDINARY | {"Runtimes": runtimes}, VERSION))
+    assert check.state == "warn"
+    assert "all that the host has" in check.advice
+
+
+def test_gvisor_that_reaches_no_socket_of_the_host_is_told_how_it_does() -> None:
+    runtimes = {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--ignore-cgroups=false"]}}
+    check = runtime_check("runsc", engine_of("unix:///s", ORDINARY | {"Runtimes": runtimes}, VERSION))
+    assert check.state == "ok"
+    assert "--host-uds=open" in check.advice

@@ -89,4 +89,4 @@ def test_an_unknown_part_is_named_with_the_known_ones() -> None:
     run = run_tests(ALLOW_MISSING="dokcer")
     assert run.returncode == 2
     assert "unknown part 'dokcer'" in run.stderr
-    assert "docker, neo4j, postgres, browser, typescript" in run.stderr
+    assert "docker, gvisor, neo4j, postgres, browser, typescript" in run.stderr

@@ -6,12 +6,13 @@ was named in `ALLOW_MISSING`: then its tests are deselected, and the summary tel
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pytest
 
 VARIABLES = {
     "docker": "DOCKER_HOST",
+    "gvisor": "TEST_GVISOR",
     "neo4j": "TEST_NEO4J_URL",
     "postgres": "TEST_POSTGRES_URL",
     "browser": "TEST_CHROMIUM",
@@ -47,6 +48,14 @@ def docker_engine() -> str:
 def sandbox_image(docker_engine: str) -> str:
     """Name and tag of the image that sandboxes are made from."""
     return os.environ.get("TEST_SANDBOX_IMAGE", "dionysus-sandbox:latest")
+
+
+@pytest.fixture(scope="session")
+def gvisor_settings() -> Mapping[str, str]:
+    """Settings of sandboxes that run under gVisor: `engine`, `runtime` and `image`."""
+    engine = found("gvisor")
+    runtime, image = os.environ["TEST_GVISOR_RUNTIME"], os.environ["TEST_GVISOR_IMAGE"]
+    return {"engine": engine, "runtime": runtime, "image": image}
 
 
 @pytest.fixture(scope="session")

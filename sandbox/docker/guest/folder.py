@@ -7,6 +7,7 @@ one before it, never through a link, and only regular files are read.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import stat
@@ -16,7 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_INTO = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_RDONLY | os.O_CLOEXEC
+# Not O_DIRECTORY: gVisor follows a link that is opened with both. Without O_NONBLOCK a named pipe would hold process 1.
+_INTO = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_RDONLY | os.O_CLOEXEC
 _MAX_DEPTH = 32
 _MAX_NAMES = 5_000
 
@@ -31,7 +33,7 @@ class Folder:
     def __init__(self, path: str) -> None:
         os.makedirs(path, exist_ok=True)  # noqa: PTH103 - pathlib would be a tenth of a box's start
         os.chdir(path)
-        self._root = os.open(path, _INTO)
+        self._root = _enter(path)
 
     def answer(self, request: bytes) -> bytes:
         """Do what one FILE frame asks, and say how it went; see the methods for the fields."""
@@ -108,11 +110,19 @@ class Folder:
             try:
                 if make:
                     _make_folder(part, folder)
-                inner = os.open(part, _INTO, dir_fd=folder)
+                inner = _enter(part, folder)
             finally:
                 os.close(folder)
             folder = inner
         return folder
+
+
+def _enter(name: str, parent: int | None = None) -> int:
+    folder = os.open(name, _INTO, dir_fd=parent)
+    if not stat.S_ISDIR(os.fstat(folder).st_mode):
+        os.close(folder)
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    return folder
 
 
 def _make_folder(name: str, parent: int) -> None:

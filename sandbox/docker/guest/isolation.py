@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
@@ -16,6 +17,10 @@ _PR_SET_DUMPABLE = 4
 _SA_NOCLDSTOP = 1
 _NICEST = 19
 _OOM_FIRST = "1000"
+_M_ARENA_MAX = -8
+_PAGE = resource.getpagesize()
+_READ_AND_WRITE = 0x1 | 0x2  # PROT_READ, PROT_WRITE
+_PRIVATE_WITHOUT_FILE = 0x02 | 0x20  # MAP_PRIVATE, MAP_ANONYMOUS: what the limit of data counts
 _OOM_COUNTERS = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
 
 
@@ -35,9 +40,40 @@ def confine_worker(settings: dict[str, Any]) -> None:
     with open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123 - no pathlib in the guest
         score.write(_OOM_FIRST)
     if settings["heap"]:
-        # Python then raises MemoryError where the cgroup would kill.
-        resource.setrlimit(resource.RLIMIT_DATA, (settings["heap"], settings["heap"]))
+        _limit_heap(settings["heap"])
     confine(loopback=settings["loopback"])
+
+
+def _limit_heap(most: int) -> None:
+    """Have Python raise MemoryError where the cgroup would kill.
+
+    gVisor takes the limit of data and counts nothing for it. There the whole address space is what can be limited, so
+    what is mapped already, programs and libraries above all, comes on top.
+    """
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    if not _counts_data(most):
+        with contextlib.suppress(AttributeError):  # musl, which has neither
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)  # or each thread would reserve 64 MiB of addresses
+        whole = most + _mapped()
+        resource.setrlimit(resource.RLIMIT_AS, (whole, whole))
+
+
+def _counts_data(limit: int) -> bool:
+    """Whether more memory than the limit of data is refused. It is asked for, and never touched."""
+    libc = ctypes.CDLL(None)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    place = libc.mmap(None, limit + _PAGE, _READ_AND_WRITE, _PRIVATE_WITHOUT_FILE, -1, 0)
+    if place == ctypes.c_void_p(-1).value:
+        return True
+    libc.munmap(ctypes.c_void_p(place), ctypes.c_size_t(limit + _PAGE))
+    return False
+
+
+def _mapped() -> int:
+    """Bytes of address space in use."""
+    with open("/proc/self/statm") as counters:  # noqa: PTH123 - no pathlib in the guest
+        return int(counters.read().split()[0]) * _PAGE
 
 
 def ignore_stops(number: int) -> None:

@@ -291,7 +291,7 @@ class Supervisor:
         if not self._greeted:
             self._program, self._unsaid = None, None
             reason = "absent" if self._status == NO_PROGRAM else "stillborn"
-        elif oom_kills() > self._oom_kills or self._status == OUT_OF_MEMORY:
+        elif self._status == OUT_OF_MEMORY or (self._status == -signal.SIGKILL and oom_kills() > self._oom_kills):
             reason = "memory"
         elif self._status == HARNESS_FAILED:
             reason = "broken"
@@ -311,31 +311,31 @@ class Supervisor:
 
     def _reap(self) -> None:
         _read(self._wake.fileno())
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            self._note(pid, status)
+        while self._collect():
+            pass
+        # What it left running may hold the channel of a dead worker open; what that said while it lived counts.
+        while self._status is not None:
+            if select.select([self._channel], [], [], 0)[0]:
+                self._from_worker()
+            else:
+                self._replace("ended")
 
     def _reap_all(self) -> None:
         """Wait for the end of every process; whoever was born between two kills is killed by the next."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid:
-                self._note(pid, status)
-            else:
+        while (pid := self._collect()) is not None:
+            if not pid:
                 _signal_all(signal.SIGKILL)
                 time.sleep(0.001)
 
-    def _note(self, pid: int, status: int) -> None:
+    def _collect(self) -> int | None:
+        """Note the end of one process: its id, 0 if none has ended, None if there is none."""
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return None
         if pid == self._pid:
             self._status = os.waitstatus_to_exitcode(status)
+        return pid
 
     def _end(self) -> None:
         _signal_all(signal.SIGKILL)

@@ -37,6 +37,12 @@ def test_threads_of_a_step_stand_still_between_steps_and_during_host_calls(backe
         assert during < worked / 3
 
 
+def test_the_address_space_is_not_limited_where_the_kernel_counts_data(backend):
+    with backend.open() as box:
+        assert box("import resource\nresource.getrlimit(resource.RLIMIT_AS)").output == (-1, -1)
+        assert box("resource.getrlimit(resource.RLIMIT_DATA)[0]").output > 0
+
+
 def test_a_tool_may_put_a_file_while_the_code_waits_for_it(backend):
     with backend.open() as box:
         box.send_tools({"fetch": lambda: box.put_file("got.txt", b"here")})

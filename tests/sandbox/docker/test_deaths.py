@@ -2,7 +2,7 @@
 
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import pytest
 from docker.errors import APIError
@@ -171,6 +171,35 @@ def test_death_of_a_box_that_was_kept_ready_is_not_met_by_a_session(sandbox_imag
             assert box("1").output == 1
     finally:
         backend.close()
+
+
+def test_the_death_of_a_worker_is_told_at_once_though_its_children_live_on(box):
+    start = time.monotonic()
+    with pytest.raises(SessionLost, match="the process that ran the code ended"):
+        box("import os, time\nif os.fork() == 0: time.sleep(60)\nos._exit(3)")
+    assert time.monotonic() - start < 10  # where the step has 20 s
+    assert_replaced(box)
+
+
+def test_what_a_worker_said_before_it_died_counts(box):
+    box("import os, signal, threading, time\nif os.fork() == 0: time.sleep(60)")
+    for number in range(20):
+        dying = f"threading.Timer({number / 2000}, os.kill, (os.getpid(), 9)).start()"
+        with suppress(SessionLost):
+            assert box(f"import os, threading\n{dying}\n{number}").output == number
+        with suppress(SessionLost):
+            box("1")
+    assert_replaced(box)
+
+
+def test_an_exit_is_not_taken_for_the_memory_that_a_child_ran_out_of_before(sandbox_image):
+    backend = DockerBackend(SandboxSettings(image=sandbox_image, warm=0, step_timeout=20, memory=64 << 20))
+    with closing(backend), backend.open() as box:
+        taken = "held = mmap.mmap(-1, 96 << 20)\n    for at in range(0, 96 << 20, 4096): held[at] = 1"
+        status = box(f"import mmap, os\npid = os.fork()\nif pid == 0:\n    {taken}\nos.waitpid(pid, 0)[1]").output
+        assert status == 9
+        with pytest.raises(SessionLost, match="the process that ran the code ended"):
+            box("os._exit(3)")
 
 
 def test_a_box_that_hangs_is_removed_at_the_last_rung_of_the_ladder(sandbox_image):

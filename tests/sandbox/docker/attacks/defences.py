@@ -147,7 +147,7 @@ import types
 os = types.SimpleNamespace(**{**vars(os), "O_NOFOLLOW": 0})
 _INTO = os.O_DIRECTORY | os.O_RDONLY | os.O_CLOEXEC
 """
-_ANY_FILE = "import types\nstat = types.SimpleNamespace(S_ISREG=lambda mode: True)\n"
+_ANY_FILE = "import types\nstat = types.SimpleNamespace(S_ISREG=lambda mode: True, S_ISDIR=lambda mode: True)\n"
 _KEPT_DESCRIPTORS = """\
 class _Keeping:
     closerange = staticmethod(lambda first, last: None)

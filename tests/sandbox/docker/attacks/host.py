@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from sandbox import CodeError, DockerSandbox, FileRefused, Sandbox, SessionLost
+from sandbox import CodeError, DockerSandbox, FileRefused, LimitExceeded, Sandbox, SessionLost
 from sandbox.docker.guest.wire import EXECUTE, KILL, frame
 from tests.sandbox.docker.attacks.attack import Attack
 from tests.sandbox.docker.attacks.prelude import PRELUDE
@@ -90,10 +92,10 @@ class Listeners:
             last.sendto(b"", self._datagrams.getsockname())
 
 
-def outcome(box: Sandbox, attack: Attack, steps: tuple[str, ...], places: Mapping[str, str]) -> str:
+def outcome(box: Sandbox, attack: Attack, each_step: tuple[str, ...], places: Mapping[str, str]) -> str:
     """Run the steps: what the last one shows, prints or raises, or the first word of a state that is lost."""
     said = ""
-    for step in steps:
+    for step in each_step:
         code = step
         for place, value in places.items():
             code = code.replace(place, value)
@@ -106,6 +108,31 @@ def outcome(box: Sandbox, attack: Attack, steps: tuple[str, ...], places: Mappin
         else:
             said = shown.logs[-100:] if shown.output is None else str(shown.output)
     return said if attack.then is None else _after(box, attack.then)
+
+
+def assert_held(box: Sandbox, attack: Attack, said: str) -> None:
+    """See that an attack ended as it should, that lost state was told, and that the next step works."""
+    assert re.search(attack.held, said), said
+    assert not re.search(attack.works, said), said
+    lost = "gone" in said
+    assert attack.lost in (lost, None), said
+    if attack.lost is None:
+        with suppress(SessionLost, LimitExceeded):  # what the attack left running may still cost a step
+            box("1")
+    else:
+        assert box("globals().get('kept')").output == (None if lost else "kept")
+    assert box("1 + 1").output == 2
+
+
+def with_tools(box: Sandbox) -> Sandbox:
+    """Give a box the tools that attacks call."""
+    box.send_tools({"echo": lambda value: value, "wait": lambda: time.sleep(0.6)})
+    return box
+
+
+def steps(code: str | tuple[str, ...]) -> tuple[str, ...]:
+    """One step or several as several."""
+    return (code,) if isinstance(code, str) else code
 
 
 def prepared(box: Sandbox) -> Sandbox:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tests.sandbox.docker.attacks import gvisor
 from tests.sandbox.docker.attacks.defences import DEFENCES
 from tests.sandbox.docker.attacks.tables import TABLES
 
@@ -37,6 +38,7 @@ def made() -> str:
         if attack.unproved:
             reasons.setdefault(attack.unproved, []).append(attack.name)
     lines += [f"- {', '.join(names)}: {reason}." for reason, names in reasons.items()]
+    lines += ["", *gvisor.page()]
     return "\n".join(lines) + "\n"
 
 
