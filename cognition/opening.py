@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cognition.holding import Holding
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 CLOSE_WITHIN = 5.0  # seconds for a cancelled run to end: a model or tool of the user's own may not notice
 
 
+class _Here:
+    """What is open in one process; a fork takes over neither the threads behind it nor who holds the lock."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.thinking: set[Thinking] = set()
+        self.held: Holding | None = None
+
+
 class Opening:
     """Opens a mind's parts once, knows the runs that use them, and closes both. Safe to use from any thread.
 
@@ -29,7 +39,7 @@ class Opening:
     def __init__(self, settings: Settings, own: OwnParts) -> None:
         self._settings = settings
         self._own = own
-        self._anew()
+        self._by_process = {os.getpid(): _Here()}
 
     def parts(self) -> Parts:
         """Wait for the parts, opened if they aren't; Ctrl-C leaves the wait.
@@ -37,34 +47,36 @@ class Opening:
         Raises:
             ThinkingError: one doesn't start.
         """
-        self._after_fork()
-        with self._lock:
-            held = self._open()
+        here = self._here()
+        with here.lock:
+            held = self._open(here)
         try:
             return held.parts()
         finally:
-            self._let_go_if_failed()
+            self._let_go_if_failed(here)
 
     def begin(self, make: Callable[[Holding], Thinking]) -> Thinking:
         """Start the run that `make` returns, and open the parts beside it if they aren't open; `close` ends it."""
-        self._after_fork()
-        with self._lock:  # in one go: `close` ends every run that has these parts
-            thinking = make(self._open())
-            self._thinking.add(thinking)
-        thinking.begin(self._ended)
+        here = self._here()
+        with here.lock:  # in one go: `close` ends every run that has these parts
+            thinking = make(self._open(here))
+            here.thinking.add(thinking)
+        thinking.begin(partial(self._ended, here))
         return thinking
 
     def flush(self) -> None:
         """Have what was traced so far written, if anything is open."""
-        if (held := self._held) is not None:
+        here = self._by_process.get(os.getpid())
+        if here is not None and (held := here.held) is not None:
             held.telemetry.flush()
 
     def close(self) -> None:
         """Cancel what still thinks and end every part. Idempotent; the next use opens them anew."""
-        if os.getpid() != self._process:
+        here = self._by_process.get(os.getpid())
+        if here is None:
             return  # all of it is the parent's
-        with self._lock:
-            thinking, held, self._held = tuple(self._thinking), self._held, None
+        with here.lock:
+            thinking, held, here.held = tuple(here.thinking), here.held, None
         try:
             for each in thinking:
                 each.cancel()
@@ -74,45 +86,42 @@ class Opening:
             if held is not None:
                 held.close()
 
-    def _anew(self) -> None:
-        self._process = os.getpid()
-        self._lock = threading.Lock()
-        self._thinking: set[Thinking] = set()
-        self._held: Holding | None = None
-
-    def _after_fork(self) -> None:
-        """Begin anew in a process that was forked off before anything was open.
+    def _here(self) -> _Here:
+        """Return what is open in this process: nothing yet, if it was forked off before anything was.
 
         Raises:
             ConfigurationError: the parts are the parent's: none of their threads is here.
         """
-        if os.getpid() == self._process:
-            return
-        if self._held is not None:
-            raise ConfigurationError(
-                f"This mind was at work in process {self._process} when {os.getpid()} was forked off from it: its "
-                "threads and connections stayed there. Start processes with multiprocessing's "
-                "'spawn', and make a mind in each."
-            )
-        self._anew()
+        process = os.getpid()
+        here = self._by_process.get(process)
+        if here is not None:
+            return here
+        for parent, there in list(self._by_process.items()):
+            if there.held is not None:
+                raise ConfigurationError(
+                    f"This mind was at work in process {parent} when {process} was forked off from it: its threads and "
+                    "connections stayed there. Start processes with multiprocessing's 'spawn', and make a mind in each."
+                )
+        return self._by_process.setdefault(process, _Here())  # one for all threads that come first at once
 
-    def _open(self) -> Holding:
+    def _open(self, here: _Here) -> Holding:
         """Return the parts on their way, or on a new one if they failed; the caller holds the lock."""
-        if self._held is None or self._held.failed:
-            failed, self._held = self._held, Holding(self._settings, self._own)
+        if here.held is None or here.held.failed:
+            failed, here.held = here.held, Holding(self._settings, self._own)
             if failed is not None:
                 failed.close()
-        return self._held
+        return here.held
 
-    def _ended(self, thinking: Thinking) -> None:
-        self._thinking.discard(thinking)
-        self._let_go_if_failed()
+    def _ended(self, here: _Here, thinking: Thinking) -> None:
+        here.thinking.discard(thinking)
+        self._let_go_if_failed(here)
 
-    def _let_go_if_failed(self) -> None:
+    @staticmethod
+    def _let_go_if_failed(here: _Here) -> None:
         """Keep nothing of parts that didn't open, once nobody waits for them any more: a failed mind needs no close."""
-        with self._lock:
-            held = self._held
-            if held is None or self._thinking or not held.failed:
+        with here.lock:
+            held = here.held
+            if held is None or here.thinking or not held.failed:
                 return
-            self._held = None
+            here.held = None
         held.close()

@@ -25,8 +25,9 @@ _BORDER = re.compile(
 
 
 def clauses(text: str) -> tuple[str, ...]:
-    """Return the clauses of a text in order."""
-    return tuple(piece for piece in (piece.strip() for piece in _BORDER.split(text)) if piece)
+    """Return the clauses of a text in order, with single blanks."""
+    plain = " ".join(text.split())  # a memory of blanks alone would take the pattern a minute
+    return tuple(piece for piece in (piece.strip() for piece in _BORDER.split(plain)) if piece)
 
 
 def telling(question: Question, quote: str) -> tuple[str, int]:

@@ -12,7 +12,9 @@ from layers.analysis.facts import asks_time, calendar_terms, dates, gives, is_ne
 from layers.analysis.questions import Kind, Question
 from layers.analysis.words import LIGHT, STOPWORDS, cover, kinship, stem, terms, tokens
 
-_BREAK = re.compile(r"(?<=[.!?])[\"”’)]*\s+(?=[\"“(\[A-Z0-9À-Þ*`])|\n\s*(?:[-*+•>]\s+|\d+[.)]\s+|#+\s+|\|)|\n{2,}")
+_BREAK = re.compile(
+    r"(?<=[.!?])[\"”’)]*\s+(?=[\"“(\[A-Z0-9À-Þ*`])|\n+[^\S\n]*(?:[-*+•>]\s+|\d+[.)]\s+|#+\s+|\|)|\n{2,}"
+)
 _ABBREVIATION = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof|St|No|vs|etc|approx|e\.g|i\.e|[A-Z])\.[\"”’)]*$")
 _MARK = re.compile(r"^[\s\-*+•>#|]+(?=\S)")
 _REASON = re.compile(

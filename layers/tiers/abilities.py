@@ -12,13 +12,16 @@ from enum import StrEnum
 
 from layers.tiers.fitting import FEWEST_CHARACTERS
 
-_CONTEXT = re.compile(r"maximum context length is (\d+)|context (?:length|window) (?:of|is) (?:only )?(\d+)", re.I)
+_CONTEXT = re.compile(
+    r"maximum context length is (\d[\d,]*)|context (?:length|window) (?:of|is) (?:only )?(\d[\d,]*)", re.I
+)
 _TOO_LONG = re.compile(
-    r"context[ _]?(?:length|window|size)|maximum context|prompt is too long|too many (?:input )?tokens"
-    r"|reduce the length",
+    r"context[ _]?(?:length|window|size)|maximum context|(?:prompt|input) is too long|too many (?:input )?tokens"
+    r"|reduce the length|input token count|maximum model length|max_new_tokens`? must be <=",
     re.I,
 )
 _FEWEST_TOKENS = 256
+_SMALLEST_CONTEXT = 512  # tokens; a number below is none of tokens: "128K", "1M"
 _CHARACTERS_A_TOKEN = 2.2  # of three quarters of a context, the rest being the answer's: about three a token
 
 
@@ -103,11 +106,17 @@ def shorter(abilities: Abilities, characters: int, complaint: str) -> Abilities 
         characters: of the prompt that was refused.
         complaint: the words of the refusal.
     """
-    found = _CONTEXT.search(complaint)
-    context = int(found[1] or found[2]) if found else None
+    context = _context(complaint)
     if context is not None and abilities.max_tokens is None and context // 4 >= _FEWEST_TOKENS:
         return replace(abilities, max_tokens=context // 4)
     fewer = characters * 2 // 3
     if context is not None:
         fewer = min(fewer, int(context * _CHARACTERS_A_TOKEN))
     return replace(abilities, characters=fewer) if fewer >= FEWEST_CHARACTERS else None
+
+
+def _context(complaint: str) -> int | None:
+    """Return the tokens of the context that a refusal names."""
+    found = _CONTEXT.search(complaint)
+    tokens = int((found[1] or found[2])[:12].replace(",", "")) if found else 0
+    return tokens if tokens >= _SMALLEST_CONTEXT else None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from layers.tiers.abilities import Abilities, ToolUse, lesser, shorter, speaks_of_length
-from layers.tiers.failures import EndlessAnswer, missing_key, plain
+from layers.tiers.failures import EndlessAnswer, is_of_length, missing_key, plain
 from layers.tiers.fitting import characters_of, fitted
 from layers.tiers.pricing import marks_its_cache
 from layers.tiers.reasoning import AnswerSink
@@ -99,7 +99,7 @@ class Endpoint:
         if int(getattr(error, "status_code", None) or 0) not in _COMPLAINING:
             return None
         complaint = plain(error)
-        if speaks_of_length(complaint):
+        if is_of_length(error) or speaks_of_length(complaint):
             return shorter(form, min(characters_of(prompt.messages), form.characters or sys.maxsize), complaint)
         return lesser(form, _used(form, prompt), complaint)
 

@@ -125,9 +125,14 @@ def _of_its_own(error: Exception, status: int, reason: str, deployment: Deployme
     if isinstance(error, TimeoutError) or (name in {"Timeout", "APITimeoutError"} and not _answered(error, 408)):
         return Failure(deployment, f"no answer within {deployment.timeout:g} s", again=False)
     # One request may be too long, or refused by a filter, at one deployment and welcome at the next: not a setting.
-    if name == _TOO_LONG or (status == 400 and speaks_of_length(reason)):
+    if is_of_length(error) or (status == 400 and speaks_of_length(reason)):
         return Failure(deployment, f"the prompt does not fit into its context, shortened too ({reason})", again=False)
     return Failure(deployment, reason, again=False) if name == _FILTERED else None
+
+
+def is_of_length(error: Exception) -> bool:
+    """Whether LiteLLM knows an error for a refusal of a prompt that is too long, whatever words the provider has."""
+    return type(error).__name__ == _TOO_LONG
 
 
 def plain(error: Exception) -> str:

@@ -11,11 +11,12 @@ import logging
 import os
 import threading
 import warnings
+from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from layers.tiers.wary import make_wary
+from layers.tiers.wary import is_wary, make_wary
 
 if TYPE_CHECKING:
     from litellm.router import Router
@@ -62,6 +63,7 @@ class Gateway:
         every wait can be cancelled. The Router's own retries wait for minutes, out of reach.
         """
         litellm = await asyncio.shield(asyncio.wrap_future(self.warm()))
+        _forget_clients_of_others(litellm)
         entry = {"model_name": deployment.model, "litellm_params": _params(deployment)}
         router = litellm.Router(model_list=[entry], num_retries=0, disable_cooldowns=True)
         self._routers.append(router)
@@ -120,11 +122,28 @@ def _params(deployment: Deployment) -> dict[str, Any]:
 
 async def _close_clients(litellm: Any) -> None:
     """Close the cached clients of this loop; others belong to other loops, perhaps to the user's own code."""
-    mine = f"-{id(asyncio.get_running_loop())}"
     cached = litellm.in_memory_llm_clients_cache.cache_dict
-    for key in [key for key in cached if str(key).endswith(mine)]:
+    for key in _of_this_loop(cached):
         client = cached.pop(key)
+        if getattr(client, "_client", client) is litellm.aclient_session:
+            continue  # the program's own, for all its calls
         close = getattr(client, "aclose", None) or getattr(client, "close", None)
         if close is not None:
             with suppress(Exception):  # a connection that is already broken is as good as closed
                 await close()
+
+
+def _forget_clients_of_others(litellm: Any) -> None:
+    """Take clients that aren't wary off this loop's books: another loop, closed by now, was at the same address.
+
+    They are left as they are: their connections went with their loop.
+    """
+    cached = litellm.in_memory_llm_clients_cache.cache_dict
+    for key in _of_this_loop(cached):
+        if not is_wary(cached[key]):
+            cached.pop(key, None)
+
+
+def _of_this_loop(cached: Mapping[Any, Any]) -> list[Any]:
+    mine = f"-{id(asyncio.get_running_loop())}"
+    return [key for key in list(cached) if str(key).endswith(mine)]

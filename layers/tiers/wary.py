@@ -3,7 +3,7 @@
 LiteLLM's HTTP clients follow a redirect to any host and hand it the prompt, and the key too where it stands in a header
 other than `Authorization`; they read an answer of any size, and unpack whatever is packed. LiteLLM has no setting for
 it, so the clients that it makes for calls of ours get hooks of httpx. Clients for anybody else's calls in this process
-stay as they are.
+stay as they are; where a program has LiteLLM use a client of its own for all calls, the hooks heed ours alone.
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ _BESIDES = 4_000_000
 _MOST_OF_AN_ERROR = 200_000
 _AT_ONCE = 65_536
 _OPENAI_CLIENT = "_get_async_http_client"  # the only place where LiteLLM makes the client for OpenAI's SDK
+_MARK = "_makes_wary"
+_LOSING = (
+    301,
+    302,
+)  # a POST is followed by a GET without the prompt, which any endpoint refuses, but not by its reason
 _PACKED = ("gzip", "x-gzip", "deflate")
 
 
@@ -52,10 +57,17 @@ def make_wary() -> None:
     from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
     from litellm.llms.openai.common_utils import BaseOpenAILLM
 
-    if not hasattr(AsyncHTTPHandler.create_client, "__wrapped__"):
-        AsyncHTTPHandler.create_client = _hooking(AsyncHTTPHandler.create_client)
+    if not hasattr(AsyncHTTPHandler.create_client, _MARK):
         made = _hooking(getattr(BaseOpenAILLM, _OPENAI_CLIENT))
         setattr(BaseOpenAILLM, _OPENAI_CLIENT, staticmethod(made))
+        # Last, since it is looked at first: another thread that sees it must find both.
+        AsyncHTTPHandler.create_client = _hooking(AsyncHTTPHandler.create_client)
+
+
+def is_wary(client: Any) -> bool:
+    """Whether a client of LiteLLM's cache, OpenAI's or its own, has the hooks; one without was made for others."""
+    inner = getattr(client, "_client", None)
+    return _look_at in getattr(inner, "event_hooks", {}).get("response", ())
 
 
 def _hooking(make: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,32 +76,44 @@ def _hooking(make: Callable[..., Any]) -> Callable[..., Any]:
         client = make(*arguments, **options)
         if client is not None and _MOST_BYTES.get() is not None:
             hooks = client.event_hooks
-            hooks["request"].append(_ask_for_plain)
-            hooks["response"].append(_look_at)
-            client.event_hooks = hooks
+            if _look_at not in hooks["response"]:  # a program's own client comes again and again
+                hooks["request"].append(_ask_for_plain)
+                hooks["response"].append(_look_at)
+                client.event_hooks = hooks
         return client
 
+    setattr(made, _MARK, True)
     return made
 
 
 async def _ask_for_plain(request: httpx.Request) -> None:
-    request.headers["accept-encoding"] = "identity"
+    if _MOST_BYTES.get() is not None:
+        request.headers["accept-encoding"] = "identity"
 
 
 async def _look_at(response: httpx.Response) -> None:
     """Refuse a way to elsewhere, and bound what is read; called for every response, before a redirect is followed."""
+    most = _MOST_BYTES.get()
+    if most is None:
+        return
     if response.has_redirect_location:
         target = response.request.url.join(response.headers["location"])
         if not _same_place(response.request.url, target):
             await response.aclose()
-            raise SentElsewhere(f"{target.scheme}://{target.netloc.decode('ascii', 'replace')}")
-    most = _MOST_BYTES.get() or _BESIDES
+            raise SentElsewhere(_place(target))
+        if response.status_code in _LOSING and response.request.method == "POST":
+            await response.aclose()
+            raise SentElsewhere(_place(target) + target.path)
     packing = response.headers.pop("content-encoding", "identity").strip().lower() or "identity"
     if packing not in ("identity", *_PACKED):
         await response.aclose()
         raise UnreadableAnswer(f"it is packed as {packing[:40]!r}, though it was asked not to be")
     bound = _MOST_OF_AN_ERROR if response.is_error else most
     response.stream = _bounded(response.stream, bound, packed=packing in _PACKED)
+
+
+def _place(url: httpx.URL) -> str:
+    return f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"
 
 
 def _same_place(asked: httpx.URL, target: httpx.URL) -> bool:

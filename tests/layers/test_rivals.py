@@ -1,12 +1,14 @@
 """Which passages the analysis takes for rivals of each other: those that answer one question differently, no others."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from layers.analysis import Passage, ask, disagreement, rank
 from layers.analysis.clauses import clauses, telling
+from layers.analysis.passages import sentences
 
 PAIRS = json.loads((Path(__file__).parents[1] / "corpora" / "rivals" / "pairs.json").read_text())
 
@@ -45,6 +47,21 @@ def test_clauses_begin_at_borders_and_nothing_is_lost():
     assert clauses("It closes after eight") == ("It closes after eight",)
     assert clauses("It was painted before it left, twice") == ("It was painted", "before it left", "twice")
     assert clauses("") == ()
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", "\t ", "\u00a0"])
+def test_blanks_without_end_hold_nothing_up(blank):
+    gap = blank * 50_000
+    begun = time.perf_counter()
+    assert clauses(f"It holds{gap}keys{gap}because of the lock") == ("It holds keys", "because of the lock")
+    assert time.perf_counter() - begun < 3
+
+
+def test_lines_of_blanks_without_end_hold_no_sentence_up():
+    gap = "\n " * 50_000
+    begun = time.perf_counter()
+    assert sentences(f"It holds{gap}1. keys\n\n2) locks\n\n  - oil") == ["It holds", "keys", "locks", "oil"]
+    assert time.perf_counter() - begun < 3
 
 
 def test_the_telling_clauses_are_those_with_the_most_of_the_question():

@@ -11,6 +11,15 @@ from tests.support.openai_server import Fail, OpenAIServer, Say
 OPENAI = "This model's maximum context length is {tokens} tokens. However, your messages resulted in more."
 WORDS_ALONE = "Your input exceeds the context window of this model."
 
+OTHERS = (
+    "This model's maximum context length is 131,072 tokens. Please shorten it.",
+    "The model has a context window of 128K tokens, which is exceeded.",
+    "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+    "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 9000",
+    "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
+    "Input is too long for requested model.",
+)
+
 
 def small(characters, message=OPENAI, tokens=4096, answer="it fits"):
     """Play an endpoint that refuses every prompt of more than so many characters, and long answers."""
@@ -44,6 +53,12 @@ def test_a_prompt_too_long_for_its_model_is_shortened_until_it_fits(tier, reques
         asked = len(server.requests)
         model.chat(request_of(*LONG), lifeline)
         assert len(server.requests) == asked + 1  # what fitted is remembered
+
+
+@pytest.mark.parametrize("message", OTHERS)
+def test_other_words_for_a_prompt_that_is_too_long_are_understood(tier, request_of, lifeline, message):
+    with OpenAIServer(small(9000, message)) as server:
+        assert tier(server).chat(request_of(*LONG), lifeline).message.content == "it fits"
 
 
 def test_a_prompt_that_no_shortening_helps_is_an_outage_that_says_so(tier, request_of, lifeline):

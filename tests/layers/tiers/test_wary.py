@@ -12,7 +12,7 @@ import pytest
 
 from layers.run import RunStopped, StopReason
 from layers.tiers.gateway import Gateway
-from layers.tiers.wary import wary
+from layers.tiers.wary import is_wary, wary
 from tests.support.openai_server import Flood, OpenAIServer, Raw, Request, Say, refusing_port
 
 _MEGABYTE = 1_000_000
@@ -74,6 +74,14 @@ def test_a_redirect_within_the_same_place_is_followed(tier, request_of, lifeline
 
     with OpenAIServer(play) as server:
         assert tier(server).chat(request_of("x"), lifeline).message.content == "from the new path"
+
+
+@pytest.mark.parametrize("status", [301, 302])
+def test_a_redirect_that_would_lose_the_prompt_is_told_with_its_target(tier, request_of, lifeline, status):
+    with OpenAIServer([Raw(status, headers={"Location": "/new/chat/completions/"})]) as server:
+        detail = outage(tier(server), request_of("x"), lifeline)
+        assert "/new/chat/completions/, which gets neither" in detail
+        assert len(server.requests) == 1
 
 
 def test_an_answer_in_one_piece_is_not_read_for_ever(tier, request_of, lifeline):
@@ -167,6 +175,45 @@ def test_a_strangers_clients_stay_as_they_are():
     assert litellm is not None
     counted = asyncio.run(hooks())
     assert counted["ours"] == counted["stranger"] + 1
+
+
+def test_a_programs_own_client_is_wary_in_our_calls_alone_and_stays_open(tier, request_of, lifeline, loop, monkeypatch):
+    litellm = Gateway().warm().result(120)
+    own = httpx.AsyncClient(follow_redirects=True)
+    monkeypatch.setattr(litellm, "aclient_session", own)
+    with OpenAIServer([Say("away")]) as other:
+        away = other.url + "/chat/completions"
+        with OpenAIServer([Raw(307, headers={"Location": away}), Raw(307, headers={"Location": away})]) as server:
+            assert "set it as api_base" in outage(tier(server), request_of("x"), lifeline)
+            assert other.requests == []
+            body = {"model": "m", "messages": [{"role": "user", "content": "mine"}]}
+            said = loop.submit(own.post(server.url + "/chat/completions", json=body)).result(30)
+            assert said.status_code == 200
+    with OpenAIServer([Say("one")]) as server:
+        assert tier(server).chat(request_of("x"), lifeline).message.content == "one"
+    assert [len(hooks) for hooks in own.event_hooks.values()] == [1, 1]
+    gateway = Gateway()
+    gateway.warm().result(120)
+    loop.submit(gateway.close()).result(30)
+    assert not own.is_closed
+    loop.submit(own.aclose()).result(30)
+
+
+def test_a_client_that_was_left_at_our_loops_address_is_not_used(tier, request_of, lifeline, loop):
+    litellm = Gateway().warm().result(120)
+
+    def play(request):
+        return Say("theirs") if request.texts[-1] == "theirs" else Raw(307, headers={"Location": thief.url})
+
+    with OpenAIServer([Say("stolen")]) as thief, OpenAIServer(play) as server:
+        call = {"model": "openai/model-a", "api_base": server.url, "api_key": "sk-secret-a", "timeout": 60.0}
+        asked = litellm.acompletion(**call, max_retries=0, messages=[{"role": "user", "content": "theirs"}])
+        loop.submit(asked).result(60)
+        left = [each for each in litellm.in_memory_llm_clients_cache.cache_dict.values() if not is_wary(each)]
+        assert "set it as api_base" in outage(tier(server, timeout=60), request_of("x"), lifeline)
+        assert thief.requests == []
+    for each in left:
+        loop.submit(each.close()).result(30)
 
 
 def test_whatever_keeps_a_call_from_its_endpoint_is_named(tier, request_of, lifeline):
