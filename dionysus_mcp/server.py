@@ -193,6 +193,7 @@ def _server(
 ) -> "MCPServer[Any]":
     from dionysus_mcp.prompts import Prompts
     from dionysus_mcp.resources import Resources
+    from dionysus_mcp.serving.arguments import Arguments
     from dionysus_mcp.serving.policy import Policy
     from dionysus_mcp.serving.quoting import quote
     from dionysus_mcp.serving.stdio import StdioServer
@@ -203,6 +204,7 @@ def _server(
     reading = tools.register(server)
     server.middleware.append(Policy(reading, audit, read_only=served.read_only))
     server.middleware.append(quote)
+    server.middleware.append(Arguments(server.list_tools))
     Resources(scopes.service, tools).register(server)
     Prompts(tools).register(server)
     return server

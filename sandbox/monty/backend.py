@@ -11,7 +11,8 @@ import weakref
 from typing import TYPE_CHECKING
 
 from sandbox.errors import SandboxUnavailable
-from sandbox.monty.session import MontySandbox, interpreters
+from sandbox.monty.pool import interpreters
+from sandbox.monty.session import MontySandbox
 from sandbox.monty.subset import GUIDANCE
 from sandbox.settings import SandboxSettings
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic_monty import (
     NOT_HANDLED,
     FunctionSnapshot,
-    Monty,
     MontyClassProxy,
     MontyComplete,
     MontyError,
@@ -26,6 +25,7 @@ from sandbox.host_tools import FINAL_ANSWER
 from sandbox.monty.budget import StepBudget
 from sandbox.monty.errors import raised, translated
 from sandbox.monty.files import HOME, GuestFiles
+from sandbox.monty.pool import check_process, interpreters
 from sandbox.monty.worker import Worker
 from sandbox.settings import Limits
 from sandbox.values import described, plain
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from opentelemetry.trace import Tracer
-    from pydantic_monty import OsFunction, SyncSnapshot
+    from pydantic_monty import Monty, OsFunction, SyncSnapshot
 
     from sandbox.printed import Printed
 
@@ -135,6 +135,7 @@ class MontySandbox(Sandbox):
             self._start_worker()
 
     def _start_worker(self) -> None:
+        check_process()
         with self._life:
             self._check_open()
             try:
@@ -287,18 +288,6 @@ class MontySandbox(Sandbox):
 
     def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:
         return LimitExceeded.of_time(self.limits.step_timeout, state_lost=state_lost)
-
-
-def interpreters(processes: int, timeout: float) -> Monty:
-    """An entered pool of interpreter processes, made on demand.
-
-    Args:
-        processes: how many may live at the same time.
-        timeout: seconds to wait for one of them to become free.
-    """
-    # One checkout per process: no heap is ever seen by two sandboxes.
-    pool = Monty(min_processes=0, max_processes=processes, checkout_timeout=timeout, max_checkouts_per_worker=1)
-    return pool.__enter__()
 
 
 def _resources(limits: Limits) -> ResourceLimits:

@@ -66,6 +66,26 @@ def initialized(process: subprocess.Popen) -> dict:
     return json.loads(process.stdout.readline())
 
 
+async def test_arguments_that_a_tool_does_not_have_are_told_beside_its_result(words_only, trace):
+    async with official(words_only, trace) as client:
+        stored = await client.call_tool(
+            "create_memory", {"content": "Tea is at four.", "project": "kitchen", "tag": ["tea"]}
+        )
+        assert stored.structured_content["id"].startswith("m-")
+        told = stored.content[-1].text
+        assert "create_memory has no such argument: 'project', 'tag'. It has: content, memory_type, " in told
+        many = {f"{'x' * 99}{number}": 1 for number in range(30)}
+        found = await client.call_tool("semantic_recall", {"query": "tea", "\u202ename": 1, **many})
+        assert "'\\u202ename', 'xxx" in found.content[-1].text
+        assert "and 21 more" in found.content[-1].text
+        assert len(found.content[-1].text) < 1500
+        plain = await client.call_tool("semantic_recall", {"query": "tea", "top_k": 1})
+        assert [json.loads(block.text)["hits"][0]["content"] for block in plain.content] == ["Tea is at four."]
+        wrong = await client.call_tool("semantic_recall", {"queries": ["tea"]})
+        assert wrong.is_error
+        assert "no such argument: 'queries'" in wrong.content[-1].text
+
+
 async def test_the_official_client_finds_tools_with_schemas_and_annotations(words_only, trace):
     async with official(words_only, trace) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}

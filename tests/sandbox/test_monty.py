@@ -155,3 +155,37 @@ def test_a_killed_host_leaves_no_interpreter_running():
     while is_running(pid) and time.monotonic() < until:
         time.sleep(0.05)
     assert not is_running(pid)
+
+
+FORKED = """
+import os, sys
+from sandbox import BackendLost, SandboxUnavailable
+from sandbox.monty import MontyBackend, MontySandbox
+
+backend = MontyBackend()
+if {used_before}:
+    with backend.open() as box:
+        assert box("1 + 1").output == 2
+child = os.fork()
+if child == 0:
+    said = []
+    for opened in (backend.open, MontySandbox, MontyBackend().open):
+        try:
+            said.append(str(opened()("2 + 2").output))
+        except (BackendLost, SandboxUnavailable) as error:
+            said.append("spawn or forkserver" if "spawn or forkserver" in str(error) else str(error))
+    print(*said, sep="\\n", flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+with MontySandbox() as box:
+    print(box("3 + 3").output)
+"""
+
+
+@pytest.mark.parametrize(("used_before", "said"), [(True, "spawn or forkserver"), (False, "4")])
+def test_a_forked_child_works_or_says_at_once_that_monty_stayed_behind(used_before, said):
+    code = FORKED.format(used_before=used_before)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=os.getcwd()
+    )
+    assert done.stdout.splitlines() == [said, said, said, "6"]

@@ -21,7 +21,7 @@ def spread(depth):
 spread(1)
 time.sleep(0.5)
 'reached' * (len([n for n in os.listdir('/proc') if n.isdigit()]) > 40)"""
-_THREADS = "import threading\nfor _ in range(40): threading.Thread(target=time.sleep, args=(1,), daemon=True).start()\n'reached'"
+THREADS = "import threading\nfor _ in range(40): threading.Thread(target=time.sleep, args=(1,), daemon=True).start()\n'reached'"
 _PROGRAMS = "import subprocess\nall_of_them = [subprocess.Popen(['sleep', '30']) for _ in range(40)]\n'reached'"
 _MAPPED = "import mmap\nheld = mmap.mmap(-1, 96 << 20)\nfor at in range(0, 96 << 20, 4096): held[at] = 1\n'reached'"
 _TOGETHER = """\
@@ -104,7 +104,7 @@ ATTACKS = [
     ),
     Attack(
         "start threads",
-        _THREADS,
+        THREADS,
         ("the limit of processes",),
         held="can't start new thread",
         limits=_SMALL,

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from tests.sandbox.docker.attacks.attack import Attack
+from tests.sandbox.docker.attacks.bombs import THREADS
 from tests.sandbox.docker.attacks.tables import TABLES
 
 # Values, errors and poisoned modules meet our own code alone, whichever kernel is below it.
@@ -24,6 +25,8 @@ _TABLES: Final = (
     "Files",
 )
 _ENDED: Final = {"held": "container ended.*gone", "lost": True}
+# Forty fit into the room that gVisor has for itself.
+_THREADS: Final = THREADS.replace("range(40)", "range(400)")
 _OTHERWISE: Mapping[str, dict[str, Any]] = {
     "open the host's pipe by /proc": {"held": "No such device or address|PermissionError"},
     "see the keys of the kernel": {"held": "FileNotFoundError"},
@@ -32,6 +35,7 @@ _OTHERWISE: Mapping[str, dict[str, Any]] = {
     "fork": _ENDED,
     "fork in forks": _ENDED,
     "start programs": _ENDED,
+    "start threads": {"code": _THREADS, "held": "can't start new thread|container ended.*gone", "lost": None},
     "memory of files without a name": {"held": "MemoryError|Cannot allocate memory|gone", "lost": None},
     "memory of many processes": {"held": "^$|MemoryError|gone", "lost": None},
 }
