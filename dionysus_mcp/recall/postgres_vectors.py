@@ -9,11 +9,13 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Connection,
+    Dialect,
     Select,
     Text,
     any_,
     bindparam,
     cast,
+    exc,
     func,
     select,
     text,
@@ -150,14 +152,27 @@ class _Query:
         self._written: tuple[str, dict[str, Any]] | None = None
 
     def rows(self, connection: Connection, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-        """What is found, as the driver gives it."""
+        """What is found, as the driver gives it.
+
+        Raises:
+            DBAPIError: what SQLAlchemy makes of the driver's errors, as everywhere.
+        """
         if self._written is None:
             compiled = self._query.compile(dialect=connection.dialect, compile_kwargs={"render_postcompile": True})
             self._written = str(compiled), {name: _plain(value) for name, value in compiled.params.items()}
         text, bound = self._written
         driver: Any = connection.connection.driver_connection
-        with driver.cursor(binary=True) as cursor:
-            return cursor.execute(text, bound | values).fetchall()
+        try:
+            with driver.cursor(binary=True) as cursor:
+                return cursor.execute(text, bound | values).fetchall()
+        except connection.dialect.loaded_dbapi.Error as error:
+            raise _told(connection.dialect, text, error, lost=driver.closed) from error
+
+
+def _told(dialect: Dialect, statement: str, error: Exception, *, lost: bool) -> BaseException:
+    return exc.DBAPIError.instance(
+        statement, None, error, dialect.loaded_dbapi.Error, connection_invalidated=lost, dialect=dialect
+    )
 
 
 def _plain(value: Any) -> Any:

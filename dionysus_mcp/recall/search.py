@@ -121,7 +121,7 @@ class Search:
                 counted = within.count(connection, self._store.scope, self._stemmer, weighed)
                 weighed, total = counted.weigh(weighed), counted.total
             admitted = keywords.conditions(self._store.scope, query.admitted, query.as_of)
-            pairs = unspaced.find(connection, weighed, admitted)
+            pairs = unspaced.find(connection, weighed, admitted, last)
             weighed = pairs.weigh(weighed)
             wanted = _with_content(weighed, query.text)
             by_words = self._by_words(connection, query, wanted, total, counted, pairs)
@@ -168,7 +168,7 @@ class Search:
         counted: within.Counted | None,
         pairs: unspaced.Found,
     ) -> dict[int, float]:
-        searched = terms.worth_matching((term for term in wanted if term.word not in pairs.times), total)
+        searched = terms.worth_matching(pairs.left_to_index(wanted), total)
         admitted, as_of = query.admitted, query.as_of
         if counted is not None:
             found = within.matches(connection, counted, searched, admitted, CANDIDATES, as_of)
@@ -261,7 +261,7 @@ class _Told:
         end = query.offset + query.top_k
         hits, left_out = _within_budget(ranked[query.offset : end], query.token_budget)
         following = query.offset + len(hits)
-        missing = self._missing(connection, [seq for seq, _ in hits])
+        missing = self._missing(connection, {seq: hit.content for seq, hit in hits})
         return Recall(
             hits=[hit for _, hit in hits],
             missing_terms=missing,
@@ -270,13 +270,13 @@ class _Told:
             next_cursor=str(following) if following < len(ranked) else None,
         )
 
-    def _missing(self, connection: Connection, seqs: list[int]) -> list[str]:
+    def _missing(self, connection: Connection, shown: Mapping[int, str]) -> list[str]:
         content, whole = set(terms.content_words(self.query.text)), terms.whole(self.query.text)
         rare = [term for term in self.weighed if term.word in content and terms.is_rare(term, self.total)]
         # Two characters out of a longer run may belong to two words.
         pairs = [term for term in rare if terms.is_unspaced(term.word) and term.word in whole]
         others = [term for term in rare if not terms.is_unspaced(term.word)]
-        gone = {*keywords.uncovered(connection, others, seqs), *self.pairs.uncovered(pairs, seqs)}
+        gone = {*keywords.uncovered(connection, others, list(shown)), *self.pairs.uncovered(pairs, shown)}
         return [term.word for term in rare if term in gone]
 
 

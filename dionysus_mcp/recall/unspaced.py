@@ -32,16 +32,21 @@ class Found:
     Attributes:
         times: By pair and memory number, how often.
         lengths: Characters of these memories.
+        whole: Whether no other memory holds any of them; where some were not looked at, the text index, which knows
+            what stands alone, is asked as well.
     """
 
     times: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     lengths: Mapping[int, int] = field(default_factory=dict)
+    whole: bool = True
 
     def weigh(self, terms: Sequence[Term]) -> list[Term]:
         """The terms, those of pairs with the number of memories that hold them."""
-        return [
-            replace(term, frequency=len(self.times[term.word])) if term.word in self.times else term for term in terms
-        ]
+        return [replace(term, frequency=self._frequency(term)) if term.word in self.times else term for term in terms]
+
+    def left_to_index(self, terms: Iterable[Term]) -> list[Term]:
+        """Those of the terms that the text index is to be asked for."""
+        return [term for term in terms if not self.whole or term.word not in self.times]
 
     def scores(self, terms: Sequence[Term], total: int) -> dict[int, float]:
         """BM25 (Robertson and Zaragoza 2009) by memory number; `total` is of how many memories there are."""
@@ -55,22 +60,32 @@ class Found:
                 scores[seq] = scores.get(seq, 0.0) + weight * times * (_K1 + 1) / (times + norm)
         return scores
 
-    def uncovered(self, terms: Iterable[Term], seqs: Iterable[int]) -> list[Term]:
-        """Those of the terms that none of the memories holds."""
-        shown = set(seqs)
-        return [term for term in terms if shown.isdisjoint(self.times.get(term.word, ()))]
+    def uncovered(self, terms: Iterable[Term], shown: Mapping[int, str]) -> list[Term]:
+        """Those of the terms that none of some memories, here with their contents, holds."""
+        return [
+            term
+            for term in terms
+            if shown.keys().isdisjoint(self.times.get(term.word, ()))
+            # Not each pair and each memory was looked at.
+            and not any(term.word in content for content in shown.values())
+        ]
+
+    def _frequency(self, term: Term) -> int:
+        found = len(self.times[term.word])
+        return found if self.whole else max(found, term.frequency)
 
 
 NOTHING = Found()
 
 
-def find(connection: Connection, terms: Sequence[Term], admitted: Conditions) -> Found:
+def find(connection: Connection, terms: Sequence[Term], admitted: Conditions, last: int) -> Found:
     """Look for the pairs among a query's terms.
 
     Args:
         connection: In a transaction that reads.
         terms: Of the query; others than pairs are passed over.
         admitted: Which memories `m` may be returned, from `keywords.conditions`.
+        last: Number of the newest memory of the store.
     """
     pairs = [term.word for term in terms if is_unspaced(term.word)][:_MOST_PAIRS]
     if not pairs:
@@ -86,11 +101,11 @@ def find(connection: Connection, terms: Sequence[Term], admitted: Conditions) ->
     )
     query = text(
         f"SELECT t.seq, length(t.told), {times} FROM (SELECT m.seq, m.content || ' ' || m.context AS told "  # noqa: S608 -- numbers and constants; values are bound
-        f"FROM memory m WHERE m.seq > (SELECT max(seq) FROM memory) - {_LOOKED_AT} AND {where}) AS t "
+        f"FROM memory m WHERE m.seq > {last - _LOOKED_AT} AND {where}) AS t "
         # A text with no more bytes than characters is ASCII: that is seen sooner than that it holds none of the pairs.
         f"WHERE {size} > length(t.told) AND ({any_of}) "
         f"ORDER BY t.seq DESC LIMIT {_MOST_FOUND}"
     ).bindparams(*(bindparam(name, **BOUND[name]) for name in values if name in BOUND))
     rows = connection.execute(query, bound | values).all()
     held = {pair: {row[0]: row[2 + at] for row in rows if row[2 + at]} for at, pair in enumerate(pairs)}
-    return Found(held, {row[0]: row[1] for row in rows})
+    return Found(held, {row[0]: row[1] for row in rows}, last <= _LOOKED_AT and len(rows) < _MOST_FOUND)

@@ -259,8 +259,14 @@ def close_in(connection: Connection, seqs: Sequence[int], ending: Ending, reason
         connection.execute(memory.update().where(memory.c.seq.in_(part)).values(values))
 
 
-def check(new: NewMemory, limit: int) -> None:
+def check(new: NewMemory, limit: int, *, before: NewMemory | None = None) -> None:
     """Refuse what can't be stored whole and given back the same.
+
+    Args:
+        new: The memory.
+        limit: Characters that its content may have.
+        before: What it was, if it is stored already, here or where an export comes from: its names stay, as they may
+            be from before names were bounded.
 
     Raises:
         MemoryStoreError: saying what is wrong with it.
@@ -271,7 +277,7 @@ def check(new: NewMemory, limit: int) -> None:
         raise MemoryStoreError(
             f"The content has {len(new.content):,} characters; one memory may have {limit:,}. Store it in parts."
         )
-    _check_names(new)
+    _check_names(new, before)
     try:
         if _is_deep(new.metadata):
             raise MemoryStoreError(
@@ -292,12 +298,12 @@ def check(new: NewMemory, limit: int) -> None:
         raise MemoryStoreError(f"The metadata has {size:,} bytes as JSON; at most {METADATA_LIMIT:,} are kept.")
 
 
-def _check_names(new: NewMemory) -> None:
+def _check_names(new: NewMemory, before: NewMemory | None) -> None:
     """Names stand in every result beside the content, and no page of results could hold long ones."""
     names = (("speaker", NAME_LIMIT), ("session_id", NAME_LIMIT), ("source", NAME_LIMIT), ("memory_type", TYPE_LIMIT))
     for name, limit in names:
         value: str | None = getattr(new, name)
-        if value is not None and len(value) > limit:
+        if value is not None and len(value) > limit and value != getattr(before, name, None):
             raise MemoryStoreError(
                 f"The {name} has {len(value):,} characters; it may have {limit:,}. Put what is longer into the content."
             )

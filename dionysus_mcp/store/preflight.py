@@ -108,7 +108,7 @@ def is_new(path: Path) -> bool:
             raise MemoryStoreError(
                 f"{path} is not a SQLite database; choose another file for the memory store."
             ) from error
-        if path.is_file() and not os.access(path.parent, os.W_OK):
+        if _lacks_log(error) and path.is_file() and not os.access(path.parent, os.W_OK):
             raise MemoryStoreError(
                 f"The memory store {path} can't be read: nothing may be written into its folder, where SQLite keeps a "
                 "log beside the file, also for who only reads. Get the rights, or copy it to a folder that is not "
@@ -117,6 +117,12 @@ def is_new(path: Path) -> bool:
         raise MemoryStoreError(
             f"The memory store {path} can't be read: {error}. Check the path, its rights and whether it is damaged."
         ) from error
+
+
+def _lacks_log(error: Exception) -> bool:
+    """Whether SQLite couldn't open or write something, rather than that it dislikes what it read."""
+    code = getattr(error, "sqlite_errorcode", None)  # of which the lower byte is the kind
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 
 
 def _empty_or_ours(path: Path) -> bool:

@@ -78,8 +78,9 @@ class Versions:
 
         def work(connection: Connection) -> Row[Any]:
             old = self._changeable(connection, memory_id)
-            new = change.of(new_of(old))
-            check(new, limit)
+            known = new_of(old)
+            new = change.of(known)
+            check(new, limit, before=known)
             latest = old if old.recorded_to is None else self._current(connection, old)
             if latest is not None and _is_same(latest, new):
                 return latest

@@ -218,7 +218,7 @@ class Import:
         )
         try:
             new = within(self._store.scope, new)
-            check(new, self._limit)
+            check(new, self._limit, before=new)
         except MemoryStoreError as error:
             raise _wrong(one.number, str(error)) from error
         stored = row_for(new, self._store.scope, line.recorded_from)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,8 @@ OWN_MEMORY: Final = 32 * 1024 * 1024
 """Bytes of gVisor itself, the same; about 15 MiB were seen with one process in the box."""
 _ROOT_NETWORK: Final = "network enabled in root network namespace"  # what releases of 2022 take every network for
 _SHIM: Final = "io.containerd.runsc."
-_SOCKETS: Final = {"host-uds=open", "host-uds=all", "fsgofer-host-uds"}
+_REACHED: Final = {"open", "all"}
+_OFF: Final = {"0", "f", "F", "false", "FALSE", "False"}  # as Go reads them
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +45,25 @@ class Runtime:
     @property
     def limited(self) -> bool:
         """Whether it puts a box into the control groups that bound its memory, processors and processes."""
-        return "ignore-cgroups" not in self._flags
+        return not self._is_on("ignore-cgroups")
 
     @property
     def reaches_sockets(self) -> bool:
         """Whether a box under it may connect to a socket of the host that is mounted into it: our direct way."""
-        return not _SOCKETS.isdisjoint(self._flags)
+        return self._flags.get("host-uds") in _REACHED or self._is_on("fsgofer-host-uds")
 
     @property
-    def _flags(self) -> set[str]:
-        """The arguments that are switched on, without dashes: `-x`, `--x` and `--x=true` are one to Go."""
-        return {each.lstrip("-").removesuffix("=true") for each in self.arguments}
+    def _flags(self) -> dict[str, str]:
+        """What the arguments say, by name: to Go one dash is as good as two, `--x y` as `--x=y`; the last counts."""
+        told: dict[str, str] = {}
+        for each, following in pairwise((*self.arguments, "")):
+            if each.startswith("-"):
+                name, given, value = each.lstrip("-").partition("=")
+                told[name] = value if given or following.startswith("-") else following
+        return told
+
+    def _is_on(self, name: str) -> bool:
+        return self._flags.get(name, "0") not in _OFF
 
 
 def listed(runtimes: Mapping[str, Any]) -> tuple[Runtime, ...]:

@@ -226,6 +226,29 @@ except MemoryStoreError as error:
 """
 
 
+def test_a_damaged_file_is_not_told_to_lack_rights_where_its_folder_may_not_be_written_either():
+    folder = Path(tempfile.mkdtemp())
+    try:
+        settings = MemorySettings(url=f"sqlite:///{folder / 'memory.db'}")
+        with opened(settings) as store:
+            told(store, "tea")
+        whole = (folder / "memory.db").read_bytes()
+        (folder / "memory.db").write_bytes(whole[:100] + b"\xff" * 3996 + whole[4096:])
+        (folder / "memory.db").chmod(0o444)
+        for log in ("memory.db-wal", "memory.db-shm"):
+            (folder / log).touch(0o666)
+            (folder / log).chmod(0o666)
+        folder.chmod(0o555)
+        done = subprocess.run(
+            [sys.executable, "-c", READ_ONLY, settings.url], capture_output=True, text=True, check=False, timeout=120
+        )
+        assert "malformed" in done.stdout, done
+        assert "nothing may be written" not in done.stdout
+    finally:
+        folder.chmod(0o700)
+        shutil.rmtree(folder)
+
+
 def test_a_file_that_may_not_be_written_is_told_and_left_alone():
     folder = Path(tempfile.mkdtemp())  # of another user, so not below a folder that is private
     try:
@@ -241,6 +264,7 @@ def test_a_file_that_may_not_be_written_is_told_and_left_alone():
         assert done.returncode == 0, done.stderr
         assert "memory.db" in done.stdout
         assert "readonly" in done.stdout or "read-only" in done.stdout or "rights" in done.stdout
+        assert "nothing may be written into its folder" in done.stdout
         assert (folder / "memory.db").read_bytes() == before
         folder.chmod(0o700)
         (folder / "memory.db").chmod(0o600)

@@ -14,10 +14,12 @@ import pytest
 from sqlalchemy import text
 
 from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.recall.postgres_vectors import Neighbours
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import preflight
 from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import NewMemory, add_in
+from dionysus_mcp.store.vectors import Vectors
 from tests.dionysus_mcp.engines import own_server, run, server_in
 from tests.dionysus_mcp.memories_of import current, opened, told
 
@@ -142,3 +144,25 @@ class TestBeingLetIn:
     def test_a_parameter_that_does_not_exist_is_named(self, guarded):
         with pytest.raises(MemoryStoreError, match='"colour".*Check the address'):
             Store(MemorySettings(url=f"{guarded}&colour=blue"))
+
+
+class TestLosingIt:
+    def test_a_connection_that_is_cut_while_neighbours_are_read_is_told_and_the_next_read_works(self, address, server):
+        told(server, "tea")
+        near = Neighbours(Vectors(server, "model", 4))
+
+        def read_neighbours(*, cut):
+            with server.read() as connection:
+                pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+                if cut:
+                    run(address, f"SELECT pg_terminate_backend({pid}, 10000)")
+                return near.of(connection, [1])
+
+        with pytest.raises(MemoryStoreError, match="can't be reached"):
+            read_neighbours(cut=True)
+        assert read_neighbours(cut=False) == []
+
+    def test_what_the_server_refuses_while_neighbours_are_read_is_told_in_its_words(self, server):
+        near = Neighbours(Vectors(server, "model", 4))
+        with pytest.raises(MemoryStoreError, match="refused: .*out of range"), server.read() as connection:
+            near.of(connection, [2**70])

@@ -13,6 +13,7 @@ from dionysus_mcp.beliefs.models import MentalModels
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, NewMemory, add_in
+from dionysus_mcp.store.schema import memory
 from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.exporting import export_lines
 from dionysus_mcp.upkeep.importing import Import
@@ -49,6 +50,18 @@ def test_a_round_trip_gives_the_same_store(store, other):
     assert MentalModels(other).held(9) == MentalModels(store).held(9)
     newest = Memories(store).recent(1)[0]
     assert Versions(other).history(newest.id) == Versions(store).history(newest.id)
+
+
+def test_names_from_before_they_were_bounded_stay_in_a_new_version_and_in_another_store(store, other):
+    known = told(store, "tea", speaker="Ann")
+    names = {"speaker": "s" * 10_001, "session_id": "i" * 10_001, "source": "o" * 10_001, "memory_type": "t" * 301}
+    store.write(lambda connection: connection.execute(memory.update().values(names)))
+    Versions(store).update(known.id, Change("more is known", content="green tea"), limit=LIMIT)
+    lines = exported(store)
+    imported(other, lines)
+    assert exported(other) == lines
+    newest = Memories(other).recent(1)[0]
+    assert {name: getattr(newest, name) for name in names} == names
 
 
 def test_marks_and_line_ends_of_windows_make_no_difference(store, other):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dionysus_mcp.recall import terms
+from dionysus_mcp.recall import terms, unspaced
 from dionysus_mcp.recall.embedder import BackgroundEmbedder, embed_missing
 from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.search import Query, Search
@@ -114,5 +114,27 @@ def test_pairs_are_parts_of_the_text_and_leave_nothing_out(text):
     assert set("".join(found)) == {one for one in text if one.isalnum()}
 
 
+def test_the_zero_of_years_belongs_to_them(words, store):
+    assert terms.all_words("二〇二六年") == ["二〇", "〇二", "二六", "六年"]
+    store.write(lambda connection: add_in(connection, store.scope, [NewMemory("二〇二六年的计划")]))
+    assert words.recall(ask("二〇")).hits[0].content == "二〇二六年的计划"
+
+
 def test_a_text_without_them_has_the_words_it_had():
     assert terms.all_words("Straßenbahn, naïve co-op 90") == ["Straßenbahn", "naïve", "co", "op", "90"]
+
+
+class TestBeyondWhatIsLookedAt:
+    def test_a_word_that_no_pair_was_looked_for_is_not_missing_where_a_hit_holds_it(self, words, store):
+        many = [chr(0x4E00 + 2 * number) + chr(0x4E01 + 2 * number) for number in range(30)]
+        store.write(lambda connection: add_in(connection, store.scope, [NewMemory(" ".join(many))]))
+        found = words.recall(ask(" ".join(many)))
+        assert (found.hits[0].content, found.missing_terms) == (" ".join(many), [])
+
+    @pytest.mark.parametrize("limit", ["_LOOKED_AT", "_MOST_FOUND"])
+    def test_what_stands_alone_is_found_by_the_text_index_and_not_missing(self, words, store, limit, monkeypatch):
+        texts = ["金曜日 高橋", "土曜日 高橋", "日曜日 高橋"]
+        store.write(lambda connection: add_in(connection, store.scope, [NewMemory(each) for each in texts]))
+        monkeypatch.setattr(unspaced, limit, 1)
+        found = words.recall(ask("高橋"))
+        assert ({hit.content for hit in found.hits}, found.missing_terms) == (set(texts), [])

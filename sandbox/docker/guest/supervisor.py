@@ -288,10 +288,11 @@ class Supervisor:
     def _replace(self, reason: str) -> None:
         """End everything in the box and start afresh; the host is told why."""
         self._end_worker()
+        killed = reason == "ended" and self._status == -signal.SIGKILL  # and not by the line above
         if not self._greeted:
             self._program, self._unsaid = None, None
             reason = "absent" if self._status == NO_PROGRAM else "stillborn"
-        elif self._status == OUT_OF_MEMORY or (self._status == -signal.SIGKILL and oom_kills() > self._oom_kills):
+        elif self._status == OUT_OF_MEMORY or (killed and oom_kills() > self._oom_kills):
             reason = "memory"
         elif self._status == HARNESS_FAILED:
             reason = "broken"
@@ -300,10 +301,9 @@ class Supervisor:
             self._queue(DROPPED, str(self._dropped).encode())
             self._dropped = 0
         self._channel.close()
-        told = {"reason": reason, "status": self._status}
+        lost = LOST, json.dumps({"reason": reason, "status": self._status}).encode()
         self._start_worker()
         self._unseen += 1
-        lost = LOST, json.dumps(told).encode()
         if self._greeted:
             self._send(*lost)
         else:

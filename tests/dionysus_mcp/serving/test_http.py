@@ -194,9 +194,13 @@ class TestTokens:
 
     async def test_a_server_without_tokens_asks_for_them_from_the_first_one_on(self, home, tokens):
         with Running(home) as server:
-            assert server.post().status_code == 200
+            before = server.post()
+            assert before.status_code == 200
             secret = tokens.add("board", read_only=True)
             assert server.post().status_code == 401
+            session, listing = before.headers["mcp-session-id"], {"jsonrpc": "2.0", "id": 2, "method": "tools/list"}
+            assert server.post(listing, mcp_session_id=session).status_code == 401
+            assert server.post(listing, secret, mcp_session_id=session).status_code == 404  # it was nobody's
             async with official(server, secret) as client:
                 assert (await client.call_tool("create_memory", {"content": "Not mine."})).is_error
             tokens.revoke("board")

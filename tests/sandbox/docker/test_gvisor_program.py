@@ -32,10 +32,15 @@ def test_a_runtime_that_is_not_listed_is_known_by_its_name():
     assert named("b", listed({"b": {"path": "/x/runsc"}, "a": {}})).program == "/x/runsc"
 
 
-@pytest.mark.parametrize("flag", ["--ignore-cgroups", "-ignore-cgroups", "--ignore-cgroups=true"])
+@pytest.mark.parametrize(
+    "flag", ["--ignore-cgroups", "-ignore-cgroups", "--ignore-cgroups=true", "--ignore-cgroups=1", "--ignore-cgroups=T"]
+)
 def test_a_runtime_that_ignores_control_groups_limits_nothing(flag):
     assert not Runtime("runsc", "runsc", (flag,)).limited
-    assert Runtime("runsc", "runsc", ("--ignore-cgroups=false",)).limited
+    assert not Runtime("runsc", "runsc", (flag, "--debug", "--platform", "ptrace")).limited
+    for off in ("--ignore-cgroups=false", "--ignore-cgroups=0"):
+        assert Runtime("runsc", "runsc", (off,)).limited
+        assert Runtime("runsc", "runsc", (flag, off)).limited
 
 
 @pytest.mark.parametrize(
@@ -44,6 +49,11 @@ def test_a_runtime_that_ignores_control_groups_limits_nothing(flag):
 )
 def test_only_some_flags_let_a_box_reach_a_socket(flag, reaches):
     assert Runtime("runsc", "runsc", (flag,)).reaches_sockets == reaches
+
+
+def test_a_flag_and_its_value_may_be_two_arguments():
+    assert Runtime("runsc", "runsc", ("--platform", "ptrace", "--host-uds", "open")).reaches_sockets
+    assert not Runtime("runsc", "runsc", ("--platform", "open", "--host-uds", "none")).reaches_sockets
 
 
 def test_only_under_gvisor_its_own_memory_and_threads_come_on_top():
