@@ -30,10 +30,8 @@ _MOST_OF_AN_ERROR = 200_000
 _AT_ONCE = 65_536
 _OPENAI_CLIENT = "_get_async_http_client"  # the only place where LiteLLM makes the client for OpenAI's SDK
 _MARK = "_makes_wary"
-_LOSING = (
-    301,
-    302,
-)  # a POST is followed by a GET without the prompt, which any endpoint refuses, but not by its reason
+# After these a POST is followed by a GET without the prompt, which any endpoint refuses, but not by its reason.
+_LOSING = (301, 302)
 _PACKED = ("gzip", "x-gzip", "deflate")
 
 
