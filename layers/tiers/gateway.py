@@ -9,14 +9,16 @@ import asyncio
 import importlib
 import logging
 import os
+import re
 import threading
 import warnings
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
-from layers.tiers.wary import is_wary, make_wary
+from layers.tiers.wary import in_our_call, is_wary, make_wary
 
 if TYPE_CHECKING:
     from litellm.router import Router
@@ -32,11 +34,22 @@ _QUIET = {
 }
 
 
-# Where an endpoint's answer doesn't fit OpenAI's types; the user's own models have other fields.
-_MISFITS = (
+_MISFITS = re.compile(
     r"Pydantic serializer warnings:\n[\s\S]*field_name='"
     r"(?:prompt_tokens|completion_tokens|total_tokens|usage|content|arguments|name|id|choices|role|tool_calls)'"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _OfOurCalls:
+    """Stands for a pattern in a filter of warnings: where an endpoint's answer doesn't fit OpenAI's types.
+
+    The user's own models have fields of these names, too: outside of our calls their warnings are heard.
+    """
+
+    def match(self, message: str) -> bool:
+        """Return whether a warning is of such an answer."""
+        return in_our_call() and _MISFITS.match(message) is not None
 
 
 class Gateway:
@@ -102,7 +115,9 @@ async def _rehearse(litellm: Any) -> None:
     LiteLLM mutes only while it is imported, and of what an endpoint put into an answer's fields.
     """
     warnings.filterwarnings("ignore", message=".*`ReadOnly` qualifier.*", category=UserWarning)
-    warnings.filterwarnings("ignore", message=_MISFITS, category=UserWarning)
+    misfits: Any = ("ignore", _OfOurCalls(), UserWarning, None, 0)
+    if misfits not in warnings.filters:
+        cast("list[Any]", warnings.filters).insert(0, misfits)
     importlib.import_module("openai.resources")
     params = {"model": "openai/rehearsal", "api_key": "none", "mock_response": "ready"}
     router = litellm.Router(model_list=[{"model_name": "rehearsal", "litellm_params": params}], num_retries=0)

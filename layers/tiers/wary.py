@@ -45,6 +45,11 @@ def wary(max_tokens: int) -> Generator[None]:
         _MOST_BYTES.reset(before)
 
 
+def in_our_call() -> bool:
+    """Whether this thread or task is at work on a call of ours."""
+    return _MOST_BYTES.get() is not None
+
+
 def most_pieces(max_tokens: int) -> int:
     """Return how many pieces a streamed answer may have: a few for each token, some for none."""
     return 2000 + 4 * max_tokens

@@ -3,6 +3,7 @@
 import warnings
 
 import pytest
+from pydantic import BaseModel
 
 from layers.run import RunStopped, StopReason
 from tests.support.openai_server import OpenAIServer, Raw, Say, ToolCall, Usage
@@ -94,6 +95,16 @@ def test_an_answer_of_another_form_is_no_completion_and_no_noise(tier, request_o
     assert len(server.requests) == 1
     assert capfd.readouterr() == ("", "")
     assert heard == []
+
+
+def test_warnings_of_the_users_own_models_are_heard(tier, request_of, lifeline):
+    class Own(BaseModel):
+        content: str
+
+    with OpenAIServer([Say("fine")]) as server:
+        tier(server).chat(request_of("what?"), lifeline)
+    with pytest.raises(UserWarning, match="field_name='content'"):  # by pytest's filter, unless ours goes first
+        Own.model_construct(content=5).model_dump()
 
 
 def test_a_timeout_of_the_endpoint_is_not_told_as_ours(tier, request_of, lifeline):
