@@ -19,7 +19,11 @@ _MOST_PAIRS = 24
 _MOST_FOUND = 2_000
 """Memories that are ranked, the newest."""
 _LOOKED_AT = 200_000
-"""Numbers of memories, the last of the store, that are gone through."""
+"""Numbers of memories, the last of the store, that are gone through,"""
+_CHARACTERS = 20_000_000
+"""and of long ones only as many as hold about so many characters."""
+_SAMPLED = 500
+"""Of the last memories, from which the length of all is guessed."""
 _K1, _B = 1.2, 0.75
 
 Conditions = tuple[str, dict[str, object]]
@@ -99,13 +103,21 @@ def find(connection: Connection, terms: Sequence[Term], admitted: Conditions, la
         f"(length(t.told) - length(replace(t.told, CAST(:{name} AS text), ''))) / {len(pair)}"
         for name, pair in bound.items()
     )
+    before = last - _looked_at(connection, last)
     query = text(
         f"SELECT t.seq, length(t.told), {times} FROM (SELECT m.seq, m.content || ' ' || m.context AS told "  # noqa: S608 -- numbers and constants; values are bound
-        f"FROM memory m WHERE m.seq > {last - _LOOKED_AT} AND {where}) AS t "
+        f"FROM memory m WHERE m.seq > {before} AND {where}) AS t "
         # A text with no more bytes than characters is ASCII: that is seen sooner than that it holds none of the pairs.
         f"WHERE {size} > length(t.told) AND ({any_of}) "
         f"ORDER BY t.seq DESC LIMIT {_MOST_FOUND}"
     ).bindparams(*(bindparam(name, **BOUND[name]) for name in values if name in BOUND))
     rows = connection.execute(query, bound | values).all()
     held = {pair: {row[0]: row[2 + at] for row in rows if row[2 + at]} for at, pair in enumerate(pairs)}
-    return Found(held, {row[0]: row[1] for row in rows}, last <= _LOOKED_AT and len(rows) < _MOST_FOUND)
+    return Found(held, {row[0]: row[1] for row in rows}, before <= 0 and len(rows) < _MOST_FOUND)
+
+
+def _looked_at(connection: Connection, last: int) -> int:
+    """How many of the last memories are gone through."""
+    sample = text("SELECT avg(length(content)) FROM memory WHERE seq > :after")
+    mean = float(connection.execute(sample, {"after": last - _SAMPLED}).scalar() or 0)
+    return min(_LOOKED_AT, int(_CHARACTERS / max(1.0, mean)))

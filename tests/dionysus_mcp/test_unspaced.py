@@ -138,3 +138,15 @@ class TestBeyondWhatIsLookedAt:
         monkeypatch.setattr(unspaced, limit, 1)
         found = words.recall(ask("高橋"))
         assert ({hit.content for hit in found.hits}, found.missing_terms) == (set(texts), [])
+
+    def test_of_long_memories_fewer_are_gone_through(self, words, store, monkeypatch):
+        texts = ["金曜日高橋", *("土曜日は雨" * 20 for _ in range(3))]
+        for number, each in enumerate(texts):
+            store.write(
+                lambda connection, each=each, n=number: add_in(connection, store.scope, [NewMemory(f"{each}{n}")])
+            )
+        assert words.recall(ask("高橋")).hits[0].content == "金曜日高橋0"
+        monkeypatch.setattr(unspaced, "_SAMPLED", 3)
+        monkeypatch.setattr(unspaced, "_CHARACTERS", 200)
+        assert "金曜日高橋0" not in {hit.content for hit in words.recall(ask("高橋")).hits}
+        assert words.recall(ask("曜日")).hits
