@@ -1,5 +1,6 @@
 """`dionysus chat`: several turns in one conversation."""
 
+import signal
 import sys
 import uuid
 from collections.abc import Iterator
@@ -89,6 +90,9 @@ def _turn(
             emit(failure.document(error))
         notice(f"Error: {failure.message}")
         return failure.code
+    finally:
+        # After a cancelled turn it would leave without closing.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _lines() -> Iterator[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -143,6 +145,7 @@ def _watch(thinking: Thinking, seen: Seen, *, silent: bool, untold: bool, questi
     except KeyboardInterrupt:
         try:
             thinking.cancel()
+            _leave_at_the_next()
             notice("Cancelling; once more to leave at once.")
             thinking.wait()
         except KeyboardInterrupt:
@@ -165,8 +168,19 @@ def _show(thinking: Thinking, seen: Seen, *, silent: bool, untold: bool, questio
             seen.note(event)
 
 
+def _leave_at_the_next() -> None:
+    """Have the next Ctrl-C leave at once wherever it comes: also while the outcome is shown and the parts close."""
+
+    def leave_now(*_: object) -> None:
+        leave()
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, leave_now)
+
+
 def leave() -> NoReturn:
     """End this process without waiting for anything."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # it may be the very one that a signal came upon in mid-write
+            stream.flush()
     os._exit(ExitCode.CANCELLED)
