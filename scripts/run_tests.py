@@ -1,6 +1,6 @@
 """Provision the real parts, run pytest over them, and stop what was started: the second half of `make test`.
 
-    python scripts/run_tests.py [--parts "docker neo4j"] [PYTEST-ARGUMENT...]
+    python scripts/run_tests.py [--parts "docker neo4j"] [--once] [PYTEST-ARGUMENT...]
 
 Nothing is skipped in silence: a part that can't be had ends the run with 3 before the first test, unless it is named in
 the environment's `ALLOW_MISSING`; pytest's summary then tells how many tests its absence left out.
@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from provision.host import PartUnavailableError, cache
 from provision.parts import PARTS, Part
+from second_look import FAILED, VARIABLE, failures, second_look
 
 ROOT = Path(__file__).resolve().parent.parent
 PART_MISSING = 3  # exit code, next to pytest's own
@@ -46,6 +48,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [part.name for part in PARTS]
     parser.add_argument("--parts", default=" ".join(names), help="only these parts, separated by spaces")
+    parser.add_argument("--once", action="store_true", help="take a failure for one, without a second look")
     options, for_pytest = parser.parse_known_args(arguments)
     wanted, allowed = options.parts.split(), os.environ.get("ALLOW_MISSING", "").split()
     for name in {*wanted, *allowed} - {*names}:
@@ -57,7 +60,7 @@ def main(arguments: list[str]) -> int:
         if lacking:
             _tell_how_to_go_on(lacking)
             return PART_MISSING
-        return _pytest(for_pytest, provisions)
+        return _pytest(for_pytest, provisions, once=options.once)
 
 
 def _provision(parts: list[Part], running: ExitStack) -> list[Provision]:
@@ -83,14 +86,19 @@ def _provision_one(part: Part, running: ExitStack) -> Provision:
     return Provision(part, end - start, environment)
 
 
-def _pytest(arguments: list[str], provisions: list[Provision]) -> int:
+def _pytest(arguments: list[str], provisions: list[Provision], *, once: bool) -> int:
     environment = {name: value for name, value in os.environ.items() if name not in _OURS}
     for provision in provisions:
         environment |= provision.environment
     environment["TEST_PARTS_MISSING"] = " ".join(provision.part.name for provision in provisions if provision.missing)
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments], cwd=ROOT, env=environment, check=False
-    ).returncode
+    pytest = [sys.executable, "-m", "pytest"]
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "failures"
+        first = {**environment, VARIABLE: str(told)}
+        code = subprocess.run([*pytest, *arguments], cwd=ROOT, env=first, check=False).returncode
+        if once or code != FAILED:
+            return code
+        return second_look(pytest, failures(told), ROOT, environment)
 
 
 def _tell_how_to_go_on(lacking: list[Provision]) -> None:
