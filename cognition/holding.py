@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from cognition.parts import open_parts, open_telemetry
 from cognition.thought import Cancelled
 from layers.run import Lifeline, RunStopped, StopReason
 from layers.run.events import AWAKE_EVERY
-from observability import Secrets
+from observability import Kind, Secrets, span
 
 if TYPE_CHECKING:
     from cognition.parts import OwnParts, Parts
@@ -55,15 +55,17 @@ class Holding:
         return self._opened.done() and self._opened.exception() is not None
 
     def of(self, run: Run) -> Parts:
-        """Wait for the parts, as long as a run lives.
+        """Wait for the parts, as long as a run lives; a span of the run tells how long.
 
         Raises:
             RunStopped: the run was stopped meanwhile; the opening goes on.
             ThinkingError: a part doesn't open.
         """
+        open_now = self._opened.done()
         waiting: Future[Parts] = Future()
         self._opened.add_done_callback(lambda opened: _pass_on(opened, waiting))
-        return _as_own(lambda: run.lifeline.wait(waiting))
+        with nullcontext() if open_now else span(run.tracer, Kind.OPENING, "open memory, sandbox and models"):
+            return _as_own(lambda: run.lifeline.wait(waiting))
 
     def parts(self) -> Parts:
         """Wait for the parts; Ctrl-C leaves the wait.

@@ -14,6 +14,7 @@ class Kind(StrEnum):
     """What a span of ours stands for."""
 
     RUN = "run"
+    OPENING = "opening"
     ATTEMPT = "attempt"
     LAYER = "layer"
     PLAN = "plan"
@@ -132,6 +133,7 @@ CONTENT_PREFIXES: Final = (
 
 _OPENINFERENCE: Final[Mapping[Kind, str]] = {
     Kind.RUN: "CHAIN",
+    Kind.OPENING: "CHAIN",
     Kind.ATTEMPT: "CHAIN",
     Kind.LAYER: "AGENT",
     Kind.PLAN: "CHAIN",

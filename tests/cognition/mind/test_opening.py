@@ -9,7 +9,7 @@ import time
 import pytest
 
 from cognition import Cancelled, ConfigurationError, DeadlineExceeded
-from observability import conventions
+from observability import Kind, conventions
 from tests.cognition.mind.test_thinking import only_manager, scripted
 from tests.sandbox.leaks import assert_settled, children, usage
 from tests.support.scripted_model import report
@@ -51,6 +51,16 @@ def test_a_start_does_not_wait_for_the_parts_and_their_opening_is_told_with_thei
     assert opened.kind == "parts_opened"
     assert tuple(opened.detail["notices"]) == slow.notices
     assert thinking.result().answer == "fine"
+
+
+def test_a_run_that_waits_for_the_parts_has_a_span_of_its_wait_and_the_next_one_has_none(slow, gate):
+    thinking = slow.start("x")
+    threading.Timer(0.5, gate.touch).start()
+    waited = [node for node in slow.trace(thinking.result().run_id).spans() if node.kind is Kind.OPENING]
+    assert [node.layer for node in waited] == [None]
+    assert (waited[0].end_ns - waited[0].start_ns) / 1e9 > 0.3
+    again = slow.trace(slow.think("y").run_id)
+    assert not [node for node in again.spans() if node.kind is Kind.OPENING]
 
 
 @pytest.mark.parametrize(("ending", "error"), [("cancel", Cancelled), ("deadline", DeadlineExceeded)])
