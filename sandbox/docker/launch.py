@@ -26,6 +26,7 @@ _INODES: Final = 4096
 _OPEN_FILES: Final = 256
 _GUEST: Final = (
     "wire",
+    "channel",
     "tags",
     "codecs",
     "seccomp",

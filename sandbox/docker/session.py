@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.trace import get_current_span
 
 from sandbox.docker import codecs
-from sandbox.docker.backend import DockerBackend
+from sandbox.docker.boxes import Boxes
 from sandbox.docker.channel import ChannelClosedError
 from sandbox.docker.clock import Rung, StepClock
 from sandbox.docker.guest.tags import TagError, tagged
@@ -91,12 +91,12 @@ class DockerSandbox(Sandbox):
         stop: threading.Event | None = None,
         deadline: float | None = None,
         files: Mapping[str, bytes] | None = None,
-        backend: DockerBackend | None = None,
+        backend: Boxes | None = None,
     ) -> None:
         asked = {"step_timeout": step_timeout, "image": image, "runtime": runtime, "network": network}
         settings = (limits or SandboxSettings()).changed(**asked)
         super().__init__(limits=settings, tracer=tracer, stop=stop, deadline=deadline, files=files)
-        self._boxes = backend or DockerBackend(settings.model_copy(update={"warm": 0}))
+        self._boxes = backend or Boxes(settings.model_copy(update={"warm": 0}))
         self._own_boxes = backend is None
         self._unpacked_limit = unpacked_limit(settings)
         self._life = threading.Lock()

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from sandbox.docker.guest.channel import Channel
     from sandbox.docker.guest.codecs import Codecs
     from sandbox.docker.guest.interrupts import Interrupts
-    from sandbox.docker.guest.worker import Channel
 
 
 class StepEnded(BaseException):
