@@ -189,7 +189,7 @@ class DockerSandbox(Sandbox):
             if self._boxes.settings.network:
                 box.channel.tunnel = Tunnel(box.channel.send, self._proxy.serve)
             with self._life:
-                self._box, self._patience = box, self.limits.step_timeout
+                self._box, self._patience = box, self._boxes.settings.step_timeout
                 closed = self._closed
             if closed:
                 self._drop_box()
