@@ -16,7 +16,7 @@ from sandbox.docker.guest.tunnel import PORT
 from sandbox.docker.gvisor import OWN_MEMORY, OWN_PROCESSES
 
 if TYPE_CHECKING:
-    from sandbox.settings import SandboxSettings
+    from sandbox.settings import Limits, SandboxSettings
 
 HOME: Final = "/tmp/work"  # noqa: S108 - in the container, on its own tmpfs
 _MiB: Final = 1024 * 1024
@@ -65,9 +65,14 @@ sys.modules["sandbox.docker.guest.supervisor"].main(boot["settings"])
 COMMAND: Final = ("python3", "-I", "-B", "-c", _BOOT)
 
 
-def frame_limit(settings: SandboxSettings) -> int:
+def frame_limit(settings: Limits) -> int:
     """Bytes of the largest frame that either side takes; JSON and base64 make values longer."""
     return 2 * settings.value_limit + 64 * 1024
+
+
+def host_frame_limit(settings: Limits) -> int:
+    """Bytes of the largest frame that a box takes: the host may send many variables at once."""
+    return 8 * frame_limit(settings)
 
 
 def unpacked_limit(settings: SandboxSettings) -> int:
@@ -97,7 +102,7 @@ def boot(settings: SandboxSettings, way: str | None = None) -> bytes:
         "value_depth": settings.value_depth,
         "recursion_limit": settings.recursion_limit,
         "frame_limit": frame_limit(settings),
-        "host_frame_limit": 8 * frame_limit(settings),
+        "host_frame_limit": host_frame_limit(settings),
         "loopback": bool(settings.network),  # the way to the proxy
         "network": bool(settings.network),
         "patience": settings.step_timeout,

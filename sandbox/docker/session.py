@@ -33,8 +33,8 @@ from sandbox.docker.guest.wire import (
     PRINTED,
     WireError,
 )
-from sandbox.docker.launch import unpacked_limit
-from sandbox.docker.messages import NOTHING_SAID, REASONS, Call, code_error, keep, loss_of, read, written
+from sandbox.docker.launch import host_frame_limit, unpacked_limit
+from sandbox.docker.messages import NOTHING_SAID, REASONS, Call, code_error, fitting, keep, loss_of, read, written
 from sandbox.docker.shelf import Shelf
 from sandbox.docker.tunnel import Tunnel
 from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost, ValueRefused
@@ -255,7 +255,7 @@ class DockerSandbox(Sandbox):
         if self._patience != self._step_timeout:
             box.channel.send(PATIENCE, repr(self._step_timeout).encode())
             self._patience = self._step_timeout
-        box.channel.send(EXECUTE, written(message))
+        box.channel.send(EXECUTE, fitting(message, host_frame_limit(self._boxes.settings)))
         self._unsent, self._tool_names_sent = {}, names
         return step
 

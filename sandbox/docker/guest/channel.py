@@ -15,14 +15,22 @@ _CHUNK = 1 << 16  # bytes that are read at once: most frames, and their headers 
 _MOST = 1 << 20  # the same of a large one
 
 
+class TooLargeError(ValueError):
+    """What is to be said is more than the supervisor would pass on. Nothing of it was sent."""
+
+
 class Channel:
     """Whole frames in, whole frames out.
 
     Holds its own references to what it calls, so that code which replaces `os.read` only breaks its own use of it.
+
+    Args:
+        descriptor: of this end.
+        limit: bytes of the largest message that may be sent.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, descriptor: int, limit: int) -> None:
+        self._descriptor, self._limit = descriptor, limit
         self._held = b""
         self._read, self._write = os.read, os.write
         self._loads, self._dumps = json.loads, json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -33,8 +41,15 @@ class Channel:
         return kind, self._loads(self._exactly(size))
 
     def send(self, kind: int, message: Any) -> None:
-        """Send one frame."""
-        octets = memoryview(frame(kind, self._dumps(message).encode("utf-8", "replace")))
+        """Send one frame.
+
+        Raises:
+            TooLargeError: each value in it is within its limit, but written, and together, they are too much.
+        """
+        payload = self._dumps(message).encode("utf-8", "replace")
+        if len(payload) > self._limit:
+            raise TooLargeError(f"it takes {len(payload):,} bytes on its way, and {self._limit:,} may pass at once")
+        octets = memoryview(frame(kind, payload))
         while octets:
             octets = octets[self._write(self._descriptor, octets) :]
 

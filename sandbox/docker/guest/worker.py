@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 
-from sandbox.docker.guest.channel import Channel
+from sandbox.docker.guest.channel import Channel, TooLargeError
 from sandbox.docker.guest.evaluation import Session
 from sandbox.docker.guest.isolation import confine_worker
 from sandbox.docker.guest.wire import DONE, EXECUTE, HARNESS_FAILED, NO_PROGRAM, OUT_OF_MEMORY
@@ -90,7 +90,7 @@ class Worker:
     """
 
     def __init__(self, descriptor: int, settings: dict[str, Any]) -> None:
-        self._channel = Channel(descriptor)
+        self._channel = Channel(descriptor, settings["frame_limit"])
         self._session = Session(self._channel, settings)
         self._pid = os.getpid()
         self._exit = os._exit
@@ -109,4 +109,7 @@ class Worker:
             finally:
                 if self._getpid() != self._pid:
                     self._exit(0)  # a fork of the user's code came back here: it must never go on as the worker
-            self._channel.send(DONE, done)
+            try:
+                self._channel.send(DONE, done)
+            except TooLargeError as large:
+                self._channel.send(DONE, {"id": done["id"], "value": f"<the value can't be shown: {large}>"})

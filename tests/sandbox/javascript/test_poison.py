@@ -129,8 +129,8 @@ PROVED = ["the console", "process", "timers", "methods of arrays", "then on all 
 def test_the_poison_works_where_nothing_is_put_back(backend, monkeypatch, name):
     from sandbox.javascript import session
 
-    def worn(limits, program=session.program):
-        source = program(limits)
+    def worn(*given, program=session.program):
+        source = program(*given)
         for function in (b"function restored(", b"function withoutAdditions("):
             assert function in source
             source = source.replace(function, function + b") { return true } function unused_" + function[9:])
