@@ -137,8 +137,10 @@ def host_config(
         mount: the one thing of this machine that it may look into; None for nothing.
         gvisor: the host counts gVisor's own memory and threads with those of the box.
     """
-    tmpfs = f"rw,noexec,nosuid,nodev,size={settings.files_limit},nr_inodes={_INODES},mode=0700,uid={user},gid={user}"
-    limits = {"nofile": _OPEN_FILES, "fsize": settings.file_limit, "core": 0, "msgqueue": 0}
+    room = max(1, settings.files_limit)  # none at all would be no limit, to the kernel
+    tmpfs = f"rw,noexec,nosuid,nodev,size={room},nr_inodes={_INODES},mode=0700,uid={user},gid={user}"
+    file = min(settings.file_limit, settings.files_limit)
+    limits = {"nofile": _OPEN_FILES, "fsize": file, "core": 0, "msgqueue": 0}
     memory = settings.memory + (OWN_MEMORY if gvisor else 0)
     config = {
         "Memory": memory,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sandbox import CodeError, DockerBackend, SandboxSettings, ValueRefused
+from sandbox import CodeError, DockerBackend, DockerSandbox, SandboxSettings, ValueRefused
 
 pytestmark = pytest.mark.docker
 
@@ -57,3 +57,18 @@ def test_variables_that_are_too_much_together_are_refused_until_there_are_fewer(
             box("1")
     box.send_variables(dict.fromkeys(many))
     assert box("a0").output is None
+
+
+def test_no_room_for_files_is_none_at_all(sandbox_image):
+    with DockerSandbox(limits=SandboxSettings(image=sandbox_image, files_limit=0)) as box:
+        with pytest.raises(CodeError, match="File too large|No space"):
+            box("with open('a', 'w') as file: file.write('x')")
+        with pytest.raises(CodeError, match="File too large|No space"):
+            box("with open('b', 'wb') as file: file.truncate(1)")
+        assert box("1 + 1").output == 2
+
+
+def test_a_step_may_have_more_time_than_the_kernel_counts_at_once(sandbox_image):
+    with DockerSandbox(image=sandbox_image, step_timeout=1e12) as box:
+        box.send_tools({"size": len})
+        assert box("import time\ntime.sleep(0.1)\nsize('abc')").output == 3

@@ -85,6 +85,12 @@ def test_without_an_engine_a_fallback_runs_in_the_embedded_interpreter():
     assert (answer["success"], answer["result"]) == (True, 8)
 
 
+@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan")])
+def test_a_time_that_is_none_is_the_caller_s_mistake(timeout):
+    with JavaScriptAgent(NO_ENGINE) as js, pytest.raises(ValueError, match="timeout is in seconds"):
+        js.execute_code("1", timeout=timeout)
+
+
 def test_a_function_given_as_the_fallback_is_called_with_the_context():
     with JavaScriptAgent(NO_ENGINE, fallback=lambda context: context["n"] * 2) as js:
         assert js.execute_code("context.n * 2", {"n": 4})["result"] == 8
