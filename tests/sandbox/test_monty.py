@@ -115,7 +115,7 @@ def test_a_fresh_process_serves_every_sandbox():
 def test_no_process_is_made_before_the_first_step():
     before = children()
     with MontySandbox() as box:
-        assert children() == before
+        assert children() <= before
         box("1")
         assert box.worker_pid in children()
     assert box.worker_pid is None
@@ -126,7 +126,10 @@ def test_a_sandbox_alone_ends_its_own_pool():
     box = MontySandbox()
     box("1")
     box.cleanup()
-    assert children() == before
+    until = time.monotonic() + 10  # it is killed at once, and gone when the kernel comes to it
+    while not children() <= before and time.monotonic() < until:
+        time.sleep(0.02)
+    assert children() <= before
     with pytest.raises(SandboxClosed):
         box("1")
 

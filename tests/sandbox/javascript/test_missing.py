@@ -6,6 +6,7 @@ import pytest
 
 from sandbox import JavaScriptAgent, JavaScriptTool, SandboxSettings, SandboxUnavailable
 from sandbox.docker.detect import connect
+from sandbox.docker.image import LABEL
 
 NO_ENGINE = SandboxSettings(engine="unix:///nowhere/docker.sock", warm=0)
 
@@ -28,7 +29,7 @@ def _changed(image: str, name: str, command: str) -> Iterator[SandboxSettings]:
     try:
         api.start(container)
         assert api.wait(container)["StatusCode"] == 0
-        api.commit(container, *name.split(":"))
+        api.commit(container, *name.split(":"), changes=f"LABEL {LABEL}test=1")
     finally:
         api.remove_container(container, force=True)
     yield SandboxSettings(image=name, warm=0)
