@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,13 @@ def test_every_feature_the_guidance_calls_missing_is_missing(box, feature):
 def test_the_builtins_the_guidance_calls_missing_are_missing(box, name):
     with pytest.raises(CodeError, match="NameError"):
         box(name)
+
+
+def test_the_page_tells_the_user_what_the_guidance_tells_the_model():
+    page = (Path(__file__).parents[2] / "docs/sandbox.md").read_text()
+    told = " ".join(page.partition("## The embedded interpreter")[2].partition("## ")[0].split())
+    for name in (*MODULES, *MISSING):
+        assert name in told
 
 
 def test_a_worker_killed_between_steps_is_replaced_and_the_agent_is_told(box):
