@@ -194,10 +194,6 @@ def _exec(api: Any, container: str, command: list[str]) -> None:
         raise SystemExit("the other side did not run")
 
 
-def _median(action: Callable[[], Any], count: int) -> float:
-    return statistics.median(_timed(action) for _ in range(count))
-
-
 def _timed(action: Callable[[], Any]) -> float:
     start = time.perf_counter()
     action()

@@ -43,6 +43,8 @@ class Files:
             FileRefused: the name is odd, or a limit would be passed; nothing is changed then.
         """
         check_name(name)
+        if isinstance(content, str):
+            raise FileRefused(f"the content of {name!r} is text; files are bytes, so encode it first")
         if len(content) > self._limits.file_limit:
             raise FileRefused(f"{name!r} has {len(content):,} bytes; one file may have {self._limits.file_limit:,}")
         with self._lock:

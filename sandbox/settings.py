@@ -22,15 +22,18 @@ class Limits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     step_timeout: float = Field(
-        default=30.0, gt=0, description="Seconds one step may execute; waiting for the host is not charged."
+        default=30.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds one step may execute; waiting for the host is not charged.",
     )
     output_limit: int = Field(
         default=256 * 1024, ge=0, description="Bytes of printed output kept per step; the rest is counted."
     )
     memory: int = Field(default=512 * _MiB, ge=4 * _MiB, description="Bytes of memory that the code may hold.")
-    cpus: float = Field(default=0.5, gt=0, le=64, description="Processors that a container may use.")
+    cpus: float = Field(default=0.5, ge=0.01, le=64, description="Processors that a container may use.")
     processes: int = Field(default=100, ge=8, le=4096, description="Processes and threads of a container.")
-    recursion_limit: int = Field(default=1_000, ge=50, description="Depth of nested calls.")
+    recursion_limit: int = Field(default=1_000, ge=50, le=1_000_000, description="Depth of nested calls.")
     max_host_calls: int = Field(default=1_000, ge=0, description="Calls of tools and delegates in one step.")
     value_limit: int = Field(
         default=5_000_000, ge=1_000, description="Bytes of one value that crosses the boundary, about."
@@ -54,7 +57,9 @@ class SandboxSettings(BaseSettings, Limits):  # pyright: ignore[reportIncompatib
     )
     max_sessions: int = Field(default=64, ge=1, description="Sandboxes that one backend keeps open at the same time.")
 
-    open_timeout: float = Field(default=10.0, gt=0, description="Seconds to wait for one of them to become free.")
+    open_timeout: float = Field(
+        default=10.0, gt=0, allow_inf_nan=False, description="Seconds to wait for one of them to become free."
+    )
 
     warm: int = Field(default=1, ge=0, le=16, description="Containers that are kept ready for the next sandbox.")
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # CPython turns an int of more digits into text only on request, so neither a log nor a wire could show it.
 _MAX_INT_BITS = 14_000
 _ITEM_BYTES = 8
+_BITS_A_DIGIT = 3
 
 Unwrap = Mapping[type, Callable[[Any], Any]]
 Reduce = Callable[[Any, int, Callable[[Any], Any]], Any]
@@ -115,6 +116,7 @@ class _Copy:
     def integer(self, value: int, depth: int) -> int:
         if int.bit_length(value) > _MAX_INT_BITS:
             raise ValueRefused(f"an int of {int.bit_length(value):,} bits is too large to cross the sandbox's boundary")
+        self._charge(int.bit_length(value) // _BITS_A_DIGIT)
         return int.__int__(value)
 
     def real(self, value: float, depth: int) -> float:

@@ -16,7 +16,7 @@ from sandbox.docker.guest.tunnel import PORT
 from sandbox.docker.gvisor import OWN_MEMORY, OWN_PROCESSES
 
 if TYPE_CHECKING:
-    from sandbox.settings import SandboxSettings
+    from sandbox.settings import Limits, SandboxSettings
 
 HOME: Final = "/tmp/work"  # noqa: S108 - in the container, on its own tmpfs
 _MiB: Final = 1024 * 1024
@@ -26,6 +26,7 @@ _INODES: Final = 4096
 _OPEN_FILES: Final = 256
 _GUEST: Final = (
     "wire",
+    "channel",
     "tags",
     "codecs",
     "seccomp",
@@ -64,9 +65,14 @@ sys.modules["sandbox.docker.guest.supervisor"].main(boot["settings"])
 COMMAND: Final = ("python3", "-I", "-B", "-c", _BOOT)
 
 
-def frame_limit(settings: SandboxSettings) -> int:
+def frame_limit(settings: Limits) -> int:
     """Bytes of the largest frame that either side takes; JSON and base64 make values longer."""
     return 2 * settings.value_limit + 64 * 1024
+
+
+def host_frame_limit(settings: Limits) -> int:
+    """Bytes of the largest frame that a box takes: the host may send many variables at once."""
+    return 8 * frame_limit(settings)
 
 
 def unpacked_limit(settings: SandboxSettings) -> int:
@@ -96,7 +102,7 @@ def boot(settings: SandboxSettings, way: str | None = None) -> bytes:
         "value_depth": settings.value_depth,
         "recursion_limit": settings.recursion_limit,
         "frame_limit": frame_limit(settings),
-        "host_frame_limit": 8 * frame_limit(settings),
+        "host_frame_limit": host_frame_limit(settings),
         "loopback": bool(settings.network),  # the way to the proxy
         "network": bool(settings.network),
         "patience": settings.step_timeout,
@@ -131,8 +137,10 @@ def host_config(
         mount: the one thing of this machine that it may look into; None for nothing.
         gvisor: the host counts gVisor's own memory and threads with those of the box.
     """
-    tmpfs = f"rw,noexec,nosuid,nodev,size={settings.files_limit},nr_inodes={_INODES},mode=0700,uid={user},gid={user}"
-    limits = {"nofile": _OPEN_FILES, "fsize": settings.file_limit, "core": 0, "msgqueue": 0}
+    room = max(1, settings.files_limit)  # none at all would be no limit, to the kernel
+    tmpfs = f"rw,noexec,nosuid,nodev,size={room},nr_inodes={_INODES},mode=0700,uid={user},gid={user}"
+    file = min(settings.file_limit, settings.files_limit)
+    limits = {"nofile": _OPEN_FILES, "fsize": file, "core": 0, "msgqueue": 0}
     memory = settings.memory + (OWN_MEMORY if gvisor else 0)
     config = {
         "Memory": memory,

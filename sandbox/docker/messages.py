@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.docker.guest.tags import readable
 from sandbox.docker.guest.wire import PRINTED, WireError
-from sandbox.errors import CodeError, LimitExceeded, SessionLost
+from sandbox.errors import CodeError, LimitExceeded, SessionLost, ValueRefused
 
 if TYPE_CHECKING:
     from sandbox.printed import Printed
@@ -33,6 +33,25 @@ _DIGITS: Final = 20  # of a count of bytes
 def written(message: dict[str, Any]) -> bytes:
     """A message as the payload of a frame."""
     return _encode(message).encode("utf-8", "replace")
+
+
+def fitting(message: dict[str, Any], most: int) -> bytes:
+    """A step as the payload of a frame.
+
+    Args:
+        message: with variables that are each within their limit.
+        most: bytes that a box takes at once.
+
+    Raises:
+        ValueRefused: together they are more.
+    """
+    payload = written(message)
+    if len(payload) > most:
+        raise ValueRefused(
+            f"the variables take {len(payload):,} bytes on their way, and {most:,} may pass at once: send fewer of "
+            "them, or put files"
+        )
+    return payload
 
 
 def read(payload: bytes) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.trace import get_current_span
 
 from sandbox.docker import codecs
-from sandbox.docker.backend import DockerBackend
+from sandbox.docker.boxes import Boxes
 from sandbox.docker.channel import ChannelClosedError
 from sandbox.docker.clock import Rung, StepClock
 from sandbox.docker.guest.tags import TagError, tagged
@@ -33,8 +33,8 @@ from sandbox.docker.guest.wire import (
     PRINTED,
     WireError,
 )
-from sandbox.docker.launch import unpacked_limit
-from sandbox.docker.messages import NOTHING_SAID, REASONS, Call, code_error, keep, loss_of, read, written
+from sandbox.docker.launch import host_frame_limit, unpacked_limit
+from sandbox.docker.messages import NOTHING_SAID, REASONS, Call, code_error, fitting, keep, loss_of, read, written
 from sandbox.docker.shelf import Shelf
 from sandbox.docker.tunnel import Tunnel
 from sandbox.errors import STATE_LOST, LimitExceeded, SandboxClosed, SandboxError, SessionLost, ValueRefused
@@ -91,12 +91,12 @@ class DockerSandbox(Sandbox):
         stop: threading.Event | None = None,
         deadline: float | None = None,
         files: Mapping[str, bytes] | None = None,
-        backend: DockerBackend | None = None,
+        backend: Boxes | None = None,
     ) -> None:
         asked = {"step_timeout": step_timeout, "image": image, "runtime": runtime, "network": network}
         settings = (limits or SandboxSettings()).changed(**asked)
         super().__init__(limits=settings, tracer=tracer, stop=stop, deadline=deadline, files=files)
-        self._boxes = backend or DockerBackend(settings.model_copy(update={"warm": 0}))
+        self._boxes = backend or Boxes(settings.model_copy(update={"warm": 0}))
         self._own_boxes = backend is None
         self._unpacked_limit = unpacked_limit(settings)
         self._life = threading.Lock()
@@ -189,7 +189,7 @@ class DockerSandbox(Sandbox):
             if self._boxes.settings.network:
                 box.channel.tunnel = Tunnel(box.channel.send, self._proxy.serve)
             with self._life:
-                self._box, self._patience = box, self.limits.step_timeout
+                self._box, self._patience = box, self._boxes.settings.step_timeout
                 closed = self._closed
             if closed:
                 self._drop_box()
@@ -255,7 +255,7 @@ class DockerSandbox(Sandbox):
         if self._patience != self._step_timeout:
             box.channel.send(PATIENCE, repr(self._step_timeout).encode())
             self._patience = self._step_timeout
-        box.channel.send(EXECUTE, written(message))
+        box.channel.send(EXECUTE, fitting(message, host_frame_limit(self._boxes.settings)))
         self._unsent, self._tool_names_sent = {}, names
         return step
 

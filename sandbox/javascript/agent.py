@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NotRequired, Self, TypedDict
@@ -130,7 +131,10 @@ class JavaScriptAgent:
 
         Raises:
             ExecutionStopped: `stop` was set or the deadline has passed.
+            ValueError: `timeout` is no time.
         """
+        if not 0 < timeout < math.inf:
+            raise ValueError(f"timeout is in seconds and must be more than 0 and finite, not {timeout!r}")
         began = time.monotonic()
         execution, details = self._executed(code, dict(context or {}), timeout, fallback or self._fallback)
         details |= {"seconds": time.monotonic() - began}

@@ -28,11 +28,12 @@ _GUEST: Final = (
 )
 
 
-def program(limits: Limits) -> bytes:
+def program(limits: Limits, most: int) -> bytes:
     """The payload of the frame that makes a worker a Node.
 
     Args:
         limits: of memory and of values.
+        most: bytes of the largest frame that its box passes on.
     """
     folder = files("sandbox.javascript.guest")
     command = [
@@ -47,6 +48,10 @@ def program(limits: Limits) -> bytes:
     ]
     boot = {
         "modules": [(f"{name}.js", (folder / f"{name}.js").read_text("utf-8")) for name in _GUEST],
-        "settings": {"value_limit": limits.value_limit, "value_depth": limits.value_depth},
+        "settings": {
+            "value_limit": limits.value_limit,
+            "value_depth": limits.value_depth,
+            "frame_limit": most,
+        },
     }
     return json.dumps({"command": command, "boot": json.dumps(boot)}).encode()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.docker.channel import ChannelClosedError
 from sandbox.docker.guest.wire import LOST, PROGRAM, READY, WireError
+from sandbox.docker.launch import frame_limit
 from sandbox.docker.session import DockerSandbox
 from sandbox.errors import LimitExceeded, SandboxUnavailable, SessionLost
 from sandbox.javascript.program import LEAST_MEMORY, program
@@ -119,7 +120,7 @@ class JavaScriptSandbox(DockerSandbox):
             )
 
     def _changed_to_node(self, box: Box) -> str:
-        box.channel.send(PROGRAM, program(self.limits))
+        box.channel.send(PROGRAM, program(self.limits, frame_limit(self._boxes.settings)))
         until = time.monotonic() + _START
         while time.monotonic() < until:
             received = box.channel.receive()

@@ -61,8 +61,8 @@ def test_thirty_sessions_in_a_row_leave_nothing_behind(make_backend):
 
 def test_a_session_that_was_stopped_leaves_nothing_behind(make_backend):
     backend = make_backend(step_timeout=0.2)
-    with backend.open() as warm:
-        warm("1")
+    with backend.open() as warm, contextlib.suppress(CodeError):
+        warm("1")  # for what a backend opens once; on a busy machine it may take too long
     before = usage()
     for code in ("while True: pass", "final_answer(1)", "tool()", "raise ValueError") * 4:
         box = backend.open()

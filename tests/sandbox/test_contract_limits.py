@@ -11,16 +11,15 @@ import pytest
 from sandbox import CodeError, ExecutionStopped, LimitExceeded, SandboxClosed
 
 PROMISED_STOP = 1.0  # seconds from a stop signal to ExecutionStopped
+PROMISED_END = 1.0  # seconds from the end of a step's time to that of the process that ran it, if it doesn't heed
 SLACK = 3  # promised seconds are tested at three times the limit
 MiB = 1024 * 1024
 
 
-def ran(box, code):
-    """Run a step that may end in any clean way; returns the seconds it took."""
-    start = time.monotonic()
-    with contextlib.suppress(CodeError):
-        box(code)
-    return time.monotonic() - start
+def warmed(box):
+    """A box that is there: what its start takes counts for no step."""
+    box("1")
+    return box
 
 
 @pytest.mark.parametrize(
@@ -36,11 +35,12 @@ def ran(box, code):
     ],
 )
 def test_code_that_never_ends_is_ended_at_the_steps_time_and_says_so(open_box, code):
-    box = open_box(step_timeout=1)
+    box = warmed(open_box(step_timeout=1))
     start = time.monotonic()
     with pytest.raises(LimitExceeded, match="step_timeout") as caught:
         box(code)
-    assert 0.5 < time.monotonic() - start < SLACK
+    promised = 1 + PROMISED_END * caught.value.state_lost
+    assert 0.5 < time.monotonic() - start < SLACK * promised
     assert caught.value.state_lost == ("gone" in str(caught.value))
     assert box("1 + 1").output == 2
 
@@ -111,7 +111,8 @@ def test_a_memory_bomb_is_ended_and_the_next_step_works(open_box, code):
 )
 def test_a_recursion_bomb_is_an_error_and_the_next_step_works(open_box, code):
     box = open_box(step_timeout=5)
-    ran(box, code)
+    with contextlib.suppress(CodeError):
+        box(code)
     assert box("1 + 1").output == 2
 
 
@@ -119,8 +120,13 @@ def test_a_recursion_bomb_is_an_error_and_the_next_step_works(open_box, code):
     "code", ["re.match('(a+)+$', 'a' * 50 + 'b')", "re.match('(a|a)*$', 'a' * 5000 + 'b')", "re.compile('(' * 5000)"]
 )
 def test_a_regex_bomb_ends_within_the_steps_time(open_box, code):
-    box = open_box(step_timeout=1)
-    assert ran(box, f"import re\n{code}") < SLACK
+    box = warmed(open_box(step_timeout=1))
+    start, lost = time.monotonic(), False
+    try:
+        box(f"import re\n{code}")
+    except CodeError as error:
+        lost = "gone" in str(error)
+    assert time.monotonic() - start < SLACK * (1 + PROMISED_END * lost)
     assert box("1").output == 1
 
 

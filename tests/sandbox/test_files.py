@@ -44,6 +44,11 @@ def test_first_files_are_checked_too():
         Files(Limits(), {"../a": b""})
 
 
+def test_text_is_refused_with_what_to_do():
+    with pytest.raises(FileRefused, match="'a' is text; files are bytes, so encode it"):
+        Files(Limits(), {"a": "text"})
+
+
 def test_folders_exist_while_files_are_in_them():
     files = Files(Limits(), {"a/b/c": b""})
     assert files.has_folder("a")

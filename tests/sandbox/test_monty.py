@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +65,13 @@ def test_the_builtins_the_guidance_calls_missing_are_missing(box, name):
         box(name)
 
 
+def test_the_page_tells_the_user_what_the_guidance_tells_the_model():
+    page = (Path(__file__).parents[2] / "docs/sandbox.md").read_text()
+    told = " ".join(page.partition("## The embedded interpreter")[2].partition("## ")[0].split())
+    for name in (*MODULES, *MISSING):
+        assert name in told
+
+
 def test_a_worker_killed_between_steps_is_replaced_and_the_agent_is_told(box):
     box.send_variables({"given": 1})
     box("x = 1")
@@ -115,7 +123,7 @@ def test_a_fresh_process_serves_every_sandbox():
 def test_no_process_is_made_before_the_first_step():
     before = children()
     with MontySandbox() as box:
-        assert children() == before
+        assert children() <= before
         box("1")
         assert box.worker_pid in children()
     assert box.worker_pid is None
@@ -126,7 +134,10 @@ def test_a_sandbox_alone_ends_its_own_pool():
     box = MontySandbox()
     box("1")
     box.cleanup()
-    assert children() == before
+    until = time.monotonic() + 10  # it is killed at once, and gone when the kernel comes to it
+    while not children() <= before and time.monotonic() < until:
+        time.sleep(0.02)
+    assert children() <= before
     with pytest.raises(SandboxClosed):
         box("1")
 

@@ -81,7 +81,20 @@ def test_settings_come_from_the_environment(monkeypatch):
     assert SandboxSettings(step_timeout=1).step_timeout == 1
 
 
-@pytest.mark.parametrize("wrong", [{"step_timeout": 0}, {"memory": 1}, {"value_depth": 1000}, {"surprise": 1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"step_timeout": 0},
+        {"step_timeout": float("inf")},
+        {"step_timeout": float("nan")},
+        {"open_timeout": float("inf")},
+        {"memory": 1},
+        {"cpus": 1e-9},  # would be rounded to a quota of nothing, which is no limit to an engine
+        {"recursion_limit": 1 << 40},
+        {"value_depth": 1000},
+        {"surprise": 1},
+    ],
+)
 def test_wrong_limits_are_refused(wrong):
     with pytest.raises(ValidationError):
         SandboxSettings(**wrong)

@@ -1,6 +1,7 @@
 """Who may use a sandbox now."""
 
 import threading
+import time
 
 import pytest
 
@@ -8,8 +9,8 @@ from sandbox import SandboxError
 from sandbox.turns import Turns
 
 
-def elsewhere(call):
-    """What a call returned or raised in another thread; the thread itself if it still waits after a moment."""
+def started(call):
+    """A thread that makes a call, and the list that gets what the call returned or raised."""
     ended = []
 
     def run():
@@ -20,8 +21,15 @@ def elsewhere(call):
 
     thread = threading.Thread(target=run)
     thread.start()
-    thread.join(0.2)
-    return thread if thread.is_alive() else ended[0]
+    return thread, ended
+
+
+def elsewhere(call):
+    """What a call that waits for nobody returned or raised in another thread."""
+    thread, ended = started(call)
+    thread.join(20)
+    assert not thread.is_alive()
+    return ended[0]
 
 
 def step(turns):
@@ -55,11 +63,12 @@ def test_a_step_s_own_thread_may_look_and_another_may_not():
 def test_a_step_and_a_second_look_wait_for_a_look_that_is_under_way():
     turns = Turns()
     with turns.visit():
-        waiting = [elsewhere(lambda: step(turns)), elsewhere(lambda: visit(turns))]
-        assert all(isinstance(each, threading.Thread) for each in waiting)
-    for thread in waiting:
-        thread.join(5)
-        assert not thread.is_alive()
+        waiting = [started(lambda: step(turns)), started(lambda: visit(turns))]
+        time.sleep(0.2)
+        assert all(ended == [] for _, ended in waiting)
+    for thread, ended in waiting:
+        thread.join(20)
+        assert len(ended) == 1
 
 
 def test_a_step_that_raises_ends_its_turn():

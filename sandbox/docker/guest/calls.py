@@ -6,6 +6,7 @@ import _thread
 import builtins
 import os
 
+from sandbox.docker.guest.channel import TooLargeError
 from sandbox.docker.guest.codecs import CodecError
 from sandbox.docker.guest.values import RefusedError, clean, packed, unpacked
 from sandbox.docker.guest.wire import ANSWER, CALL, END, HARNESS_FAILED
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from sandbox.docker.guest.channel import Channel
     from sandbox.docker.guest.codecs import Codecs
     from sandbox.docker.guest.interrupts import Interrupts
-    from sandbox.docker.guest.worker import Channel
 
 
 class StepEnded(BaseException):
@@ -86,7 +87,10 @@ class HostCalls:
         with self._lock, self._interrupts.held():
             if self._ended:
                 raise StepEnded
-            answer = self._exchange(message)
+            try:
+                answer = self._exchange(message)
+            except TooLargeError as large:
+                raise TypeError(f"{name}() can't be given this: {large}") from None
         if answer is None:
             raise StepEnded
         if "error" in answer:

@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from sandbox.docker.guest.worker import Channel
+    from sandbox.docker.guest.channel import Channel
 
 _ONLY_AST = 0x400
 _ROOM = 4 << 20  # bytes that must be left after a MemoryError

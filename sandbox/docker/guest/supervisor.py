@@ -122,10 +122,10 @@ class Supervisor:
         return self._running and time.monotonic() < self._hasty_until
 
     def _patience(self) -> float | None:
-        """Milliseconds until something is to be done without an event."""
+        """Milliseconds until something is to be done without an event, at most an hour: `poll` can't count for ever."""
         moments = [self._hasty_until if self._in_haste() else self._given_up] if self._running else []
         moments += [moment for moment in (self._unwinding, self._insist) if moment is not None]
-        return max(0.0, min(moments) - time.monotonic()) * 1000 + 1 if moments else None
+        return min(max(0.0, min(moments) - time.monotonic()), 3600.0) * 1000 + 1 if moments else None
 
     def _handle(self, descriptor: int) -> None:
         if descriptor == 0:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MAX_INT_BITS = 14_000
 _ITEM_BYTES = 8
+_BITS_A_DIGIT = 3
 _ANY_DEPTH = 10_000  # the host's values were checked by the host
 _SHOWN = 10_000  # characters of a repr that stands for a value
 _ONLY_PLAIN = (
@@ -106,6 +107,7 @@ class _Packing:
     def integer(self, value: int, depth: int) -> int:
         if int.bit_length(value) > _MAX_INT_BITS:
             raise RefusedError(f"an int of {int.bit_length(value):,} bits is too large to cross the sandbox's boundary")
+        self._charge(int.bit_length(value) // _BITS_A_DIGIT)
         return int.__int__(value)
 
     def real(self, value: float, depth: int) -> Any:

@@ -9,22 +9,21 @@ ends with a status that the supervisor knows, and a fresh worker takes its place
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import signal
 import socket
 import sys
 
+from sandbox.docker.guest.channel import Channel, TooLargeError
+from sandbox.docker.guest.evaluation import Session
 from sandbox.docker.guest.isolation import confine_worker
-from sandbox.docker.guest.wire import DONE, EXECUTE, HARNESS_FAILED, HEADER, NO_PROGRAM, OUT_OF_MEMORY, frame
+from sandbox.docker.guest.wire import DONE, EXECUTE, HARNESS_FAILED, NO_PROGRAM, OUT_OF_MEMORY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
 _CHANNEL = 3
-_CHUNK = 1 << 16  # bytes that are read at once: most frames, and their headers with them
-_MOST = 1 << 20  # the same of a large one
 
 
 def spawn(settings: dict[str, Any], output: int, program: list[str] | None = None) -> tuple[int, socket.socket]:
@@ -51,7 +50,7 @@ def spawn(settings: dict[str, Any], output: int, program: list[str] | None = Non
         confine_worker({**settings, "heap": 0} if program else settings)
         if program:
             _become(program)
-        _run(settings, channel)
+        Worker(channel, settings).serve()
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
     except BaseException as error:  # noqa: BLE001 - a fork must end here, and say why
@@ -82,62 +81,17 @@ def _become(program: list[str]) -> None:
         os._exit(NO_PROGRAM)
 
 
-def _run(settings: dict[str, Any], channel: int) -> None:
-    from sandbox.docker.guest.evaluation import Session
-
-    Worker(channel, settings, Session).serve()
-
-
-class Channel:
-    """The worker's end: whole frames in, whole frames out.
-
-    Holds its own references to what it calls, so that code which replaces `os.read` only breaks its own use of it.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._held = b""
-        self._read, self._write = os.read, os.write
-        self._loads, self._dumps = json.loads, json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-
-    def receive(self) -> tuple[int, Any]:
-        """Wait for the next frame: its kind and what its JSON says."""
-        size, kind = HEADER.unpack(self._exactly(HEADER.size))
-        return kind, self._loads(self._exactly(size))
-
-    def send(self, kind: int, message: Any) -> None:
-        """Send one frame."""
-        octets = memoryview(frame(kind, self._dumps(message).encode("utf-8", "replace")))
-        while octets:
-            octets = octets[self._write(self._descriptor, octets) :]
-
-    def _exactly(self, size: int) -> bytes:
-        held = self._held
-        if len(held) < size:
-            parts, missing = [held], size - len(held)
-            while missing > 0:
-                part = self._read(self._descriptor, min(max(missing, _CHUNK), _MOST))
-                if not part:
-                    os._exit(0)
-                parts.append(part)
-                missing -= len(part)
-            held = b"".join(parts)
-        self._held = held[size:]
-        return held[:size]
-
-
 class Worker:
     """Runs steps for ever.
 
     Args:
         descriptor: its end of the channel.
         settings: what the host sent at boot.
-        session: makes what evaluates code, from a channel and the settings.
     """
 
-    def __init__(self, descriptor: int, settings: dict[str, Any], session: Any) -> None:
-        self._channel = Channel(descriptor)
-        self._session = session(self._channel, settings)
+    def __init__(self, descriptor: int, settings: dict[str, Any]) -> None:
+        self._channel = Channel(descriptor, settings["frame_limit"])
+        self._session = Session(self._channel, settings)
         self._pid = os.getpid()
         self._exit = os._exit
         self._getpid = os.getpid
@@ -155,4 +109,7 @@ class Worker:
             finally:
                 if self._getpid() != self._pid:
                     self._exit(0)  # a fork of the user's code came back here: it must never go on as the worker
-            self._channel.send(DONE, done)
+            try:
+                self._channel.send(DONE, done)
+            except TooLargeError as large:
+                self._channel.send(DONE, {"id": done["id"], "value": f"<the value can't be shown: {large}>"})

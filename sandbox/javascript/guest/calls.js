@@ -5,7 +5,7 @@
 'use strict';
 
 const { ANSWER, CALL, END, giveUp } = require('./channel.js');
-const { packed, quoted, unpacked, Refused } = require('./values.js');
+const { packed, quoted, tooLarge, unpacked, Refused } = require('./values.js');
 
 const { getPrototypeOf, ownKeys } = Reflect;
 const prototype = Object.prototype;
@@ -43,7 +43,9 @@ class HostCalls {
     const arguments_ = this.packed(name, given);
     if (!this.ended) {
       const count = ++this.count;
-      this.channel.send(CALL, `{"step":"${this.step}","call":${count},"name":${quoted(name)},${arguments_}}`);
+      const text = `{"step":"${this.step}","call":${count},"name":${quoted(name)},${arguments_}}`;
+      const size = this.channel.send(CALL, text, this.limits.frame_limit);
+      if (size) throw new TypeError(`${name}() can't be given this: ${tooLarge(size, this.limits)}`);
       const { kind, message } = this.channel.receive();
       if (kind === ANSWER && message.call === count) return answered(message);
       if (kind !== END) giveUp();

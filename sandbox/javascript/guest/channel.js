@@ -40,19 +40,22 @@ function receive() {
   }
 }
 
-// Send one frame. Its text is JSON already: `JSON.stringify` would ask every object for a `toJSON` of the user's.
-function send(kind, text) {
+// Send one frame; nothing, if it is larger than the supervisor would pass on: returns what its size is then, else 0.
+// Its text is JSON already: `JSON.stringify` would ask every object for a `toJSON` of the user's.
+function send(kind, text, limit = Infinity) {
   try {
     const payload = from(text, 'utf8');
     const size = payload.length;
+    if (size > limit) return size;
     const octets = allocUnsafe(HEADER + size);
     for (let place = 0; place < 4; place++) octets[place] = (size >>> (24 - 8 * place)) & 0xff;
     octets[4] = kind;
     octets.set(payload, HEADER);
     let sent = 0;
     while (sent < octets.length) sent += writeSync(DESCRIPTOR, octets, sent, octets.length - sent, null);
+    return 0;
   } catch {
-    giveUp();
+    return giveUp();
   }
 }
 

@@ -14,7 +14,7 @@ const { described } = require('./failures.js');
 const { Originals } = require('./originals.js');
 const { opened } = require('./printing.js');
 const { compiled } = require('./source.js');
-const { shown, unpacked, quoted } = require('./values.js');
+const { shown, tooLarge, unpacked, quoted } = require('./values.js');
 const timers = require('./timers.js');
 
 const SETTLED = 600; // milliseconds in which what an interrupted step has put off must come to an end
@@ -204,8 +204,13 @@ class Session {
     const { step } = this;
     if (step === null || step.answer === null) return false;
     this.step = null;
-    channel.send(channel.DONE, `{"id":${quoted(step.id)},${step.answer}}`);
+    const size = this.say(step, step.answer);
+    if (size) this.say(step, `"value":${quoted(`<the value can't be shown: ${tooLarge(size, this.settings)}>`)}`);
     return true;
+  }
+
+  say(step, answer) {
+    return channel.send(channel.DONE, `{"id":${quoted(step.id)},${answer}}`, this.settings.frame_limit);
   }
 }
 

@@ -30,6 +30,9 @@ function clean(text) {
 
 const quoted = (text) => quote(clean(text));
 
+// Of values that are each within their limit, but written, and together, are too much.
+const tooLarge = (size, limits) => `it takes ${size} bytes on its way, and ${limits.frame_limit} may pass at once`;
+
 // The value as JSON text. Throws `Refused` for a kind, depth or size that can't cross.
 function packed(value, limits) {
   return new Packing(limits).of(value, 0);
@@ -255,4 +258,4 @@ function dictionary(pairs) {
   return Object.fromEntries(pairs);
 }
 
-module.exports = { packed, shown, unpacked, quoted, Refused };
+module.exports = { packed, shown, tooLarge, unpacked, quoted, Refused };

@@ -24,6 +24,7 @@ from tests.sandbox.docker.attacks.host import (
     with_tools,
 )
 from tests.sandbox.docker.attacks.tables import TABLES
+from tests.sandbox.docker.patience import unhurried
 from tests.sandbox.leaks import assert_settled, usage
 
 pytestmark = pytest.mark.docker
@@ -95,7 +96,7 @@ def test_what_the_attack_is_made_of_works_when_it_means_no_harm(attack, boxes, l
 @pytest.mark.parametrize("attack", ATTACKS, ids=_named)
 def test_the_attack_is_held_and_the_next_step_works(attack, boxes, listeners):
     met = listeners.met
-    with boxes(attack) as box:
+    with boxes(attack) as box, unhurried() if attack.lost is False else nullcontext():
         assert_held(box, attack, outcome(prepared(box), attack, steps(attack.code), listeners.places))
     assert listeners.met == met
 

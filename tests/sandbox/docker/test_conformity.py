@@ -25,6 +25,7 @@ from smolagents.models import ChatMessageStreamDelta
 from dionysus_mcp.client import McpClient, StdioServer
 from sandbox import CodeError, DockerBackend, DockerSandbox, SandboxClosed, SandboxSettings
 from tests.sandbox.agents import Script, agent
+from tests.sandbox.docker.patience import unhurried
 from tests.support.openai_server import OpenAIServer, Say
 
 pytestmark = pytest.mark.docker
@@ -35,7 +36,7 @@ SERVER = Path(__file__).parents[2] / "dionysus_mcp" / "small_server.py"
 
 @pytest.fixture(scope="module")
 def backend(sandbox_image):
-    backend = DockerBackend(SandboxSettings(image=sandbox_image, warm=1, step_timeout=10))
+    backend = DockerBackend(SandboxSettings(image=sandbox_image, warm=1, step_timeout=60))
     yield backend
     backend.close()
 
@@ -129,7 +130,7 @@ def test_a_final_answer_tool_with_inputs_of_its_own_answers(box):
 
 
 def test_an_agent_alone_with_a_sandbox_of_its_own(sandbox_image):
-    with DockerSandbox(image=sandbox_image, step_timeout=10) as own:
+    with DockerSandbox(image=sandbox_image) as own:
         worker = agent(own, Script("a = 20", "b = a + 1", "final_answer(a + b)"))
         assert worker.run("add") == 41
         container = own.container
@@ -234,9 +235,10 @@ def test_errors_are_observations_and_the_state_before_them_is_kept(box):
 
 
 def test_a_step_that_takes_too_long_is_an_observation(sandbox_image):
-    with DockerSandbox(image=sandbox_image, step_timeout=0.5) as box:
+    with DockerSandbox(image=sandbox_image, step_timeout=2) as box:
         model = Script("kept = 1\nwhile True: pass", "final_answer(kept)")
-        assert agent(box, model).run("loop") == 1
+        with unhurried():
+            assert agent(box, model).run("loop") == 1
     assert "step_timeout" in model.asked[1]
 
 

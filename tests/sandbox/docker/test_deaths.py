@@ -5,9 +5,10 @@ import time
 from contextlib import closing, suppress
 
 import pytest
-from docker.errors import APIError
+from docker.errors import DockerException
 
 from sandbox import CodeError, DockerBackend, SandboxError, SandboxSettings, SessionLost
+from tests.sandbox.docker.patience import wait_for_news
 from tests.sandbox.leaks import IDLE, assert_settled, usage
 
 pytestmark = pytest.mark.docker
@@ -76,7 +77,7 @@ def assert_replaced(box):
 @pytest.mark.parametrize("death", DEATHS)
 def test_death_while_the_box_is_idle_is_told_at_the_next_step(box, death):
     death(box)
-    time.sleep(0.1)
+    time.sleep(0.1)  # told or not, as a user meets it
     with pytest.raises(SessionLost, match="gone"):
         box("ran = 1")
     assert box("'ran' in globals()").output is False
@@ -148,7 +149,7 @@ def test_death_at_cleanup_leaves_nothing(backend, death):
     container, timer = box.container, later(_quietly(death), box, 0)
     box.cleanup()
     timer.join()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 20
     while time.monotonic() < until and container in {each["Id"] for each in backend._api.containers(all=True)}:
         time.sleep(0.05)
     assert container not in {each["Id"] for each in backend._api.containers(all=True)}
@@ -166,7 +167,7 @@ def test_death_of_a_box_that_was_kept_ready_is_not_met_by_a_session(sandbox_imag
             _boxes, _box, container = backend, backend._pool._ready[0], backend._pool._ready[0].id
 
         death(Waiting)
-        time.sleep(0.3)
+        wait_for_news(Waiting._box)
         with backend.open() as box:
             assert box("1").output == 1
     finally:
@@ -205,7 +206,7 @@ def test_an_exit_is_not_taken_for_the_memory_that_a_child_ran_out_of_before(sand
 
 
 def test_a_box_that_hangs_is_removed_at_the_last_rung_of_the_ladder(sandbox_image):
-    backend = DockerBackend(SandboxSettings(image=sandbox_image, warm=0, step_timeout=0.5))
+    backend = DockerBackend(SandboxSettings(image=sandbox_image, warm=0, step_timeout=2))
     try:
         with backend.open() as box:
             box("kept = 1")
@@ -219,7 +220,7 @@ def test_a_box_that_hangs_is_removed_at_the_last_rung_of_the_ladder(sandbox_imag
 
 def _quietly(death):
     def quiet(box):
-        with suppress(APIError, AttributeError, OSError, AssertionError):
+        with suppress(DockerException, AttributeError, OSError, AssertionError):  # it may be gone already, or half
             death(box)
 
     return quiet

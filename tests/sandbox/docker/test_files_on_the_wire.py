@@ -15,6 +15,7 @@ from sandbox.docker.guest.wire import CALL, DONE, DROPPED, FILED, LOST, PRINTED,
 from sandbox.docker.shelf import Shelf
 from sandbox.errors import FileRefused
 from sandbox.files import Files
+from tests.sandbox.docker.patience import wait_for_news
 
 LETS_GO_LATE = "kept = 1\nimport time\ntry:\n    final_answer(1)\nfinally:\n    time.sleep(0.3)\n    print('late')"
 NEVER_LETS_GO = "kept = 1\nwhile True:\n    try:\n        final_answer(1)\n    except:\n        pass"
@@ -38,7 +39,7 @@ def kill_worker(backend, box, pid):
     """From outside of the step, as the kernel does that runs out of memory."""
     made = backend._api.exec_create(box.container, ["python3", "-c", f"import os; os.kill({pid}, 9)"])
     backend._api.exec_start(made["Id"])
-    time.sleep(0.2)  # for the supervisor to notice
+    wait_for_news(box._box)
 
 
 @pytest.mark.docker

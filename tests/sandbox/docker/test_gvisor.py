@@ -75,7 +75,8 @@ def api(gvisor_settings) -> Iterator[docker.APIClient]:
 
 @pytest.fixture(scope="module")
 def settings_of(gvisor_settings) -> Callable[..., SandboxSettings]:
-    return lambda **limits: SandboxSettings(**{"warm": 0, **gvisor_settings, **limits})
+    # To import pandas takes long there, on half a processor that others use too.
+    return lambda **limits: SandboxSettings(**{"warm": 0, "step_timeout": 120, **gvisor_settings, **limits})
 
 
 @pytest.fixture

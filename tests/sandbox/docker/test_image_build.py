@@ -82,7 +82,9 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def marked(api: docker.APIClient) -> set[str]:
-    return {each["Id"] for each in api.images(all=True, filters={"label": f"{LABEL}build"})}
+    """Images that a build made, whole or half; without those that another test of this moment made from ours."""
+    found = api.images(all=True, filters={"label": f"{LABEL}build"})
+    return {each["Id"] for each in found if f"{LABEL}test" not in (each.get("Labels") or {})}
 
 
 def run(api: docker.APIClient, image: str, *command: str) -> str:

@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 
 from sandbox import CodeError, DockerBackend, LimitExceeded, SandboxSettings
+from tests.sandbox.docker.patience import unhurried, wait_for_news
 
 pytestmark = pytest.mark.docker
 
@@ -72,7 +73,7 @@ def test_a_thread_that_waits_for_a_tool_does_not_swallow_the_interrupt_of_its_st
     # It pauses, as a step's time stands still in a call: without that, a quick machine makes too many calls within it.
     many = "import threading, time\ndef many():\n    while True:\n        slow()\n        time.sleep(0.005)\n"
     code = f"{many}threading.Thread(target=many, daemon=True).start()"
-    with pytest.raises(LimitExceeded, match="step_timeout") as caught:
+    with unhurried(), pytest.raises(LimitExceeded, match="step_timeout") as caught:
         box(f"kept = 1\n{code}\nwhile True: pass")
     assert asked.is_set()
     assert not caught.value.state_lost
@@ -118,4 +119,4 @@ def kill_the_worker(box):
     api = box._boxes._api
     made = api.exec_create(box.container, ["sh", "-c", "kill -9 $(cat /proc/1/task/1/children)"])
     api.exec_start(made["Id"])
-    time.sleep(0.1)
+    wait_for_news(box._box)

@@ -28,7 +28,7 @@ TABLE = pd.DataFrame(
 
 @pytest.fixture(scope="module")
 def backend(sandbox_image):
-    backend = DockerBackend(SandboxSettings(image=sandbox_image, warm=0, step_timeout=10))
+    backend = DockerBackend(SandboxSettings(image=sandbox_image, warm=0, step_timeout=60))
     yield backend
     backend.close()
 

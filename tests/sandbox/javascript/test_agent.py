@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from sandbox import DockerBackend, ExecutionStopped, JavaScriptAgent, SandboxSettings
+from sandbox import DockerBackend, ExecutionStopped, JavaScriptAgent, JavaScriptSandbox, SandboxSettings
 
 pytestmark = pytest.mark.docker
 
@@ -123,14 +123,23 @@ def test_agents_in_several_threads_each_have_their_own_session(sandbox_image):
     assert found == {0: 0, 1: 1, 2: 2}
 
 
-def test_an_execution_may_take_longer_than_a_step_usually_does(sandbox_image):
+SLOW = "await new Promise(done => setTimeout(done, 12_000)); 'done'"  # past the silence that ends a lost box
+
+
+@pytest.fixture
+def hasty(sandbox_image):
+    """A backend whose own steps have a second."""
     backend = DockerBackend(SandboxSettings(image=sandbox_image, warm=0, step_timeout=1))
-    try:
-        with JavaScriptAgent(backend=backend) as agent:
-            slow = (
-                "await new Promise(done => setTimeout(done, 12_000)); 'done'"  # past the silence that ends a lost box
-            )
-            assert agent.execute_code(slow, timeout=40)["result"] == "done"
-            assert not agent.execute_code("while (true) {}", timeout=1)["success"]
-    finally:
-        backend.close()
+    yield backend
+    backend.close()
+
+
+def test_an_execution_may_take_longer_than_a_step_usually_does(hasty):
+    with JavaScriptAgent(backend=hasty) as agent:
+        assert agent.execute_code(SLOW, timeout=40)["result"] == "done"
+        assert not agent.execute_code("while (true) {}", timeout=1)["success"]
+
+
+def test_a_session_s_own_time_counts_and_not_that_of_who_makes_its_container(hasty):
+    with JavaScriptSandbox(limits=hasty.settings.changed(step_timeout=40), backend=hasty) as box:
+        assert box(SLOW).output == "done"

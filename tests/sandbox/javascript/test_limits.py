@@ -50,6 +50,16 @@ def test_a_value_of_too_much_memory_is_refused_by_the_language(js):
         js("Buffer.alloc(2 ** 40)")
 
 
+def test_what_is_too_much_once_it_is_written_is_told_and_nothing_is_lost(own_js):
+    own_js.send_tools({"size": lambda *values: sum(len(value) for value in values)})
+    own_js("const kept = 1, escaped = '\\0'.repeat(4e6)")
+    assert "bytes on its way" in own_js("escaped").output
+    for call in ("escaped", "...Array(3).fill('x'.repeat(4e6))"):
+        with pytest.raises(CodeError, match=r"TypeError: size\(\) can't be given this: .* bytes on its way"):
+            own_js(f"await tools.size({call})")
+    assert own_js("await tools.size(...Array(2).fill('x'.repeat(4e6))) + kept").output == 8_000_001
+
+
 def test_garbage_does_not_count(limited_js):
     js = limited_js(memory=200 << 20)
     assert js("let n = 0; for (; n < 500; n++) new Array(1e5).fill(n + 0.5); n").output == 500

@@ -6,6 +6,7 @@ import pytest
 
 from sandbox import JavaScriptAgent, JavaScriptTool, SandboxSettings, SandboxUnavailable
 from sandbox.docker.detect import connect
+from sandbox.docker.image import LABEL
 
 NO_ENGINE = SandboxSettings(engine="unix:///nowhere/docker.sock", warm=0)
 
@@ -28,7 +29,7 @@ def _changed(image: str, name: str, command: str) -> Iterator[SandboxSettings]:
     try:
         api.start(container)
         assert api.wait(container)["StatusCode"] == 0
-        api.commit(container, *name.split(":"))
+        api.commit(container, *name.split(":"), changes=f"LABEL {LABEL}test=1")
     finally:
         api.remove_container(container, force=True)
     yield SandboxSettings(image=name, warm=0)
@@ -83,6 +84,12 @@ def test_without_an_engine_a_fallback_runs_in_the_embedded_interpreter():
     with JavaScriptAgent(NO_ENGINE.model_copy(update={"backend": "monty"})) as js:
         answer = js.execute_code("context.n * 2", {"n": 4}, fallback="context['n'] * 2")
     assert (answer["success"], answer["result"]) == (True, 8)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan")])
+def test_a_time_that_is_none_is_the_caller_s_mistake(timeout):
+    with JavaScriptAgent(NO_ENGINE) as js, pytest.raises(ValueError, match="timeout is in seconds"):
+        js.execute_code("1", timeout=timeout)
 
 
 def test_a_function_given_as_the_fallback_is_called_with_the_context():

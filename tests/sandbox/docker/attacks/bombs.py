@@ -19,8 +19,10 @@ def spread(depth):
             time.sleep(30)
             os._exit(0)
 spread(1)
-time.sleep(0.5)
-'reached' * (len([n for n in os.listdir('/proc') if n.isdigit()]) > 40)"""
+until, count = time.monotonic() + 3, 0
+while count <= 40 and time.monotonic() < until:
+    count = len([n for n in os.listdir('/proc') if n.isdigit()])
+'reached' * (count > 40)"""
 THREADS = "import threading\nfor _ in range(40): threading.Thread(target=time.sleep, args=(1,), daemon=True).start()\n'reached'"
 _PROGRAMS = "import subprocess\nall_of_them = [subprocess.Popen(['sleep', '30']) for _ in range(40)]\n'reached'"
 _MAPPED = "import mmap\nheld = mmap.mmap(-1, 96 << 20)\nfor at in range(0, 96 << 20, 4096): held[at] = 1\n'reached'"
@@ -30,7 +32,7 @@ for _ in range(8):
     pids.append(os.fork())
     if pids[-1] == 0:
         held = bytearray(12 << 20)
-        time.sleep(1.5)
+        time.sleep(3)
         os._exit(0)
 'reached' * (not any(os.waitpid(pid, 0)[1] for pid in pids))"""
 _ZIP = """\
@@ -55,10 +57,18 @@ _PIPES = "held = [os.pipe() for _ in range(150)]\n'reached'"
 _SOCKETS = "held = [socket.socketpair() for _ in range(150)]\n'reached'"
 _EPOLLS = "import select\nheld = [select.epoll() for _ in range(300)]\n'reached'"
 _UNTIL = "until = time.monotonic() + 1.8\nwhile time.monotonic() < until:\n    {}\n'reached'"
+# What heeds no interrupt must go on until well after it is killed.
+_LONGER = "until = time.monotonic() + 5\nwhile time.monotonic() < until: pass\n'reached'"
+_AFTERWARDS = """\
+until = time.monotonic() + 1.8
+try:
+    while time.monotonic() < until: pass
+except BaseException: pass
+'reached'"""
 _BLOCKED = "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\n"
 _IN_C = "import ctypes\nctypes.PyDLL(None).usleep(0)\nfor _ in range(9): ctypes.PyDLL(None).usleep(200000)\n'reached'"
 _CATCHING = """\
-until = time.monotonic() + 1.8
+until = time.monotonic() + 5
 while time.monotonic() < until:
     try:
         while time.monotonic() < until: pass
@@ -196,9 +206,10 @@ ATTACKS = [
         litters="worker",
     ),
     _late("loop", _UNTIL.format("pass")),
+    _late("answer after its time", _AFTERWARDS),
     _late("loop and catch everything", _CATCHING, lost=True),
-    _late("loop with a handler for the interrupt", _HANDLED + _UNTIL.format("pass"), lost=True),
-    _late("loop with all signals blocked", _BLOCKED + _UNTIL.format("pass"), lost=True),
+    _late("loop with a handler for the interrupt", _HANDLED + _LONGER, lost=True),
+    _late("loop with all signals blocked", _BLOCKED + _LONGER, lost=True),
     _late("loop in C", _IN_C),
     Attack("loop in an iterator", _ITERATED, _TIME, held=_LATE, limits=_SHORT, lost=None, litters="worker"),
     _late("multiply", "until = time.monotonic() + 1.8\n" + _BIG_INT),

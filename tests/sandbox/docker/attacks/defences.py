@@ -211,7 +211,7 @@ DEFENCES: Mapping[str, Defence] = {
     "closed descriptors": Defence(
         "the worker has none of process 1's descriptors", guest={"worker": _KEPT_DESCRIPTORS}
     ),
-    "early names": Defence("the worker took hold of what it calls before the code ran", guest={"worker": _LATE_NAMES}),
+    "early names": Defence("the worker took hold of what it calls before the code ran", guest={"channel": _LATE_NAMES}),
     "fresh machinery": Defence("each step begins with Python as it was", guest={"evaluation": _WORN}),
     "packing by type": Defence(
         "values are packed by what they are and not by what they say", guest={"values": _BELIEVING}

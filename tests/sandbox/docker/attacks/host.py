@@ -10,13 +10,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from sandbox import CodeError, DockerSandbox, FileRefused, LimitExceeded, Sandbox, SessionLost
 from sandbox.docker.guest.wire import EXECUTE, KILL, frame
 from tests.sandbox.docker.attacks.attack import Attack
 from tests.sandbox.docker.attacks.prelude import PRELUDE
+from tests.sandbox.docker.patience import patient
 
 _REACHED = b"reached"
 _TIDY = """\
@@ -92,15 +93,16 @@ class Listeners:
             last.sendto(b"", self._datagrams.getsockname())
 
 
-def outcome(box: Sandbox, attack: Attack, each_step: tuple[str, ...], places: Mapping[str, str]) -> str:
+def outcome(box: DockerSandbox, attack: Attack, each_step: tuple[str, ...], places: Mapping[str, str]) -> str:
     """Run the steps: what the last one shows, prints or raises, or the first word of a state that is lost."""
     said = ""
-    for step in each_step:
+    for number, step in enumerate(each_step, 1):
         code = step
         for place, value in places.items():
             code = code.replace(place, value)
         try:
-            shown = box(code)
+            with nullcontext() if number == len(each_step) else patient(box):
+                shown = box(code)
         except CodeError as error:
             said = str(error).splitlines()[-1]
             if "gone" in said:
@@ -110,23 +112,24 @@ def outcome(box: Sandbox, attack: Attack, each_step: tuple[str, ...], places: Ma
     return said if attack.then is None else _after(box, attack.then)
 
 
-def assert_held(box: Sandbox, attack: Attack, said: str) -> None:
+def assert_held(box: DockerSandbox, attack: Attack, said: str) -> None:
     """See that an attack ended as it should, that lost state was told, and that the next step works."""
     assert re.search(attack.held, said), said
     assert not re.search(attack.works, said), said
     lost = "gone" in said
     assert attack.lost in (lost, None), said
-    if attack.lost is None:
-        with suppress(SessionLost, LimitExceeded):  # what the attack left running may still cost a step
-            box("1")
-    else:
-        assert box("globals().get('kept')").output == (None if lost else "kept")
-    assert box("1 + 1").output == 2
+    with patient(box):
+        if attack.lost is None:
+            with suppress(SessionLost, LimitExceeded):  # what the attack left running may still cost a step
+                box("1")
+        else:
+            assert box("globals().get('kept')").output == (None if lost else "kept")
+        assert box("1 + 1").output == 2
 
 
-def with_tools(box: Sandbox) -> Sandbox:
+def with_tools(box: DockerSandbox) -> DockerSandbox:
     """Give a box the tools that attacks call."""
-    box.send_tools({"echo": lambda value: value, "wait": lambda: time.sleep(0.6)})
+    box.send_tools({"echo": lambda value: value, "wait": lambda: time.sleep(1.5)})
     return box
 
 
@@ -135,11 +138,12 @@ def steps(code: str | tuple[str, ...]) -> tuple[str, ...]:
     return (code,) if isinstance(code, str) else code
 
 
-def prepared(box: Sandbox) -> Sandbox:
+def prepared(box: DockerSandbox) -> DockerSandbox:
     """Give a box what attacks share, also after it lost its worker, and a variable to remember."""
     for _ in range(3):
         try:
-            box(PRELUDE + "\nkept = 'kept'")
+            with patient(box):
+                box(PRELUDE + "\nkept = 'kept'")
         except SessionLost:  # in a weakened box the attack before may have spoiled it
             continue
         break
@@ -153,9 +157,9 @@ def tidied(box: DockerSandbox, litter: str) -> None:
     if litter == "worker":
         with suppress(ConnectionError, AttributeError):  # the attack may have ended it all
             box._box.channel.send_raw(frame(EXECUTE, b'{"id": "last", "code": "while True: pass"}') + frame(KILL, b""))
-        with suppress(CodeError):
+        with suppress(CodeError), patient(box):
             box("1")
-        with suppress(CodeError):
+        with suppress(CodeError), patient(box):
             box(_TIDY)
 
 

@@ -24,7 +24,7 @@ _SPIN_APART = "import mmap\nshared = mmap.mmap(-1, 8)\nif os.fork() == 0:\n    n
 _HOOK = "def hook(*_): raise RuntimeError('reached')\nsys.addaudithook(hook)"
 _SLEEPY_HOOK = "def hook(*_): time.sleep(0.3)\nsys.addaudithook(hook)"
 _DEAF = "signal.signal(signal.SIGINT, signal.SIG_IGN)"
-_CHILD = "x = os.fork()\nif x: time.sleep(0.4)\n'as it was' if x else 'reached'"
+_CHILD = "x = os.fork()\nif x: os.waitpid(x, 0)\n'as it was' if x else 'reached'"
 _CHILD_CALLS = "if os.fork() == 0:\n    try: echo(1)\n    except RuntimeError: os._exit(7)\n    os._exit(0)\n'reached' if os.wait()[1] == 0 else 'as it was'"
 _LEFT = "fds = [int(fd) for fd in os.listdir('/proc/self/fd')]\n'reached' if len(fds) > 5 else 'as it was'"
 _IMPOSTOR = "os.set_inheritable(3, True)\nos.execv(sys.executable, ['python3', '-c', 'raise SystemExit'])"
@@ -84,7 +84,7 @@ ATTACKS = [
     ),
     Attack(
         "a thread that spins while the code waits",
-        (_SPIN, "a = count\nwait()\nb = count\ntime.sleep(0.6)\n'reached' if b - a > (count - b) / 8 else 'as it was'"),
+        (_SPIN, "a = count\nwait()\nb = count\ntime.sleep(1.5)\n'reached' if b - a > (count - b) / 8 else 'as it was'"),
         ("standing still",),
         held=_SAME,
         litters="worker",
@@ -93,7 +93,7 @@ ATTACKS = [
         "a process that spins while the code waits",
         (
             _SPIN_APART,
-            "n = lambda: int.from_bytes(shared[:], 'big')\na = n()\nwait()\nb = n()\ntime.sleep(0.6)\n'reached' if b - a > (n() - b) / 8 else 'as it was'",
+            "n = lambda: int.from_bytes(shared[:], 'big')\na = n()\nwait()\nb = n()\ntime.sleep(1.5)\n'reached' if b - a > (n() - b) / 8 else 'as it was'",
         ),
         ("standing still",),
         held=_SAME,
@@ -116,7 +116,9 @@ ATTACKS = [
     _death("put a file in the channel's place", "os.dup2(os.open('/dev/null', 2), 3)"),
     _death("die at a time", "signal.setitimer(signal.ITIMER_REAL, 0.1)\nwhile True: pass"),
     _death(
-        "die of processor time", "import resource\nresource.setrlimit(resource.RLIMIT_CPU, (1, 1))\nwhile True: pass"
+        "die of processor time",
+        "import resource\nresource.setrlimit(resource.RLIMIT_CPU, (1, 1))\nwhile True: pass",
+        limits={"step_timeout": 30.0},
     ),
     _death("dump and end", "import faulthandler\nfaulthandler.dump_traceback_later(0.1, exit=True)\nwhile True: pass"),
     _death(
