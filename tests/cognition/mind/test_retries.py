@@ -17,7 +17,7 @@ from cognition import (
 from tests.cognition.mind.test_failures import served_by
 from tests.cognition.mind.test_thinking import only_manager, scripted
 from tests.support.openai_server import Fail, OpenAIServer
-from tests.support.scripted_model import code, conversation, report
+from tests.support.scripted_model import code, conversation, layer_of, report
 
 
 class Numbers:
@@ -85,6 +85,26 @@ def test_one_budget_holds_over_all_attempts(make_mind):
         "Attempt 1 of 21 failed",
         "Attempt 2 of 21 failed",
     ]
+
+
+def test_each_attempt_begins_with_whole_shares(make_mind):
+    checked = []
+
+    def play(request):
+        if layer_of(request) == "conceptual":
+            seen = conversation(request).count("Observation:")
+            return report("all of it") if seen == 3 else code(f"print('part {seen}')")
+        return code("r = conception(task='look')\nfinal_answer({'answer': r['answer']})")
+
+    def third_time(thought):
+        checked.append(thought.answer)
+        return len(checked) == 3
+
+    layers = {"conceptual": {"share": 0.2, "tools": []}}  # four of the twenty steps: just what it needs
+    with make_mind(layers=layers, **scripted(only_manager(play))) as mind:
+        thought = mind.think("Count", budget={"steps": 20}, final_answer_checks=[third_time], retries=3)
+    assert checked == ["all of it"] * 3
+    assert thought.steps["conceptual"] == 12
 
 
 class Number(BaseModel):
