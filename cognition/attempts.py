@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from cognition.thought import ThinkingError, Thought
 from layers.run import EventKind, Run, StopReason
-from layers.run.run import Trail
 from observability import Kind, conventions, span
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def tried(run: Run, retries: int, attempt: Callable[[], Thought]) -> Thought:
                 raise
             failed += (f"Attempt {number} of {retries + 1} failed: {error}",)
         run.events.publish(EventKind.RETRY, (), failed[-1], attempt=number, of=retries + 1)
-        run.trail = Trail()
+        run.begin_anew()
     raise AssertionError("the last attempt returns or raises")
 
 

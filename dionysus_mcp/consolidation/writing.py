@@ -8,10 +8,11 @@ import json
 import re
 from typing import Any, cast
 
+from dionysus_mcp.asking import ask_model
 from dionysus_mcp.consolidation.actions import Dropped
 from dionysus_mcp.consolidation.extraction import Group
 from dionysus_mcp.consolidation.grounding import refusal
-from dionysus_mcp.consolidation.settings import ConsolidationSettings, keep_litellm_quiet
+from dionysus_mcp.consolidation.settings import ConsolidationSettings
 
 _LONGEST_ANSWER = 4000
 _MOST_CLAIMS = 5
@@ -51,13 +52,9 @@ class ModelWriter:
         return _checked(answer, group)
 
     def _ask(self, group: Group) -> str:
-        keep_litellm_quiet()
-        import litellm
-
-        litellm.suppress_debug_info = True
         told = json.dumps([unit.text for unit in group.members], ensure_ascii=True)
         key = self._settings.api_key
-        answer: Any = litellm.completion(
+        return ask_model(
             model=self._settings.model or "",
             messages=[
                 {"role": "system", "content": _PROMPT.format(speaker=_name(group.head.held.speaker))},
@@ -70,7 +67,6 @@ class ModelWriter:
             max_tokens=300,
             num_retries=0,
         )
-        return str(answer.choices[0].message.content or "")
 
 
 def _checked(answer: str, group: Group) -> tuple[str | None, list[Dropped]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dionysus_mcp.consolidation.settings import keep_litellm_quiet
+from dionysus_mcp.asking import ask_model
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.graph import names
 from dionysus_mcp.graph.reading import MOST_RELATIONS, Found, Named, Stated, Told
@@ -77,14 +77,10 @@ class ModelReader:
         return Found(memory, [Named(end, "thing", "model") for end in ends.values()], relations)
 
     def _ask(self, memory: Told) -> str:
-        keep_litellm_quiet()
-        import litellm
-
-        litellm.suppress_debug_info = True
         speaker = re.sub(r"[^\w .'-]", "", memory.speaker or "")[:60]
         key = self._settings.graph_model_key
         who = f'Where it says "I", write {json.dumps(speaker)}. ' if speaker.strip() else ""
-        answer: Any = litellm.completion(
+        return ask_model(
             model=self._settings.graph_model or "",
             messages=[
                 {"role": "system", "content": _PROMPT.format(speaker=who)},
@@ -97,7 +93,6 @@ class ModelReader:
             max_tokens=1000,
             num_retries=0,
         )
-        return str(answer.choices[0].message.content or "")
 
     def _borne_out(self, claim: _Claim, memory: Told) -> Stated | None:
         """The claim as a relation, if a sentence of the memory says it of both."""

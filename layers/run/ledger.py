@@ -80,6 +80,7 @@ class Ledger:
         self._spent: dict[str, Usage] = {}
         self._committed: dict[str, Committed] = {}
         self._shares: dict[str, Budget] = {}
+        self._in_vain: dict[str, Committed] = {}  # by attempts that are over; on the books, but not on the shares
 
     def allot(self, layer: str, share: float) -> None:
         """Let a layer use at most this share of the budget, 0 to 1, in all its calls together.
@@ -88,6 +89,11 @@ class Ledger:
         """
         with self._lock:
             self._shares[layer] = self.budget.part(share)
+
+    def renew_shares(self) -> None:
+        """Let every layer have the whole of its share again, within what is left of the budget."""
+        with self._lock:
+            self._in_vain = dict(self._committed)
 
     def reserve(self, layer: str, tokens: int, usd: float | None) -> Reservation:
         """Set aside an upper bound for one model call.
@@ -183,9 +189,10 @@ class Ledger:
                 StopReason.BUDGET, f"{_told(name, used, wanted, self.budget)} Raise it with Budget({name}=…)."
             )
         own, share = self._of(layer), self._shares.get(layer)
-        if share and (name := own.first_above(wanted, share)):
+        now = own - self._in_vain.get(layer, Committed())
+        if share and (name := now.first_above(wanted, share)):
             more = f"Raise `share` in [layers.{layer}], or the budget."
-            raise ShareSpent(layer, f"The layer {layer!r} has used its share. {_told(name, own, wanted, share)} {more}")
+            raise ShareSpent(layer, f"The layer {layer!r} has used its share. {_told(name, now, wanted, share)} {more}")
         self._committed[layer] = own + wanted
 
     def _take_back(self, reservation: Reservation) -> None:

@@ -66,6 +66,11 @@ class Run:
         self.tracer = tracer
         self.trail = Trail()
 
+    def begin_anew(self) -> None:
+        """Forget what was met, and whose share was used, for another attempt; what was spent stays spent."""
+        self.trail = Trail()
+        self.ledger.renew_shares()
+
     def left(self) -> Budget | None:
         """What may still be spent; its seconds are those until the run must end. `None` without any limit."""
         left, seconds = self.ledger.left(), self.lifeline.remaining()

@@ -129,7 +129,8 @@ def texts_of(database: Path) -> str:
 
 def pages_of(store: Path, run_id: str) -> str:
     """The dashboard's pages on a run, each span's among them."""
-    with served(store) as address, httpx.Client(base_url=address, cookies={"dionysus_dashboard": TOKEN}) as client:
+    cookies = {"dionysus_dashboard": TOKEN}
+    with served(store) as address, httpx.Client(base_url=address, cookies=cookies, timeout=60) as client:
         with TraceStore(store) as opened:
             spans = [node.span_id for _, node in opened.run(run_id).root.walk()]
         paths = ["/", f"/run/{run_id}", *(f"/run/{run_id}/span/{span}" for span in spans)]

@@ -18,6 +18,7 @@ from layers.guards.turns import Turns
 from layers.run import LoopThread, RunStopped, StopReason
 from layers.run.lifeline import Lifeline
 from tests.support.bench import opened_run, workbench
+from tests.support.patience import given_time
 from tests.support.scripted_model import ScriptedModel, calls, code, conversation, layer_of, report
 
 CALLED: list[str] = []
@@ -326,40 +327,45 @@ def test_a_question_that_nobody_answers_ends_with_the_run(loop, kind, end):
 
     def waits(call):
         asked.set()
-        call.stopped.wait(30)
+        call.stopped.wait(120)
         over.set()
         return True
 
     async def awaits(call):
         asked.set()
         try:
-            await asyncio.sleep(30)
+            await asyncio.sleep(120)
         finally:
             over.set()
 
-    options = {"deadline": time.monotonic() + 1.5} if end == "deadline" else {}
     guard = Guard(ASK, loop, approve=waits if kind == "waits" else awaits)
-    with thinking(trying("delete('/a')"), guard, **options) as (think, run, _):
-        if end == "cancel":
-            threading.Thread(
-                target=lambda: asked.wait(30) and run.lifeline.stop(StopReason.CANCELLED, "enough")
-            ).start()
-        with pytest.raises(RunStopped) as stopped:
-            think()
-    assert stopped.value.reason == (StopReason.CANCELLED if end == "cancel" else StopReason.DEADLINE)
+
+    def ended(seconds):
+        options = {"deadline": time.monotonic() + seconds} if end == "deadline" else {}
+        with thinking(trying("delete('/a')"), guard, **options) as (think, run, _):
+            if end == "cancel":
+                threading.Thread(
+                    target=lambda: asked.wait(120) and run.lifeline.stop(StopReason.CANCELLED, "enough")
+                ).start()
+            with pytest.raises(RunStopped) as stopped:
+                think()
+        assert stopped.value.reason == (StopReason.CANCELLED if end == "cancel" else StopReason.DEADLINE)
+        return asked.is_set()
+
+    given_time(ended)
     assert over.wait(3)
     assert CALLED == []
 
 
 def test_a_step_of_code_may_wait_longer_for_a_person_than_code_may_run(loop):
     def approve(call):
-        time.sleep(1.5)
+        time.sleep(2.5)
         return True
 
     from sandbox import SandboxSettings, select
 
     model = trying("delete('/a')")
-    backend = select(SandboxSettings(backend="monty", step_timeout=1))
+    backend = select(SandboxSettings(backend="monty", step_timeout=2))
     with (
         thinking(model, None) as (_, run, _spans),
         workbench(model, {"consciousness": {"tools": ("delete",)}}, tools=(delete,)) as bench,

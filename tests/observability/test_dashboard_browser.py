@@ -110,7 +110,7 @@ def test_a_run_is_followed_while_it_runs_without_closing_what_was_opened(open_pa
         expect(page.locator("pre", has_text="first words")).to_be_visible()
         run.set_attribute("output.value", "the end")
     telemetry.flush()
-    expect(page.locator("h1 + .status")).to_have_text("ok", timeout=15_000)
+    expect(page.locator("h1 + .status")).to_have_text("ok")
     expect(page.locator(".answer")).to_have_text("the end")
 
 

@@ -305,16 +305,20 @@ def test_a_locked_file_delays_no_span(telemetry, store_path):
     blocker = sqlite3.connect(store_path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     try:
-        start = time.monotonic()
-        with span(telemetry.tracer, Kind.RUN, "run"):
-            pass
-        assert time.monotonic() - start < 0.3
+        took = []
+        for _ in range(5):  # the machine may hold one of them up, the file would hold up each
+            start = time.monotonic()
+            with span(telemetry.tracer, Kind.RUN, "run"):
+                pass
+            took.append(time.monotonic() - start)
+        assert min(took) < 0.3
+        assert sum(took) < 3
         assert not telemetry.flush(0.1)
     finally:
         blocker.execute("ROLLBACK")
         blocker.close()
     assert telemetry.flush(10)
-    assert rows(store_path) == [("run", "ok")]
+    assert rows(store_path) == [("run", "ok")] * 5
 
 
 def test_one_record_that_cannot_be_written_costs_only_itself(telemetry, store_path, open_store, caplog):

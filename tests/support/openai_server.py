@@ -383,8 +383,8 @@ async def _say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reque
         line = f"data: {event}\n\n".encode()
         writer.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
         await writer.drain()
-        pause = say.chunk_pause() if callable(say.chunk_pause) else say.chunk_pause
-        await _silence(reader, pause if number else 0)  # the first piece only says whose turn it is
+        if number:  # the first piece only says whose turn it is
+            await _silence(reader, say.chunk_pause() if callable(say.chunk_pause) else say.chunk_pause)
     writer.write(b"0\r\n\r\n")
     await writer.drain()
     return True

@@ -73,6 +73,9 @@ def postgres_url() -> str:
 @pytest.fixture(scope="session")
 def chromium_path() -> str:
     """Path of a Chromium or Chrome that runs headless."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=60_000)  # ms; a page on a busy machine shows late what it will show
     return found("browser")
 
 

@@ -118,7 +118,9 @@ def test_whoever_waits_without_a_run_hears_that_the_mind_was_closed(slow):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    time.sleep(0.5)
+    until = time.monotonic() + 60
+    while not any(thread.name == "dionysus-parts" for thread in threading.enumerate()) and time.monotonic() < until:
+        time.sleep(0.02)  # a close before the first use would have nothing to close
     slow.close()
     asking.join(3 * 5)
     assert caught == ["The mind was closed while it opened."]

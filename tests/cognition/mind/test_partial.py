@@ -8,7 +8,9 @@ import pytest
 from pydantic import BaseModel
 
 from cognition import BudgetExceeded, Cancelled, DeadlineExceeded, OutputInvalid
+from tests.cognition.mind.test_opening import silent_until
 from tests.cognition.mind.test_thinking import only_manager, scripted
+from tests.support.patience import given_time
 from tests.support.scripted_model import code, layer_of, report
 
 
@@ -48,10 +50,16 @@ def test_a_spent_budget_tells_steps_and_their_limits(make_mind, answered):
 
 
 def test_a_deadline_tells_steps_and_their_limits(make_mind, answered):
+    partials = []
+
+    def has_half(deadline):
+        partials.append(broken_off(mind, DeadlineExceeded, deadline=deadline))
+        return partials[-1].answer == "half of it"
+
     with make_mind(**scripted(only_manager(endless))) as mind:
-        _ = mind.layers  # opened, so that the deadline is the thinking's alone
-        partial = broken_off(mind, DeadlineExceeded, deadline=3.0)
-    assert (partial.answer, partial.max_steps) == ("half of it", answered.max_steps)
+        given_time(has_half)
+    partial = partials[-1]
+    assert partial.max_steps == answered.max_steps
     assert partial.steps == {"perceptual": 1, "consciousness": 1, "conceptual": 1}
 
 
@@ -76,8 +84,8 @@ def test_an_answer_that_does_not_fit_tells_steps_and_their_limits(make_mind, ans
     assert partial.steps["consciousness"] == 1
 
 
-def test_a_run_that_ends_before_its_parts_are_open_knows_no_limits(make_mind):
-    with contextlib.closing(make_mind()) as mind:
+def test_a_run_that_ends_before_its_parts_are_open_knows_no_limits(make_mind, tmp_path):
+    with contextlib.closing(make_mind(mcp=silent_until(tmp_path / "never"))) as mind:
         thinking = mind.start("count")
         thinking.cancel()
         with pytest.raises(Cancelled) as ended:

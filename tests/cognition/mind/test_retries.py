@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from pydantic import BaseModel
 
@@ -17,7 +19,8 @@ from cognition import (
 from tests.cognition.mind.test_failures import served_by
 from tests.cognition.mind.test_thinking import only_manager, scripted
 from tests.support.openai_server import Fail, OpenAIServer
-from tests.support.scripted_model import code, conversation, report
+from tests.support.patience import given_time
+from tests.support.scripted_model import code, conversation, layer_of, report
 
 
 class Numbers:
@@ -87,6 +90,26 @@ def test_one_budget_holds_over_all_attempts(make_mind):
     ]
 
 
+def test_each_attempt_begins_with_whole_shares(make_mind):
+    checked = []
+
+    def play(request):
+        if layer_of(request) == "conceptual":
+            seen = conversation(request).count("Observation:")
+            return report("all of it") if seen == 3 else code(f"print('part {seen}')")
+        return code("r = conception(task='look')\nfinal_answer({'answer': r['answer']})")
+
+    def third_time(thought):
+        checked.append(thought.answer)
+        return len(checked) == 3
+
+    layers = {"conceptual": {"share": 0.2, "tools": []}}  # four of the twenty steps: just what it needs
+    with make_mind(layers=layers, **scripted(only_manager(play))) as mind:
+        thought = mind.think("Count", budget={"steps": 20}, final_answer_checks=[third_time], retries=3)
+    assert checked == ["all of it"] * 3
+    assert thought.steps["conceptual"] == 12
+
+
 class Number(BaseModel):
     number: int
 
@@ -115,32 +138,29 @@ def test_what_stops_a_run_is_never_tried_again(make_mind, end):
                 mind.think("Count", retries=5)
             assert len(server.requests) == 1
         return
-    begun = []
+    begun, reached, over = [], threading.Event(), threading.Event()
 
-    def slow(seconds: float) -> str:
-        """Take a while.
-
-        Args:
-            seconds: how long.
-        """
-        begun.append(thinking)
-        if end == "cancel":
-            thinking.cancel()
-        import time
-
-        time.sleep(seconds)
+    def slow() -> str:
+        """Take as long as the run."""
+        begun.append(1)
+        reached.set()
+        over.wait(120)
         return "late"
 
-    script = only_manager(lambda request: code("print(slow(3.0))"))
-    error = Cancelled if end == "cancel" else DeadlineExceeded
-    with make_mind(**scripted(script), tools=[slow]) as mind:
-        _ = mind.layers  # opened, so that the deadline is the thinking's alone
-        thinking = mind.start("Count", retries=5, deadline=1.5 if end == "deadline" else None)
-        with pytest.raises(error):
+    def stopped(deadline):
+        thinking = mind.start("Count", retries=5, deadline=deadline if end == "deadline" else None)
+        if end == "cancel":
+            assert reached.wait(60)
+            thinking.cancel()
+        with pytest.raises(Cancelled if end == "cancel" else DeadlineExceeded):
             thinking.result()
-        kinds = [event.kind for event in thinking.events()]
+        assert "retry" not in [event.kind for event in thinking.events()]
+        return reached.is_set()
+
+    with make_mind(**scripted(only_manager(lambda _: code("print(slow())"))), tools=[slow]) as mind:
+        given_time(stopped)
+        over.set()
     assert len(begun) == 1
-    assert "retry" not in kinds
 
 
 @pytest.mark.parametrize("retries", [-1, 21, 1.5, True, "2", None])

@@ -59,7 +59,7 @@ def test_words_come_while_the_model_still_speaks(make_mind):
         def chat(self, request, lifeline):
             if request.on_token and layer_of(request) == "consciousness":
                 request.on_token("I begin ")
-                assert first_words.wait(10), "nobody heard the first words while the model was still speaking"
+                assert first_words.wait(60), "nobody heard the first words while the model was still speaking"
                 request.on_token("and end.")
             return super().chat(request, lifeline)
 

@@ -66,12 +66,18 @@ def test_tokens_above_the_limit_wait_until_what_was_used_is_known(window):
     assert enter(window, "fast", limits, 30)
 
 
-def test_a_call_larger_than_the_limit_waits_for_an_empty_window_only(tmp_path):
-    short = Window(tmp_path / "limits.db", seconds=0.5)
+def test_a_call_larger_than_the_limit_waits_for_an_empty_window_only(window):
     limits = Limits(tokens=100)
-    assert enter(short, "fast", limits, 500)
-    assert enter(short, "fast", limits, 500) is None
-    assert enter(short, "fast", limits, 500, within=3)
+    assert enter(window, "fast", limits, 500)
+    assert enter(window, "fast", limits, 500) is None
+    window._open().execute("UPDATE calls SET at = at - ?", (module.WINDOW,))
+    assert enter(window, "fast", limits, 500)
+
+
+def test_a_call_that_waits_goes_when_there_is_room_again(tmp_path):
+    short = Window(tmp_path / "limits.db", seconds=0.5)
+    assert enter(short, "fast", Limits(requests=1), 1)
+    assert enter(short, "fast", Limits(requests=1), 1, within=60)
     short.close()
 
 

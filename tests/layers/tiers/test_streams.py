@@ -40,9 +40,15 @@ def streamed(request_of):
 
 def test_tokens_come_as_they_are_written(tier, streamed, lifeline):
     request, pieces = streamed()
-    times = []
-    request = replace(request, on_token=lambda piece: (pieces.append(piece), times.append(time.monotonic())))
-    with OpenAIServer([Say("warm"), Say(LINES, chunk_pause=0.2, usage=Usage(100, 7))]) as server:
+    heard, in_time = threading.Semaphore(0), []
+    request = replace(request, on_token=lambda piece: (pieces.append(piece), heard.release()))
+
+    def until_it_was_heard():  # the server writes no further line before
+        if len(in_time) < 3:
+            in_time.append(heard.acquire(timeout=30))
+        return 0
+
+    with OpenAIServer([Say("warm"), Say(LINES, chunk_pause=until_it_was_heard, usage=Usage(100, 7))]) as server:
         model = tier(server)
         model.chat(replace(request, on_token=None), lifeline)
         reply = model.chat(request, lifeline)
@@ -50,7 +56,7 @@ def test_tokens_come_as_they_are_written(tier, streamed, lifeline):
         assert server.requests[1].body["stream"] is True
     assert "".join(pieces) == reply.message.content == LINES
     assert len(pieces) == 3
-    assert times[-1] - times[0] > 0.2
+    assert in_time == [True] * 3
     assert (reply.input_tokens, reply.output_tokens, reply.estimated) == (100, 7, False)
 
 

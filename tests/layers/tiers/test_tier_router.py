@@ -208,9 +208,11 @@ def test_a_refused_connection_is_followed_by_the_next(tier, request_of, lifeline
     assert reply.message.content == "from b"
 
 
-def test_a_hanging_deployment_is_given_up_after_its_timeout(tier, request_of, lifeline):
+def test_a_hanging_deployment_is_given_up_after_its_timeout(tiers, request_of, lifeline):
     with OpenAIServer([Hang(60)]) as first, OpenAIServer([Say("from b")]) as second:
-        reply = tier([first, second], timeout=0.4).chat(request_of(), lifeline)
+        hanging = {"model": "openai/model-a", "api_base": first.url, "timeout": 0.4}  # the other one has time
+        answering = {"model": "openai/model-b", "api_base": second.url}
+        reply = tiers(fast={"models": [hanging, answering]}).model("fast").chat(request_of(), lifeline)
         assert first.wait_for_sockets(0)
     assert reply.message.content == "from b"
     assert "no answer within 0.4 s" in reply.attempts[0]
@@ -393,7 +395,7 @@ def test_ctrl_c_ends_a_hanging_call_and_closes_its_socket(tier, request_of, life
         model.chat(request_of(), lifeline)
         presser = threading.Thread(
             target=lambda: (
-                server.wait_for_requests(2) and signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                server.wait_for_requests(2, 60) and signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
             )
         )
         presser.start()
@@ -408,8 +410,12 @@ def test_cancel_reaches_other_providers_handlers_too(tiers, request_of):
     with OpenAIServer([Hang(60)]) as server:
         address = server.url.removesuffix("/v1")
         model = tiers(fast={"models": ["anthropic/claude-haiku-5-5"], "api_base": address}).model("fast")
-        threading.Thread(target=lambda: server.wait_for_requests(1) and lifeline.stop(StopReason.CANCELLED, "")).start()
+        canceller = threading.Thread(
+            target=lambda: server.wait_for_requests(1, 60) and lifeline.stop(StopReason.CANCELLED, "")
+        )
+        canceller.start()
         assert stopped(model, request_of(), lifeline).reason is StopReason.CANCELLED
+        canceller.join()
         assert server.requests[0].path == "/v1/messages"
         assert server.wait_for_sockets(0, 3 * PROMISED)
 
@@ -454,7 +460,11 @@ def test_closing_lets_go_of_every_connection(tiers, request_of, lifeline):
 def test_a_date_to_come_back_at_is_kept(tier, request_of, lifeline):
     from email.utils import formatdate
 
-    with OpenAIServer([Fail(429, retry_after=formatdate(time.time() + 3, usegmt=True)), Say("now")]) as server:
+    def play(request):  # the date counts from the request: a tier may take long to get there
+        later = formatdate(time.time() + 3, usegmt=True)
+        return Fail(429, retry_after=later) if request.number == 1 else Say("now")
+
+    with OpenAIServer(play) as server:
         tier(server).chat(request_of(), lifeline)
         first, second = server.requests
     assert second.at - first.at >= 1.5
