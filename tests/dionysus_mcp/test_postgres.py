@@ -161,16 +161,18 @@ class TestManyWriters:
 
     def test_one_who_takes_long_holds_up_his_own_project_alone(self, address):
         slow, other = (Store(MemorySettings(url=address, project=name)) for name in ("slow", "other"))
-        holds, go_on = threading.Event(), threading.Event()
+        holds, go_on, ends = threading.Event(), threading.Event(), threading.Event()
 
         def work(_):
             holds.set()
-            go_on.wait(30)
+            go_on.wait(60)
+            ends.set()
 
         thread = threading.Thread(target=lambda: slow.write(work))
         thread.start()
         assert holds.wait(30)
         told(other, "at once")
+        assert not ends.is_set()
         go_on.set()
         thread.join()
         assert current(other) == ["at once"]
