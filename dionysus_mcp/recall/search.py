@@ -15,12 +15,13 @@ from sqlalchemy import Connection, Row, bindparam, func, select
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.paging import metadata_beginning
 from dionysus_mcp.recall import keywords, passages, terms, unspaced, weights, within
+from dionysus_mcp.recall.admitted import Filter, conditions
 from dionysus_mcp.recall.asked import Asked
 from dionysus_mcp.recall.candidates import CANDIDATES, candidates
 from dionysus_mcp.recall.features import features
+from dionysus_mcp.recall.frequencies import Frequencies, weigh
 from dionysus_mcp.recall.fusion import fuse
 from dionysus_mcp.recall.index import NOBODY, MemoryIndex
-from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.moments import moments
 from dionysus_mcp.recall.persons import Persons, persons
 from dionysus_mcp.recall.pieces import closest, read, spoken
@@ -88,7 +89,7 @@ class Search:
         self._stemmer = terms.Stemmer()
         # What was believed at the moment that was asked for last; whoever looks back mostly asks more than once.
         self._past: tuple[datetime, MemoryIndex | PostgresIndex] | None = None
-        self._frequencies = terms.Frequencies()
+        self._frequencies = Frequencies()
         # Built once: that takes longer than reading some rows.
         self._chosen = select(*(memory.c[name] for name in _SHOWN)).where(
             picked_in_scope(store.scope), memory.c.seq.in_(_SEQS)
@@ -115,12 +116,12 @@ class Search:
             index = None if whole is None else whole.within(connection)
             last = connection.execute(_LAST).scalar() or 0
             total = within.indexed(connection, last)
-            weighed = terms.weigh(connection, self._stemmer, self._frequencies, terms.words(query.text), total)
+            weighed = weigh(connection, self._stemmer, self._frequencies, terms.words(query.text), total)
             counted = None
             if self._company.is_there(connection, last):
                 counted = within.count(connection, self._store.scope, self._stemmer, weighed)
                 weighed, total = counted.weigh(weighed), counted.total
-            admitted = keywords.conditions(self._store.scope, query.admitted, query.as_of)
+            admitted = conditions(self._store.scope, query.admitted, query.as_of)
             pairs = unspaced.find(connection, weighed, admitted, last)
             weighed = pairs.weigh(weighed)
             wanted = _with_content(weighed, query.text)

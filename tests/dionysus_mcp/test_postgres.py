@@ -17,8 +17,8 @@ from dionysus_mcp import admin
 from dionysus_mcp.embedding import DIMENSION
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.recall import postgres_vectors
+from dionysus_mcp.recall.admitted import Filter
 from dionysus_mcp.recall.embedder import BackgroundEmbedder
-from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import migration, postgres, postgres_opening, preflight, sqlite

@@ -11,10 +11,11 @@ from sqlalchemy import select
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.recall import keywords, terms
+from dionysus_mcp.recall.admitted import Filter
 from dionysus_mcp.recall.embedder import BackgroundEmbedder, embed_missing
+from dionysus_mcp.recall.frequencies import Frequencies
 from dionysus_mcp.recall.fusion import fuse, z_scores
 from dionysus_mcp.recall.index import MemoryIndex
-from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.access import Store
@@ -276,7 +277,7 @@ def test_frequencies_of_rare_words_are_never_stale_and_of_common_ones_hardly(sto
         new = [NewMemory(f"buoy number {n}") for n in range(first, last)]
         store.write(lambda connection: add_in(connection, store.scope, new))
 
-    frequencies = terms.Frequencies()
+    frequencies = Frequencies()
 
     def held(total):
         with store.read() as connection:
