@@ -133,7 +133,8 @@ class Search:
                 scores = self._scored(index, seqs, found, by_words)
             ranked = self._ranked(connection, query, scores, near)
             mode = "keyword" if model is None else "hybrid"
-            told = _Told(query, weighed, total, mode, [self._embedder.notice()], pairs)
+            notice = self._embedder.notice() or self._embedder.backlog(connection, last)
+            told = _Told(query, weighed, total, mode, [notice], pairs)
             if self._reranker is None:
                 return told.answer(connection, ranked)
         # A model may take seconds: meanwhile no transaction is open.
@@ -224,8 +225,12 @@ class Search:
         scores = dict(zip(seqs, map(float, weights.score(found, self._weights[kind])), strict=True)) if seqs else {}
         places = index.places(list(by_words)).tolist()
         late = {seq for seq, place in zip(by_words, places, strict=True) if place == NOBODY}
-        # What has no vector yet is known by its words alone; among those it stands where it stands.
-        return scores | {seq: value for seq, value in fuse(by_words, None).items() if seq in late} if late else scores
+        if not late:
+            return scores
+        # What has no vector yet is known by its words alone: by how far these stand out among all candidates. Among
+        # those that match any, the only one that does would be average, and come after all that is merely near.
+        standing = fuse(dict.fromkeys(scores, 0.0) | by_words, None)
+        return scores | {seq: standing[seq] for seq in late}
 
     def _ranked(
         self, connection: Connection, query: Query, scores: dict[int, float], near: _Near | None

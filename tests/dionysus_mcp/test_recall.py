@@ -1,3 +1,4 @@
+import contextlib
 import json
 import re
 import threading
@@ -16,6 +17,7 @@ from dionysus_mcp.recall.embedder import BackgroundEmbedder, embed_missing
 from dionysus_mcp.recall.frequencies import Frequencies
 from dionysus_mcp.recall.fusion import fuse, z_scores
 from dionysus_mcp.recall.index import MemoryIndex
+from dionysus_mcp.recall.postgres_index import index_of
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.access import Store
@@ -177,6 +179,27 @@ def test_what_another_process_stored_is_found_by_meaning_too(settings, hybrid, m
     hit = hybrid.recall(ask("When is there pasta for lunch?")).hits[0]
     assert hit.id == stored.id
     assert hit.similarity is not None
+
+
+def test_memories_that_wait_for_their_vectors_are_told_of(store, settings, remembered, model):
+    embedder = BackgroundEmbedder(store, settings)  # its thread doesn't run: what it will do, it has not done yet
+    embedder._model, embedder._index, embedder.status = model, index_of(embedder._vectors), "ready"
+    search = Search(store, embedder)
+    assert search.recall(ask("pasta for lunch")).notice is None, "nobody has looked yet what there is to do"
+    while embedder.pending():
+        embedder.follow()
+    assert search.recall(ask("pasta for lunch")).notice is None
+    with contextlib.closing(Store(settings)) as other:  # of a process whose model is not there yet
+        stored, _ = Memories(other).add(NewMemory("Our canteen serves noodles on Thursdays."), limit=1000)
+    missed = search.recall(ask("When is there pasta for lunch?"))
+    assert stored.id not in [hit.id for hit in missed.hits]
+    assert "wait for their vectors" in missed.notice
+    assert search.recall(ask("canteen noodles")).hits[0].id == stored.id
+    embedder.follow()
+    found = search.recall(ask("When is there pasta for lunch?"))
+    assert (found.hits[0].id, found.notice) == (stored.id, None)
+    search.close()
+    embedder.close()
 
 
 def test_a_threshold_leaves_out_what_scores_less(hybrid):
