@@ -29,9 +29,10 @@ from sqlalchemy import select
 
 from dionysus_mcp.consolidation.shadows import shadowed
 from dionysus_mcp.recall import keywords, terms, weights
+from dionysus_mcp.recall.admitted import Filter
 from dionysus_mcp.recall.embedder import BackgroundEmbedder
+from dionysus_mcp.recall.frequencies import Frequencies, weigh
 from dionysus_mcp.recall.index import MemoryIndex
-from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.rerank import Reranker
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
@@ -100,11 +101,11 @@ def ranked(
         searches["reranked"] = Search(store, embedder, shadowed, fitted, reranker)
     index = MemoryIndex(Vectors(store, model.model_id, model.dimension))
     index.catch_up()
-    found, frequencies = [], terms.Frequencies()
+    found, frequencies = [], Frequencies()
     with store.read() as connection:
         ids = {row.seq: row.metadata["id"] for row in connection.execute(select(memory.c.seq, memory.c.metadata))}
         for text, category, evidence in questions:
-            weighed = terms.weigh(connection, stemmer, frequencies, terms.words(text), len(memories))
+            weighed = weigh(connection, stemmer, frequencies, terms.words(text), len(memories))
             words = list(keywords.matches(connection, store.scope, weighed, Filter(), 100))
             query = model.embed([text])[0]
             near = index.nearest(query, Filter(), 100)

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import make_url, text
+from sqlalchemy import Connection, make_url, text
 
 from dionysus_mcp.consolidation.shadows import shadowed
 from dionysus_mcp.embedding import DIMENSION, MODEL_ID, Pieces
@@ -117,10 +117,16 @@ class Ready:
 
     def __init__(self, store: Store) -> None:
         self.model = Known(np.zeros((2, DIMENSION), np.float32))
-        self.index = index_of(Vectors(store, MODEL_ID, DIMENSION))
+        self._vectors = Vectors(store, MODEL_ID, DIMENSION)
+        self.index = index_of(self._vectors)
+        self._vectors.missing(1)
 
     def notice(self) -> None:
         """Nothing is to be said."""
+
+    def backlog(self, connection: Connection, last: int) -> None:
+        """Look whether any memory waits for a vector, as a server does."""
+        assert not self._vectors.lacks(connection, last)
 
 
 def unit(vectors: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -2,6 +2,12 @@
 
 COMPLAINT = "dionysus-memory: "
 """How the memory server begins its last words on standard error: one line that a client may repeat as it is."""
+_LONGEST = 60
+
+
+def named(given: str) -> str:
+    """What a caller gave, as an error repeats it: quoted, and cut where it would only fill the caller's context."""
+    return repr(given) if len(given) <= _LONGEST else f"{given[:_LONGEST]!r}… ({len(given):,} characters)"
 
 
 class DionysusMcpError(Exception):

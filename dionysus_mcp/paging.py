@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.errors import MemoryStoreError, named
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -33,7 +33,7 @@ def place_of(cursor: str | None) -> tuple[int, int]:
     first, colon, second = cursor.partition(":")
     numbers = (first, second if colon else "0")
     if not all(one.isascii() and one.isdigit() and len(one) < 10 for one in numbers):
-        raise MemoryStoreError(f"{cursor[:50]!r} is no cursor; give next_cursor of the result before, or leave it out.")
+        raise MemoryStoreError(f"{named(cursor)} is no cursor; give next_cursor of the result before, or leave it out.")
     return int(numbers[0]), int(numbers[1])
 
 
@@ -66,7 +66,7 @@ def pages_of_memories(
     """
     number, offset = place_of(cursor)
     if cursor is not None and number >= len(memories):
-        raise MemoryStoreError(f"The cursor {cursor!r} points behind the last of {len(memories)} memories.")
+        raise MemoryStoreError(f"The cursor {named(cursor)} points behind the last of {len(memories)} memories.")
     left = budget * CHARACTERS_PER_TOKEN - _AROUND
     kept: list[Memory] = []
     while number < len(memories):

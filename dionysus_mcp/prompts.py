@@ -67,5 +67,13 @@ def _material(tool: "Callable[[], Record]") -> str:
     """A tool's result as quoted JSON, between marks that the text in it can't know."""
     import secrets
 
+    from mcp.server.mcpserver.exceptions import ToolError
+    from mcp.shared.exceptions import MCPError
+    from mcp_types import INVALID_PARAMS
+
     mark = secrets.token_hex(4)
-    return f"<recorded-{mark}>\n{quoted(tool())}\n</recorded-{mark}>"
+    try:
+        return f"<recorded-{mark}>\n{quoted(tool())}\n</recorded-{mark}>"
+    except ToolError as error:
+        # The SDK tells of nothing else but that a prompt could not be rendered.
+        raise MCPError(code=INVALID_PARAMS, message=str(error)) from error

@@ -4,10 +4,10 @@ The server returns them as structured tool output, the client parses them back. 
 Times are aware datetimes in UTC; scores are explained where they stand.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Domain = Literal["user", "self", "world", "task"]
 Ending = Literal["superseded", "forgotten"]
@@ -15,6 +15,22 @@ IDS_PER_CALL = 200
 """Memories that one call of `get_memories` gives at most."""
 Trust = Literal["told", "read"]
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def in_utc(moment: datetime) -> datetime:
+    """A moment in UTC, which is meant where no zone is given.
+
+    Raises:
+        ValueError: if it is beyond the years 1 to 9999 there: neither Python nor a database has such times.
+    """
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{moment.isoformat()} is beyond the years 1 to 9999 in UTC") from None
+
+
+Moment = Annotated[datetime, AfterValidator(in_utc)]
+"""A time that somebody gives, by whatever clock."""
 
 
 class Record(BaseModel):

@@ -199,7 +199,7 @@ def _server(
     from dionysus_mcp.serving.stdio import StdioServer
     from dionysus_mcp.tools import Tools
 
-    server = StdioServer("dionysus-memory", instructions=INSTRUCTIONS, log_level="ERROR")
+    server = StdioServer("dionysus-memory", version=_version(), instructions=INSTRUCTIONS, log_level="ERROR")
     tools = Tools(scopes.service, telemetry.tracer)
     reading = tools.register(server)
     server.middleware.append(Policy(reading, audit, read_only=served.read_only))
@@ -208,6 +208,15 @@ def _server(
     Resources(scopes.service, tools).register(server)
     Prompts(tools).register(server)
     return server
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("dionysus-mind")
+    except PackageNotFoundError:  # a source tree that is not installed
+        return "0"
 
 
 async def _serve_many(

@@ -10,7 +10,7 @@ from cognition.cli import options
 from cognition.cli.examples import examples
 from cognition.cli.exits import ExitCode
 from cognition.cli.progress import bar
-from cognition.cli.upkeep import Project, Tenant, User, scoped
+from cognition.cli.scopes import Project, Tenant, User, scoped
 
 if TYPE_CHECKING:
     from dionysus_mcp.consolidation.actions import Action, Plan, Run

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cognition.cli import options, upkeep
+from cognition.cli import options
 from cognition.cli.examples import examples
 from cognition.cli.exits import ExitCode
 from cognition.cli.progress import bar
+from cognition.cli.scopes import Project, Tenant, User, scoped
 
 if TYPE_CHECKING:
     from dionysus_mcp.graph.records import Exploration, GraphStats, Relation
@@ -40,9 +41,9 @@ def show(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=100, metavar="N", help="Most other entities.")] = 20,
     as_of: Annotated[datetime | None, typer.Option("--as-of", help="What was believed then, in UTC.")] = None,
-    tenant: upkeep.Tenant = None,
-    project: upkeep.Project = None,
-    user: upkeep.User = None,
+    tenant: Tenant = None,
+    project: Project = None,
+    user: User = None,
     memory: options.Memory = None,
     config: options.Config = None,
     as_json: options.Json = False,
@@ -56,7 +57,7 @@ def show(
 
     if (entity is None) == (memory_id is None):
         raise typer.BadParameter("give a name or --memory-id, one of them", param_hint="NAME")
-    settings = upkeep.scoped(config, memory, tenant, project, user)
+    settings = scoped(config, memory, tenant, project, user)
     at = None if as_of is None else as_of.replace(tzinfo=UTC)
     asked = Asked(entity, memory_id, depth, frozenset(types) if types else None, limit, at)
     with bar(silent=quiet or as_json) as progress:
@@ -72,8 +73,8 @@ def show(
 
 @graph.command("stats", epilog=examples("dionysus memory graph stats", "dionysus memory graph stats --json"))
 def stats(
-    tenant: upkeep.Tenant = None,
-    project: upkeep.Project = None,
+    tenant: Tenant = None,
+    project: Project = None,
     memory: options.Memory = None,
     config: options.Config = None,
     as_json: options.Json = False,
@@ -83,7 +84,7 @@ def stats(
     from cognition.cli.output import emit, render
     from dionysus_mcp.graph import administration
 
-    found = administration.stats(upkeep.scoped(config, memory, tenant, project))
+    found = administration.stats(scoped(config, memory, tenant, project))
     if as_json:
         emit(found.model_dump(mode="json"))
     else:
@@ -93,8 +94,8 @@ def stats(
 
 @graph.command("sync", epilog=examples("dionysus memory graph sync", "dionysus memory graph sync --project support"))
 def sync(
-    tenant: upkeep.Tenant = None,
-    project: upkeep.Project = None,
+    tenant: Tenant = None,
+    project: Project = None,
     memory: options.Memory = None,
     config: options.Config = None,
     as_json: options.Json = False,
@@ -105,7 +106,7 @@ def sync(
     from cognition.cli.output import emit
     from dionysus_mcp.graph import administration
 
-    settings = _mirrored(upkeep.scoped(config, memory, tenant, project))
+    settings = _mirrored(scoped(config, memory, tenant, project))
     with bar(silent=quiet or as_json) as progress:
         told = administration.sync(settings, progress)
     if as_json:
@@ -118,8 +119,8 @@ def sync(
 @graph.command("rebuild", epilog=REBUILD_EXAMPLES)
 def rebuild(
     reread: Annotated[bool, typer.Option("--reread", help="Also read all memories again for what they name.")] = False,
-    tenant: upkeep.Tenant = None,
-    project: upkeep.Project = None,
+    tenant: Tenant = None,
+    project: Project = None,
     memory: options.Memory = None,
     config: options.Config = None,
     as_json: options.Json = False,
@@ -133,7 +134,7 @@ def rebuild(
     from cognition.cli.output import emit
     from dionysus_mcp.graph import administration
 
-    settings = upkeep.scoped(config, memory, tenant, project)
+    settings = scoped(config, memory, tenant, project)
     if not reread:
         _mirrored(settings)
     with bar(silent=quiet or as_json) as progress:

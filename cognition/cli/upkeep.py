@@ -12,16 +12,14 @@ import typer
 from cognition.cli import options
 from cognition.cli.examples import examples
 from cognition.cli.exits import ExitCode
+from cognition.cli.graph import graph_lines
 from cognition.cli.progress import bar
+from cognition.cli.scopes import Project, Tenant, User, scoped
 
 if TYPE_CHECKING:
-    from dionysus_mcp.settings import MemorySettings
     from dionysus_mcp.upkeep.purge import PurgeSummary
     from dionysus_mcp.upkeep.verify import Check
 
-Tenant = Annotated[str | None, typer.Option("--tenant", help="Whose memories; else those of [memory].")]
-Project = Annotated[str | None, typer.Option("--project", help="Which of them; else those of [memory].")]
-User = Annotated[str | None, typer.Option("--user", help="Whose own; else that of [memory], or what is shared.")]
 PURGE_EXAMPLES = examples(
     "dionysus memory purge m-0123456789abcdef",
     "dionysus memory purge --session q4 --source notes.md --yes",
@@ -54,7 +52,6 @@ def stats(
     debug: options.Debug = False,
 ) -> int:
     """Show how much is remembered, and how large the store is."""
-    from cognition.cli.graph import graph_lines
     from cognition.cli.output import emit, render
     from dionysus_mcp import admin
 
@@ -243,21 +240,6 @@ def purge(
         for line in _purged(done):
             notice(line) if line.startswith("Note") else typer.echo(line)
     return ExitCode.FAILED if done.notice else ExitCode.DONE
-
-
-def scoped(
-    config: Path | None,
-    memory: str | None,
-    tenant: str | None = None,
-    project: str | None = None,
-    user: str | None = None,
-) -> "MemorySettings":
-    """The settings of the memory for one scope, as options name it."""
-    settings = options.settings_from(config, memory=memory).memory
-    given = {"tenant": tenant, "project": project, "user": user}
-    if "" in given.values():
-        raise typer.BadParameter("a scope has a name; it is empty", param_hint="--tenant, --project, --user")
-    return settings.model_copy(update={name: value for name, value in given.items() if value is not None})
 
 
 @contextlib.contextmanager

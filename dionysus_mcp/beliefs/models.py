@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Row, and_, case, func, insert, or_, select, update
 
-from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.errors import MemoryStoreError, named
 from dionysus_mcp.records import Domain, MentalModel, Revision
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
@@ -155,7 +155,9 @@ def load(connection: Connection, scope: Scope, model_id: str) -> MentalModel:
     """
     row = connection.execute(select(model).where(of_scope(scope), model.c.id == model_id)).first()
     if row is None:
-        raise MemoryStoreError(f"Unknown mental model {model_id!r}; get_consciousness_state lists those that are held.")
+        raise MemoryStoreError(
+            f"Unknown mental model {named(model_id)}; get_consciousness_state lists those that are held."
+        )
     history = connection.execute(
         select(revision).where(revision.c.model_id == model_id).order_by(revision.c.version)
     ).all()

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, insert, or_, select, update
 from dionysus_mcp.beliefs import scoring
 from dionysus_mcp.beliefs.models import changeable, of_scope
 from dionysus_mcp.beliefs.rules import checked_rule, outcome_of
-from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.errors import MemoryStoreError, named
 from dionysus_mcp.records import MentalModel, Prediction
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.access import Store
@@ -116,7 +116,7 @@ class Predictions:
         row = connection.execute(query).first()
         if row is None:
             raise MemoryStoreError(
-                f"Unknown prediction {prediction_id!r}; get_consciousness_state lists the open ones."
+                f"Unknown prediction {named(prediction_id)}; get_consciousness_state lists the open ones."
             )
         return row
 

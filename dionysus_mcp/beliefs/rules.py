@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.errors import MemoryStoreError, named
 
 _YES = frozenset({"true", "yes"})
 _NO = frozenset({"false", "no"})
@@ -21,8 +21,8 @@ def checked_rule(rule: str | None) -> str | None:
     kind, separator, words = rule.partition(":")
     if not separator or kind.strip().lower() not in _KINDS or not words.strip():
         raise MemoryStoreError(
-            f"The rule {rule!r} is none that can be judged: give `contains: WORDS` or `lacks: WORDS`, or no rule and "
-            "resolve the prediction with true or false."
+            f"The rule {named(rule)} is none that can be judged: give `contains: WORDS` or `lacks: WORDS`, or no rule "
+            "and resolve the prediction with true or false."
         )
     return f"{kind.strip().lower()}: {' '.join(words.split())}"
 

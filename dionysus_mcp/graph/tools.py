@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from dionysus_mcp.graph.records import Exploration, Kind, Relation
 from dionysus_mcp.quoting import ABOUT
-from dionysus_mcp.records import Probability
+from dionysus_mcp.records import Moment, Probability
 from observability import Kind as SpanKind
 from observability import conventions
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from dionysus_mcp.service import Service
 
 Name = Annotated[str, Field(min_length=1, max_length=400, description="Of an entity, as memories write it.")]
-Moment = Annotated[datetime | None, Field(description="ISO 8601; UTC where no zone is given.")]
+When = Annotated[Moment | None, Field(description="ISO 8601; UTC where no zone is given.")]
 _ENDED = "told that it no longer holds"
 
 
@@ -46,8 +45,8 @@ class GraphTools:
         object_kind: Annotated[Kind | None, Field(description="What the object is.")] = None,
         memory_id: Annotated[str | None, Field(description="The memory that tells it; it ends with that one.")] = None,
         confidence: Probability = 1.0,
-        valid_from: Moment = None,
-        valid_to: Moment = None,
+        valid_from: When = None,
+        valid_to: When = None,
     ) -> Relation:
         """Tell that something holds between two entities; the same again changes nothing.
 
@@ -68,8 +67,8 @@ class GraphTools:
                 memory_id=memory_id,
                 told_by=Caller.current().name,
                 confidence=confidence,
-                valid_from=_aware(valid_from),
-                valid_to=_aware(valid_to),
+                valid_from=valid_from,
+                valid_to=valid_to,
             )
             relations = Relations(service.store)
             told = relations.relate(new) if holds else relations.end(new, reason or _ENDED)
@@ -86,7 +85,7 @@ class GraphTools:
             Field(max_length=50, description="Only these relations; mentioned_with is being in the same memories."),
         ] = None,
         limit: Annotated[int, Field(ge=1, le=100, description="Most entities beside the first.")] = 20,
-        as_of: Annotated[datetime | None, Field(description="What was believed at this moment, ISO 8601.")] = None,
+        as_of: Annotated[Moment | None, Field(description="What was believed at this moment, ISO 8601.")] = None,
         token_budget: Annotated[int | None, Field(ge=1, description="Most tokens to return.")] = None,
     ) -> Exploration:
         """What is known around an entity or a memory: relations with their evidence, and who is mentioned together.
@@ -99,11 +98,7 @@ class GraphTools:
         attributes = {conventions.INPUT: entity or memory_id or ""}
         with self._traced(SpanKind.RETRIEVAL, "explore_graph", attributes) as (service, current):
             chosen = None if types is None else frozenset(map(names.checked_type, types))
-            asked = Asked(entity, memory_id, depth, chosen, limit, _aware(as_of))
+            asked = Asked(entity, memory_id, depth, chosen, limit, as_of)
             found = service.graph.explore(asked, token_budget or service.settings.token_budget)
             current.set_attribute(conventions.MEMORY_HITS, len(found.relations) + len(found.companions))
             return found.model_copy(update={"about": ABOUT})
-
-
-def _aware(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, exists, or_, select, update
 
-from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.errors import MemoryStoreError, named
 from dionysus_mcp.graph import names, outbox
 from dionysus_mcp.graph.reading import Found, Named
 from dionysus_mcp.graph.tables import entity, mention, relation, seen
@@ -274,7 +274,7 @@ def _ground(connection: Connection, scope: Scope, memory_id: str) -> Row[Any]:
     query = select(memory).where(in_scope(scope), memory.c.id == memory_id)
     row = connection.execute(query).first()
     if row is None:
-        raise MemoryStoreError(f"Unknown memory id {memory_id!r}. Ids come from recall.")
+        raise MemoryStoreError(f"Unknown memory id {named(memory_id)}. Ids come from recall.")
     if row.recorded_to is not None:
         raise MemoryStoreError(f"{memory_id!r} is no longer believed, so nothing can stand on it; use a current one.")
     return row

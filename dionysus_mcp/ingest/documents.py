@@ -138,7 +138,7 @@ class Document:
                 metadata=entry.metadata,
                 speaker=entry.speaker,
                 session_id=entry.session_id,
-                occurred_at=entry.moment,
+                occurred_at=entry.occurred_at,
                 source=self.source,
                 position=str(number),
                 origin=self.origin,

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dionysus_mcp.ingest.pieces import Line
-from dionysus_mcp.records import Probability
+from dionysus_mcp.records import Moment, Probability
 
 
 class Entry(BaseModel):
@@ -18,17 +17,11 @@ class Entry(BaseModel):
 
     content: str
     speaker: str | None = None
-    occurred_at: datetime | None = None
+    occurred_at: Moment | None = None
     session_id: str | None = None
     memory_type: str = Field(default="episodic", min_length=1)
     importance: Probability = 0.5
     metadata: dict[str, Any] = Field(default_factory=dict)
-
-    @property
-    def moment(self) -> datetime | None:
-        """`occurred_at`, in UTC where it has no zone of its own."""
-        when = self.occurred_at
-        return when.replace(tzinfo=UTC) if when is not None and when.tzinfo is None else when
 
 
 @dataclass(frozen=True, slots=True)

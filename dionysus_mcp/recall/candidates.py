@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dionysus_mcp.recall.admitted import Filter
 from dionysus_mcp.recall.around import Around, around
 from dionysus_mcp.recall.asked import Asked
 from dionysus_mcp.recall.index import NOBODY, MemoryIndex
-from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.moments import agreement
 from dionysus_mcp.recall.wording import Counts, counted, worded
 

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from sqlalchemy import Connection
+
 from dionysus_mcp.embedding import DIMENSION, MODEL_ID
 from dionysus_mcp.errors import EmbedderError, MemoryStoreError
 from dionysus_mcp.recall.index import MemoryIndex
@@ -109,6 +111,12 @@ class BackgroundEmbedder:
         if self.status == "failed":
             return f"There is no embedding model, these hits were found by their words alone: {self.detail}"
         return "The embedder is off: these hits were found by their words alone." if self.status == "off" else None
+
+    def backlog(self, connection: Connection, last: int) -> str | None:
+        """What a reader of hits should know where memories up to number `last` still wait for a vector."""
+        if self._model is None or not self._vectors.lacks(connection, last):
+            return None
+        return "Some memories wait for their vectors, which they get in the background; their words alone find them."
 
     def follow(self) -> None:
         """Something was stored: give it its vector now where the model is there, so that the next recall finds it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
-from dionysus_mcp.recall.keywords import Filter
+from dionysus_mcp.recall.admitted import Filter
 from dionysus_mcp.recall.matrix import Matrix
 from dionysus_mcp.recall.views import name_words
 from dionysus_mcp.store.vectors import VectorRow, Vectors

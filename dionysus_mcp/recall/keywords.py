@@ -1,45 +1,20 @@
 """Recall by words: the text index, ranked by BM25 (Robertson and Zaragoza 2009)."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
 
 from sqlalchemy import Connection, TextClause, bindparam, text
 
+from dionysus_mcp.recall import postgres_words
+from dionysus_mcp.recall.admitted import BOUND, Filter, conditions
 from dionysus_mcp.recall.terms import Term
 from dionysus_mcp.scope import Scope
-from dionysus_mcp.store.schema import Moment
-from dionysus_mcp.store.scoping import visible_text
 
 # bm25() weighs content and headings alike; a word of the file's name counts half. Its values are negative, best lowest.
 _SCORE = "-bm25(memory_fts, 1.0, 1.0, 0.5)"
 
 _WIDE = 4
-
-
-_BELIEVED_NOW = "m.recorded_to IS NULL"
-_BELIEVED_THEN = "m.recorded_from <= :as_of AND (m.recorded_to IS NULL OR m.recorded_to > :as_of)"
-BOUND: dict[str, dict[str, Any]] = {  # how values of `conditions` are bound that aren't just values
-    "types": {"expanding": True},
-    "excluded": {"expanding": True},
-    "as_of": {"type_": Moment()},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which memories a recall may return; None means all."""
-
-    memory_types: frozenset[str] | None = None
-    exclude_types: frozenset[str] = frozenset()
-    session_id: str | None = None
-
-    def admits_type(self, memory_type: str) -> bool:
-        """Whether a memory of this type may be returned."""
-        wanted = self.memory_types is None or memory_type in self.memory_types
-        return wanted and memory_type not in self.exclude_types
 
 
 def matches(
@@ -63,8 +38,6 @@ def matches(
     if not terms:
         return {}
     if connection.dialect.name == "postgresql":
-        from dionysus_mcp.recall import postgres_words
-
         return postgres_words.matches(connection, terms, conditions(scope, admitted, as_of), count)
     wide = _WIDE * count
     found = _ranked(connection, scope, terms, admitted, count, wide, as_of)
@@ -105,8 +78,6 @@ def _ranking(where: str, names: frozenset[str]) -> TextClause:
 def covered(connection: Connection, term: Term, seqs: Collection[int]) -> bool:
     """Whether any of the memories holds the term, whatever its ending, in its content or in what stands around it."""
     if connection.dialect.name == "postgresql":
-        from dionysus_mcp.recall import postgres_words
-
         return bool(postgres_words.covered(connection, [term], seqs))
     # Not built by SQLAlchemy: that takes longer than running it, and there is one for each term.
     numbers = ",".join(str(int(seq)) for seq in seqs)
@@ -120,8 +91,6 @@ def covered(connection: Connection, term: Term, seqs: Collection[int]) -> bool:
 def uncovered(connection: Connection, terms: Sequence[Term], seqs: Collection[int]) -> list[Term]:
     """The terms that none of the memories holds."""
     if connection.dialect.name == "postgresql" and terms:
-        from dionysus_mcp.recall import postgres_words
-
         known = postgres_words.covered(connection, terms, seqs)
         return [term for place, term in enumerate(terms) if place not in known]
     if len(terms) < 2:
@@ -147,21 +116,3 @@ def any_of(terms: Sequence[Term]) -> str:
 def _quoted(word: str) -> str:
     """A word as a string of the index's query language, where nothing in it is an operator."""
     return '"' + word.replace('"', '""') + '"'
-
-
-def conditions(scope: Scope, admitted: Filter, as_of: datetime | None) -> tuple[str, dict[str, object]]:
-    """What a memory `m` must fulfil to be returned, as SQL text, with the values to bind (see `BOUND`)."""
-    mine, values = visible_text("m", scope)
-    said = [_BELIEVED_NOW if as_of is None else _BELIEVED_THEN, mine]
-    if as_of is not None:
-        values["as_of"] = as_of
-    if admitted.memory_types is not None:
-        said.append("m.memory_type IN :types")
-        values["types"] = sorted(admitted.memory_types)
-    if admitted.exclude_types:
-        said.append("m.memory_type NOT IN :excluded")
-        values["excluded"] = sorted(admitted.exclude_types)
-    if admitted.session_id is not None:
-        said.append("m.session_id = :session")
-        values["session"] = admitted.session_id
-    return " AND ".join(said), values

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection
 
 from dionysus_mcp.recall import postgres_vectors
+from dionysus_mcp.recall.admitted import Filter
 from dionysus_mcp.recall.index import MemoryIndex
-from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.postgres_vectors import Known, Neighbours
 from dionysus_mcp.store.vectors import Vectors
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
     union,
 )
 
-from dionysus_mcp.recall.keywords import BOUND, Filter, conditions
+from dionysus_mcp.recall.admitted import BOUND, Filter, conditions
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.memories import believed, in_scope
 from dionysus_mcp.store.vectors import VectorRow, Vectors

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, BindParameter, Connection, Double, Text, bindparam, text
 
-from dionysus_mcp.recall.keywords import BOUND
+from dionysus_mcp.recall.admitted import BOUND
 from dionysus_mcp.recall.terms import Term
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store.postgres_words import is_indexed, lexeme
@@ -88,7 +88,7 @@ def matches(
     Args:
         connection: In a transaction that reads.
         terms: With their stems.
-        conditions: Which memories `m` may be returned, as SQL, and the values in it; see `keywords.conditions`.
+        conditions: Which memories `m` may be returned, as SQL, and the values in it; see `admitted.conditions`.
         count: At most so many.
         total: Memories among which the terms' frequencies were counted; None for all of the store.
     """

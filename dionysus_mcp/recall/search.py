@@ -15,12 +15,13 @@ from sqlalchemy import Connection, Row, bindparam, func, select
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.paging import metadata_beginning
 from dionysus_mcp.recall import keywords, passages, terms, unspaced, weights, within
+from dionysus_mcp.recall.admitted import Filter, conditions
 from dionysus_mcp.recall.asked import Asked
 from dionysus_mcp.recall.candidates import CANDIDATES, candidates
 from dionysus_mcp.recall.features import features
+from dionysus_mcp.recall.frequencies import Frequencies, weigh
 from dionysus_mcp.recall.fusion import fuse
 from dionysus_mcp.recall.index import NOBODY, MemoryIndex
-from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.moments import moments
 from dionysus_mcp.recall.persons import Persons, persons
 from dionysus_mcp.recall.pieces import closest, read, spoken
@@ -88,7 +89,7 @@ class Search:
         self._stemmer = terms.Stemmer()
         # What was believed at the moment that was asked for last; whoever looks back mostly asks more than once.
         self._past: tuple[datetime, MemoryIndex | PostgresIndex] | None = None
-        self._frequencies = terms.Frequencies()
+        self._frequencies = Frequencies()
         # Built once: that takes longer than reading some rows.
         self._chosen = select(*(memory.c[name] for name in _SHOWN)).where(
             picked_in_scope(store.scope), memory.c.seq.in_(_SEQS)
@@ -115,12 +116,12 @@ class Search:
             index = None if whole is None else whole.within(connection)
             last = connection.execute(_LAST).scalar() or 0
             total = within.indexed(connection, last)
-            weighed = terms.weigh(connection, self._stemmer, self._frequencies, terms.words(query.text), total)
+            weighed = weigh(connection, self._stemmer, self._frequencies, terms.words(query.text), total)
             counted = None
             if self._company.is_there(connection, last):
                 counted = within.count(connection, self._store.scope, self._stemmer, weighed)
                 weighed, total = counted.weigh(weighed), counted.total
-            admitted = keywords.conditions(self._store.scope, query.admitted, query.as_of)
+            admitted = conditions(self._store.scope, query.admitted, query.as_of)
             pairs = unspaced.find(connection, weighed, admitted, last)
             weighed = pairs.weigh(weighed)
             wanted = _with_content(weighed, query.text)
@@ -132,7 +133,8 @@ class Search:
                 scores = self._scored(index, seqs, found, by_words)
             ranked = self._ranked(connection, query, scores, near)
             mode = "keyword" if model is None else "hybrid"
-            told = _Told(query, weighed, total, mode, [self._embedder.notice()], pairs)
+            notice = self._embedder.notice() or self._embedder.backlog(connection, last)
+            told = _Told(query, weighed, total, mode, [notice], pairs)
             if self._reranker is None:
                 return told.answer(connection, ranked)
         # A model may take seconds: meanwhile no transaction is open.
@@ -223,8 +225,12 @@ class Search:
         scores = dict(zip(seqs, map(float, weights.score(found, self._weights[kind])), strict=True)) if seqs else {}
         places = index.places(list(by_words)).tolist()
         late = {seq for seq, place in zip(by_words, places, strict=True) if place == NOBODY}
-        # What has no vector yet is known by its words alone; among those it stands where it stands.
-        return scores | {seq: value for seq, value in fuse(by_words, None).items() if seq in late} if late else scores
+        if not late:
+            return scores
+        # What has no vector yet is known by its words alone: by how far these stand out among all candidates. Among
+        # those that match any, the only one that does would be average, and come after all that is merely near.
+        standing = fuse(dict.fromkeys(scores, 0.0) | by_words, None)
+        return scores | {seq: standing[seq] for seq in late}
 
     def _ranked(
         self, connection: Connection, query: Query, scores: dict[int, float], near: _Near | None

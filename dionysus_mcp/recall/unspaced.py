@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, bindparam, text
 
-from dionysus_mcp.recall.keywords import BOUND
+from dionysus_mcp.recall.admitted import BOUND
 from dionysus_mcp.recall.terms import Term, is_unspaced
 
 _MOST_PAIRS = 24
@@ -88,7 +88,7 @@ def find(connection: Connection, terms: Sequence[Term], admitted: Conditions, la
     Args:
         connection: In a transaction that reads.
         terms: Of the query; others than pairs are passed over.
-        admitted: Which memories `m` may be returned, from `keywords.conditions`.
+        admitted: Which memories `m` may be returned, from `admitted.conditions`.
         last: Number of the newest memory of the store.
     """
     pairs = [term.word for term in terms if is_unspaced(term.word)][:_MOST_PAIRS]

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, not_, select, text
 
 from dionysus_mcp.recall import postgres_words
-from dionysus_mcp.recall.keywords import BOUND, Filter, conditions
+from dionysus_mcp.recall.admitted import BOUND, Filter, conditions
 from dionysus_mcp.recall.terms import Stemmer, Term
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema

@@ -31,7 +31,8 @@ class Database(Protocol):
 
     Attributes:
         attempts: Tries of one write.
-        pause: Seconds that the first pause between them lasts at most; each is twice as long as the one before.
+        pause: Seconds that the first pause between them lasts at most, and half of that at least; each is twice as long
+            as the one before.
         name: The file, or the host and database, without a password.
     """
 
@@ -154,8 +155,9 @@ class Store:
                     raise self._database.explained(error) from error
             except UnicodeEncodeError as error:
                 raise _no_text(error) from error
-            # Jitter: writers that were refused together must not come back together.
-            time.sleep(random.uniform(0.0, self._database.pause * 2**attempt))  # noqa: S311 -- no secret
+            # Jitter: writers that were refused together must not come back together. Of half the pause alone, or all
+            # tries could be used up before a server that is started anew is back.
+            time.sleep(random.uniform(0.5, 1.0) * self._database.pause * 2**attempt)  # noqa: S311 -- no secret
         raise AssertionError("unreachable")  # pragma: no cover
 
     def size(self) -> int:

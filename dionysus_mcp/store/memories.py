@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select
 
-from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.errors import MemoryStoreError, named
 from dionysus_mcp.records import Ending, Memory, Trust
 from dionysus_mcp.scope import Scope
 from dionysus_mcp.store import schema
@@ -163,7 +163,7 @@ def row_of(connection: Connection, scope: Scope, memory_id: str) -> Row[Any]:
 
 def unknown(ids: Sequence[str]) -> MemoryStoreError:
     """The refusal of ids that this scope doesn't have."""
-    return MemoryStoreError(f"Unknown memory ids: {', '.join(map(repr, ids[:5]))}. Ids come from recall.")
+    return MemoryStoreError(f"Unknown memory ids: {', '.join(map(named, ids[:5]))}. Ids come from recall.")
 
 
 def new_of(row: Row[Any]) -> NewMemory:
@@ -203,8 +203,8 @@ def within(scope: Scope, new: NewMemory) -> NewMemory:
         return new
     if new.session_id is not None:
         raise MemoryStoreError(
-            f"This memory may be used for the session {scope.session!r} alone, not for {new.session_id!r}; leave the "
-            "session out."
+            f"This memory may be used for the session {scope.session!r} alone, not for {named(new.session_id)}; leave "
+            "the session out."
         )
     return replace(new, session_id=scope.session)
 

@@ -36,7 +36,8 @@ class PostgresDatabase:
         make: Whether to make the tables where there are none.
 
     Attributes:
-        attempts: Tries of one write, when the connection is lost or others are in the way; some six seconds together.
+        attempts: Tries of one write, when the connection is lost or others are in the way; six to thirteen seconds
+            together.
 
     Raises:
         MemoryStoreError: if the driver or pgvector is missing, the server can't be reached or refuses, or the tables

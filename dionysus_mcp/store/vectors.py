@@ -94,6 +94,8 @@ class Vectors:
         self.dimension = dimension
         # Up to this number every memory is known to have its vector, so nobody need look there again.
         self._complete = 0
+        self._looked = False
+        self._whole = 0
 
     @property
     def as_of(self) -> datetime | None:
@@ -120,6 +122,7 @@ class Vectors:
             rows = sorted(connection.execute(query).all(), key=lambda row: row.seq)
             last = connection.execute(self._last_memory()).scalar() or 0
             speakers = self._speakers(connection, {row.session_id for row in rows if row.session_id is not None})
+        self._looked = True
         # Writers go one after another, so what comes later has a higher number.
         if not rows:
             self._complete = last
@@ -132,9 +135,22 @@ class Vectors:
             for row in rows
         ]
 
+    def lacks(self, connection: Connection, last: int) -> bool:
+        """Whether a memory up to number `last` still waits for its vector.
+
+        Quick enough for every recall: it looks at what is new alone, and not before somebody has looked at the rest.
+        """
+        if not self._looked or last <= max(self._complete, self._whole):
+            return False
+        first = select(memory.c.seq).select_from(self._joined()).where(self._lacking()).limit(1)
+        if connection.execute(first).first() is not None:
+            return True
+        self._whole = last
+        return False
+
     def look_again(self) -> None:
         """Doubt that any memory has its vector: a repair of the store may have dropped some that were damaged."""
-        self._complete = 0
+        self._complete, self._looked, self._whole = 0, False, 0
 
     def count_missing(self) -> int:
         """How many current memories have no vector of this model."""

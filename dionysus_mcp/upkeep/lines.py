@@ -6,8 +6,10 @@ Scopes are not in it: an export holds one scope, and an import puts it into the 
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
+
+from dionysus_mcp.records import in_utc
 
 FORMAT = "dionysus-memory"
 FORMAT_VERSION = 2
@@ -15,6 +17,7 @@ LONGEST = 64 * 1024 * 1024
 """Bytes of one line; a file without line feeds must not fill the memory."""
 
 Text = Annotated[str, Field(min_length=1)]
+Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -52,11 +55,11 @@ class MemoryLine(Line):
     source: str | None = None
     source_position: str | None = None
     origin: str | None = None
-    occurred_at: AwareDatetime | None = None
-    valid_from: AwareDatetime | None = None
-    valid_to: AwareDatetime | None = None
-    recorded_from: AwareDatetime
-    recorded_to: AwareDatetime | None = None
+    occurred_at: Moment | None = None
+    valid_from: Moment | None = None
+    valid_to: Moment | None = None
+    recorded_from: Moment
+    recorded_to: Moment | None = None
     lineage: str | None = None
     ending: Literal["superseded", "forgotten"] | None = None
     ending_reason: str | None = None
@@ -69,7 +72,7 @@ class FileLine(Line):
     origin: Text
     digest: str
     pieces: Count
-    recorded_at: AwareDatetime
+    recorded_at: Moment
 
 
 class ModelLine(Line):
@@ -85,7 +88,7 @@ class ModelLine(Line):
     version: Ordinal
     alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     beta: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    created_at: AwareDatetime
+    created_at: Moment
 
 
 class RevisionLine(Line):
@@ -96,7 +99,7 @@ class RevisionLine(Line):
     version: Ordinal
     statement: Text
     reason: Text
-    at: AwareDatetime
+    at: Moment
     accuracy: Share | None = None
     resolved: Count
 
@@ -112,12 +115,12 @@ class PredictionLine(Line):
     probability: Share
     context: str | None = None
     rule: str | None = None
-    created_at: AwareDatetime
-    expires_at: AwareDatetime | None = None
+    created_at: Moment
+    expires_at: Moment | None = None
     status: Literal["open", "resolved", "expired"]
     outcome: bool | None = None
     observation: str | None = None
-    resolved_at: AwareDatetime | None = None
+    resolved_at: Moment | None = None
     brier: Share | None = None
     log_score: Annotated[float, Field(le=0)] | None = None
 
@@ -143,10 +146,10 @@ class RelationLine(Line):
     confidence: Share
     first: Count | None = None
     last: Count | None = None
-    valid_from: AwareDatetime | None = None
-    valid_to: AwareDatetime | None = None
-    recorded_from: AwareDatetime
-    recorded_to: AwareDatetime | None = None
+    valid_from: Moment | None = None
+    valid_to: Moment | None = None
+    recorded_from: Moment
+    recorded_to: Moment | None = None
     ending_reason: str | None = None
 
 

@@ -167,16 +167,18 @@ def test_jsonl_becomes_memories_and_bad_lines_are_named(words_only):
         '{"content": "I moved to Oslo.", "speaker": "Ann", "occurred_at": "2024-05-01T12:00:00Z", "session_id": "s1"}\n'
         '{"content": 5}\n'
         '{"content": "Lovely!", "speaker": "Bob", "memory_type": "semantic", "metadata": {"a": 1}}\n'
+        '{"content": "Long ago.", "occurred_at": "0001-01-01T00:00:00+14:00"}\n'
     )
     summary = ingest([Path("chat.jsonl")], words_only)
     assert summary.added == 2
-    assert [path for path, _ in summary.skipped] == ["chat.jsonl:2"]
+    assert [path for path, _ in summary.skipped] == ["chat.jsonl:2", "chat.jsonl:4"]
     assert "content" in summary.skipped[0][1]
+    assert "beyond the years 1 to 9999 in UTC" in summary.skipped[1][1]
     memory = contents(words_only)["I moved to Oslo."]
     assert (memory.speaker, memory.session_id, memory.source) == ("Ann", "s1", "chat.jsonl:1")
     assert memory.occurred_at.isoformat() == "2024-05-01T12:00:00+00:00"
     again = ingest([Path("chat.jsonl")], words_only)
-    assert (again.added, again.unchanged, len(again.skipped)) == (0, 2, 1), "the bad line is named again"
+    assert (again.added, again.unchanged, len(again.skipped)) == (0, 2, 2), "the bad lines are named again"
 
 
 def test_a_path_that_is_not_there_is_named(words_only):

@@ -161,10 +161,26 @@ async def test_a_server_survives_it_all(words_only, trace):
             ("get_memories", {"ids": [None]}, "ids"),
             ("semantic_recall", {"query": "x" * 10_000_000}, "A query has"),
             ("semantic_recall", {"query": "tea", "as_of": 1e300}, "as_of"),
+            ("semantic_recall", {"query": "tea", "cursor": "9" * 100_000}, "is no cursor"),
+            ("get_memories", {"ids": ["m-" + "0" * 1_000_000]}, "Unknown memory ids: 'm-000"),
+            ("get_mental_model", {"model_id": "b" * 1_000_000}, "Unknown mental model 'bbb"),
+            ("relate", {"subject": "A", "relation": "knows", "object": "B", "memory_id": "m" * 1_000_000}, "Unknown"),
+            *(
+                (tool, {**rest, name: beyond}, "beyond the years 1 to 9999 in UTC")
+                for beyond in ("9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+14:00")
+                for tool, name, rest in (
+                    ("create_memory", "occurred_at", {"content": "a"}),
+                    ("semantic_recall", "as_of", {"query": "tea"}),
+                    ("explore_graph", "as_of", {"entity": "Ann"}),
+                    ("relate", "valid_from", {"subject": "A", "relation": "knows", "object": "B"}),
+                    ("make_prediction", "expires_at", {"model_id": "b", "statement": "s", "probability": 0.5}),
+                )
+            ),
         ]
         for tool, arguments, words in wrong:
-            with pytest.raises(McpToolError, match=words):
+            with pytest.raises(McpToolError, match=words) as caught:
                 await client.call(tool, arguments)
+            assert len(str(caught.value)) < 1500, "an error must not flood who asked"
         for text in HOSTILE:
             await memory.recall(text, session_id=text, memory_types=[text])
         assert [hit.id for hit in (await memory.recall("tea")).hits] == [kept.id]

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dionysus_mcp.recall import terms
+from dionysus_mcp.recall.admitted import Filter
 from dionysus_mcp.recall.asked import Asked
 from dionysus_mcp.recall.candidates import candidates, look
 from dionysus_mcp.recall.features import _threads, features
 from dionysus_mcp.recall.index import NOBODY, MemoryIndex
-from dionysus_mcp.recall.keywords import Filter, covered, uncovered
+from dionysus_mcp.recall.keywords import covered, uncovered
 from dionysus_mcp.recall.matrix import Matrix
 from dionysus_mcp.recall.moments import Moments
 from dionysus_mcp.recall.terms import Stemmer, Term

@@ -17,8 +17,8 @@ from dionysus_mcp import admin
 from dionysus_mcp.embedding import DIMENSION
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.recall import postgres_vectors
+from dionysus_mcp.recall.admitted import Filter
 from dionysus_mcp.recall.embedder import BackgroundEmbedder
-from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import migration, postgres, postgres_opening, preflight, sqlite
@@ -161,16 +161,18 @@ class TestManyWriters:
 
     def test_one_who_takes_long_holds_up_his_own_project_alone(self, address):
         slow, other = (Store(MemorySettings(url=address, project=name)) for name in ("slow", "other"))
-        holds, go_on = threading.Event(), threading.Event()
+        holds, go_on, ends = threading.Event(), threading.Event(), threading.Event()
 
         def work(_):
             holds.set()
-            go_on.wait(30)
+            go_on.wait(60)
+            ends.set()
 
         thread = threading.Thread(target=lambda: slow.write(work))
         thread.start()
         assert holds.wait(30)
         told(other, "at once")
+        assert not ends.is_set()
         go_on.set()
         thread.join()
         assert current(other) == ["at once"]

@@ -1,6 +1,7 @@
 """Users of PostgreSQL who may do less than all: what is refused, in which words, and what still works."""
 
 import itertools
+import os
 
 import psycopg
 import pytest
@@ -23,7 +24,7 @@ def of(address, user):
 @pytest.fixture
 def user(postgres_url):
     """One who may do nothing yet."""
-    name = f"dionysus_user_{next(_numbers)}"
+    name = f"dionysus_user_{os.getpid()}_{next(_numbers)}"  # roles are of the whole server
     run(postgres_url, f"DROP ROLE IF EXISTS {name}", f"CREATE ROLE {name} LOGIN")
     yield name
     run(postgres_url, f"DROP ROLE {name}")

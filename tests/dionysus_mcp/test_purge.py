@@ -87,7 +87,7 @@ def test_the_index_of_another_process_lets_go_of_it(settings, store):
     with opened(settings) as other:
         purged(other, ids=[gone.id])
     index.catch_up()
-    from dionysus_mcp.recall.keywords import Filter
+    from dionysus_mcp.recall.admitted import Filter
 
     with store.read() as connection:
         seen = index.within(connection)

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dionysus_mcp.recall import weights
+from dionysus_mcp.recall.admitted import Filter
 from dionysus_mcp.recall.asked import Asked
 from dionysus_mcp.recall.candidates import candidates
 from dionysus_mcp.recall.features import features
 from dionysus_mcp.recall.index import NOBODY, MemoryIndex
-from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.matrix import Matrix
 from dionysus_mcp.recall.moments import Moments, agreement, moments
 from dionysus_mcp.recall.persons import called, persons

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import re
 import threading
@@ -11,10 +12,12 @@ from sqlalchemy import select
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.recall import keywords, terms
+from dionysus_mcp.recall.admitted import Filter
 from dionysus_mcp.recall.embedder import BackgroundEmbedder, embed_missing
+from dionysus_mcp.recall.frequencies import Frequencies
 from dionysus_mcp.recall.fusion import fuse, z_scores
 from dionysus_mcp.recall.index import MemoryIndex
-from dionysus_mcp.recall.keywords import Filter
+from dionysus_mcp.recall.postgres_index import index_of
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.access import Store
@@ -178,6 +181,27 @@ def test_what_another_process_stored_is_found_by_meaning_too(settings, hybrid, m
     assert hit.similarity is not None
 
 
+def test_memories_that_wait_for_their_vectors_are_told_of(store, settings, remembered, model):
+    embedder = BackgroundEmbedder(store, settings)  # its thread doesn't run: what it will do, it has not done yet
+    embedder._model, embedder._index, embedder.status = model, index_of(embedder._vectors), "ready"
+    search = Search(store, embedder)
+    assert search.recall(ask("pasta for lunch")).notice is None, "nobody has looked yet what there is to do"
+    while embedder.pending():
+        embedder.follow()
+    assert search.recall(ask("pasta for lunch")).notice is None
+    with contextlib.closing(Store(settings)) as other:  # of a process whose model is not there yet
+        stored, _ = Memories(other).add(NewMemory("Our canteen serves noodles on Thursdays."), limit=1000)
+    missed = search.recall(ask("When is there pasta for lunch?"))
+    assert stored.id not in [hit.id for hit in missed.hits]
+    assert "wait for their vectors" in missed.notice
+    assert search.recall(ask("canteen noodles")).hits[0].id == stored.id
+    embedder.follow()
+    found = search.recall(ask("When is there pasta for lunch?"))
+    assert (found.hits[0].id, found.notice) == (stored.id, None)
+    search.close()
+    embedder.close()
+
+
 def test_a_threshold_leaves_out_what_scores_less(hybrid):
     recall = hybrid.recall(ask("message queue", top_k=12, threshold=0.6))
     assert recall.hits
@@ -276,7 +300,7 @@ def test_frequencies_of_rare_words_are_never_stale_and_of_common_ones_hardly(sto
         new = [NewMemory(f"buoy number {n}") for n in range(first, last)]
         store.write(lambda connection: add_in(connection, store.scope, new))
 
-    frequencies = terms.Frequencies()
+    frequencies = Frequencies()
 
     def held(total):
         with store.read() as connection:

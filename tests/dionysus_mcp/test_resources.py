@@ -89,6 +89,12 @@ async def test_prompts_quote_what_is_recorded(client):
         assert all(f"</{mark[1:]}" in text.splitlines() for mark in opened)
 
 
+@pytest.mark.parametrize(("name", "arguments"), [("recall", {"question": " "}), ("reflect", {"topic": "x" * 10_001})])
+async def test_a_prompt_that_asks_for_nothing_or_too_much_says_so(client, name, arguments):
+    with pytest.raises(MCPError, match="A query has 1 to 10,000 characters"):
+        await client.get_prompt(name, arguments)
+
+
 async def test_every_tool_says_what_it_gives_and_does(client):
     for tool in (await client.list_tools()).tools:
         assert tool.output_schema["type"] == "object", tool.name

@@ -2,9 +2,11 @@ import contextlib
 import sqlite3
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import exc
 
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.settings import MemorySettings
@@ -241,6 +243,25 @@ def test_a_write_waits_for_another_process(settings, store):
         assert holder.stdout.readline() == b"held\n"
         assert Memories(store).add(NewMemory("patience"), limit=LIMIT)[1]
         assert holder.wait() == 0
+
+
+def test_however_the_pauses_of_a_write_fall_they_last_at_least_half_as_long_as_they_may(store, monkeypatch):
+    """Or a server that is started anew within the time that is promised would be given up by chance."""
+    monkeypatch.setattr(store._database, "may_pass", lambda _: True)
+    for attempts, pause, promised in ((store._database.attempts, store._database.pause, 0.3), (8, 0.1, 6.0)):
+        monkeypatch.setattr(store._database, "attempts", attempts)
+        monkeypatch.setattr(store._database, "pause", pause)
+        for _ in range(20):
+            pauses = []
+            with monkeypatch.context() as patch, pytest.raises(MemoryStoreError, match="the server is coming back"):
+                patch.setattr(time, "sleep", pauses.append)
+                store.write(refused)
+            assert len(pauses) == attempts - 1
+            assert sum(pauses) >= promised
+
+
+def refused(_connection):
+    raise exc.OperationalError("", {}, Exception("the server is coming back"))
 
 
 def test_a_transaction_that_fails_stores_nothing(store):

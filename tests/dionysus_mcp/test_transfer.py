@@ -160,6 +160,7 @@ def changed(lines, number, **values):
         (lambda lines: changed(lines, 1, content="\ud800"), "Line 2 .*JSON"),
         (lambda lines: changed(lines, 1, importance=7), "Line 2 .*importance"),
         (lambda lines: changed(lines, 1, recorded_from="2024-01-01T00:00:00"), "Line 2 .*recorded_from"),
+        (lambda lines: changed(lines, 1, occurred_at="9999-12-31T23:59:59-12:00"), "Line 2 .*beyond the years"),
         (lambda lines: changed(lines, 1, metadata={"x": "y" * 70_000}), "Line 2 .*65,536"),
         (lambda lines: [lines[0], '{"a":' * 100_000], "Line 2 "),
         (lambda lines: [lines[0], *lines[6:-1], ORPHANS], "mental model .* is not in the file"),

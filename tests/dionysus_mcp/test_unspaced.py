@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dionysus_mcp.recall import terms, unspaced
+from dionysus_mcp.recall.admitted import Filter
 from dionysus_mcp.recall.embedder import BackgroundEmbedder, embed_missing
-from dionysus_mcp.recall.keywords import Filter
 from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.access import Store

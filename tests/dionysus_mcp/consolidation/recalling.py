@@ -20,5 +20,8 @@ class Embedded:
     def notice(self):
         return None
 
+    def backlog(self, _connection, _last):
+        return None
+
     def close(self):
         self._stemmer.close()

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dionysus_mcp.recall.keywords import Filter
+from dionysus_mcp.recall.admitted import Filter
 from dionysus_mcp.recall.search import Query
 from dionysus_mcp.store.memories import NewMemory
 from dionysus_mcp.store.versions import Change, Versions

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dionysus_mcp.consolidation import applying
 from dionysus_mcp.consolidation.lease import ConsolidationBusy, Lease
 from dionysus_mcp.consolidation.schedule import Schedule
 from dionysus_mcp.consolidation.settings import ConsolidationSettings
@@ -19,6 +20,7 @@ from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.store.access import Store
 from tests.dionysus_mcp.consolidation.conftest import Told
 from tests.dionysus_mcp.memories_of import problems
+from tests.dionysus_mcp.serving.conftest import INITIALIZE
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 60.0
@@ -92,11 +94,22 @@ class TestThread:
     def test_closing_ends_a_run_between_two_transactions(self, by_words, monkeypatch):
         monkeypatch.setattr("dionysus_mcp.consolidation.applying.AT_ONCE", 1)
         alike(by_words, 200)
-        with scheduled(lambda: [by_words.store], []) as schedule:
-            assert eventually(lambda: len(by_words.current()) < 400)
-            started = time.monotonic()
-            schedule.close()
-            assert time.monotonic() - started < 9
+        schedule = Schedule(lambda: [by_words.store], ConsolidationSettings(interval=0.05))
+        some, begun = applying._some, threading.Event()
+
+        def some_and_wait(doing, actions):
+            # The second waits until the end is asked for: on a busy machine all might be done before.
+            if begun.is_set():
+                schedule._stop.wait(PATIENCE)
+            begun.set()
+            return some(doing, actions)
+
+        monkeypatch.setattr(applying, "_some", some_and_wait)
+        schedule.start()
+        assert begun.wait(PATIENCE)
+        started = time.monotonic()
+        schedule.close()
+        assert time.monotonic() - started < 9
         left = len(by_words.current())
         assert 200 < left < 400
         [run] = by_words.consolidation.runs()
@@ -139,6 +152,12 @@ class TestServers:
             stderr=subprocess.PIPE,
         )
 
+    def answered(self, server):
+        """Wait until a server answers: from then on it ends in order when it is told to."""
+        server.stdin.write(json.dumps(INITIALIZE).encode() + b"\n")
+        server.stdin.flush()
+        assert "result" in json.loads(server.stdout.readline())
+
     def test_two_on_one_file_do_it_once_and_end_at_once(self, by_words, tmp_path):
         alike(by_words, 40)
         audit = tmp_path / "audit.jsonl"
@@ -147,8 +166,10 @@ class TestServers:
             self.started(by_words, tmp_path),
         ]
         try:
+            for server in servers:
+                self.answered(server)
             assert eventually(lambda: len(by_words.current()) == 40)
-            time.sleep(1.0)
+            time.sleep(1.0)  # some intervals more, in which the other could do it again
             for server in servers:
                 server.send_signal(signal.SIGTERM)
             for server in servers:
@@ -166,7 +187,8 @@ class TestServers:
         alike(by_words, 1)
         server = self.started(by_words, tmp_path, DIONYSUS_SERVER__READ_ONLY="true")
         try:
-            time.sleep(3.0)
+            self.answered(server)
+            time.sleep(2.0)  # ten intervals
             assert server.poll() is None
             assert len(by_words.current()) == 2
         finally:

@@ -17,7 +17,7 @@ from dionysus_mcp.store import schema
 from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.versions import Versions
 from dionysus_mcp.upkeep.purge import Purge, Selection
-from tests.dionysus_mcp.graph.worlds import asked_of, end, explore, read, relate, tell, until, working
+from tests.dionysus_mcp.graph.worlds import asked_of, deliver_all, end, explore, read, relate, tell, until, working
 
 pytestmark = pytest.mark.neo4j
 
@@ -26,11 +26,11 @@ from dionysus_mcp.graph.bolt import Bolt
 from dionysus_mcp.graph.mirror import Mirror
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store.access import Store
+from tests.dionysus_mcp.graph.worlds import deliver_all
 settings = MemorySettings()
 mirror = Mirror(Store(settings), Bolt(settings))
 print("begins", flush=True)
-while mirror.deliver():
-    print("told", flush=True)
+deliver_all(mirror)
 """
 
 
@@ -140,7 +140,7 @@ def test_processes_that_are_killed_while_they_tell_lose_and_double_nothing(neo4j
     environment = os.environ | as_environment(neo4j_settings)
     store = Store(neo4j_settings)
     mirror = Mirror(store, Bolt(neo4j_settings))
-    mirror.deliver()
+    deliver_all(mirror)
     for round_ in range(3):
         tell(store, *(f"Ann met Person{number} Miller in round {round_}." for number in range(300)))
         read(store)
@@ -150,8 +150,7 @@ def test_processes_that_are_killed_while_they_tell_lose_and_double_nothing(neo4j
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stdout.close()
-    while mirror.deliver():
-        pass
+    deliver_all(mirror)
     assert in_neo4j(neo4j_settings) == in_store(store)
     mirror._bolt.close()
     store.close()
@@ -161,7 +160,7 @@ def test_two_processes_that_tell_the_same_while_it_changes_leave_the_last_state(
     environment = os.environ | as_environment(neo4j_settings)
     store = Store(neo4j_settings)
     mirror = Mirror(store, Bolt(neo4j_settings))
-    mirror.deliver()
+    deliver_all(mirror)
     memories = tell(store, *(f"Person{number} Miller works at Acme Corp." for number in range(120)))
     read(store)
     both = [subprocess.Popen([sys.executable, "-c", SYNC], env=environment, stdout=subprocess.PIPE) for _ in range(2)]
@@ -171,12 +170,11 @@ def test_two_processes_that_tell_the_same_while_it_changes_leave_the_last_state(
         elif number % 10 == 0:
             Purge(store, Selection(ids=[memory.id])).run()
         if number % 20 == 0:
-            mirror.deliver()
+            deliver_all(mirror)
     for process in both:
         process.communicate(timeout=60)
         assert process.returncode == 0
-    while mirror.deliver():
-        pass
+    deliver_all(mirror)
     assert in_neo4j(neo4j_settings) == in_store(store)
     mirror._bolt.close()
     store.close()

@@ -1,11 +1,14 @@
 """A model that reads for the graph, played by a scripted server: what it says must be borne out by the memory."""
 
+import contextlib
 import json
-import time
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import func, select
 
+from dionysus_mcp.graph.tables import seen
+from dionysus_mcp.graph.worker import ModelReading
 from dionysus_mcp.store.access import Store
 from tests.dionysus_mcp.graph.worlds import explore, said, tell, until, working
 from tests.support.openai_server import Fail, OpenAIServer, Rubbish, Say
@@ -32,9 +35,14 @@ def read_by_model(settings, script, *contents, **rest):
     with OpenAIServer(script) as server, working(asking(settings, server)) as (store, worker):
         tell(store, *contents, **rest)
         worker.follow()
-        until(lambda: len(server.requests) >= len(contents))
-        time.sleep(0.3)
+        until(lambda: read_by(store, "model:openai/reader") == len(contents))
         return explore(worker, "Ann Miller"), server.requests
+
+
+def read_by(store, reader):
+    """How many memories a reader has read to the end, its findings stored."""
+    with store.read() as connection:
+        return connection.execute(select(func.count()).select_from(seen).where(seen.c.reader == reader)).scalar_one()
 
 
 def test_a_relation_that_no_pattern_knows_is_found_with_its_sentence(words_only):
@@ -83,19 +91,27 @@ def test_what_the_memory_does_not_bear_out_is_left_out(words_only, answer):
 
 def test_each_memory_is_read_once_also_after_a_restart(words_only):
     with OpenAIServer([claims(claim())] * 5) as server:
-        for _ in range(2):
-            with working(asking(words_only, server)) as (store, worker):
-                tell(store, TEXT, "We met Eve.")
-                worker.follow()
-                until(lambda: len(server.requests) >= 2)
-                time.sleep(0.3)
+        settings = asking(words_only, server)
+        with working(settings) as (store, worker):
+            tell(store, TEXT, "We met Eve.")
+            worker.follow()
+            until(lambda: read_by(store, "model:openai/reader") == 2)
+        with working(settings) as (store, worker):
+            tell(store, TEXT, "We met Eve.")
+            assert worker.wait(60)
+            assert ModelReading(store, settings).read_one() == 0, "there is nothing left to read"
         assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("answer", [Fail(500), Rubbish()])
 def test_a_model_that_fails_leaves_what_the_rules_found(words_only, answer):
-    found, _ = read_by_model(words_only, [answer] * 3, "Ann Miller works at Acme Corp.")
-    assert said(found) == {("Ann Miller", "works_at", "Acme Corp")}
+    with OpenAIServer([answer] * 3) as server, working(asking(words_only, server)) as (store, worker):
+        tell(store, "Ann Miller works at Acme Corp.")
+        worker.follow()
+        until(lambda: server.requests)
+        assert said(explore(worker, "Ann Miller")) == {("Ann Miller", "works_at", "Acme Corp")}
+    with contextlib.closing(Store(words_only)) as store:
+        assert read_by(store, "model:openai/reader") == 0, "it is asked again another time"
 
 
 def test_without_the_setting_no_model_is_asked(words_only):

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from neo4j import GraphDatabase
 
+from dionysus_mcp.errors import GraphUnavailable
 from dionysus_mcp.graph.exploring import Asked
 from dionysus_mcp.graph.names import checked_name
 from dionysus_mcp.graph.reading import Named
@@ -103,6 +104,19 @@ def until(true, seconds=60.0):
     while not true():
         assert time.monotonic() < end_, "it did not come true in time"
         time.sleep(0.05)
+
+
+def deliver_all(mirror, seconds=60.0):
+    """Tell Neo4j all that waits, again where it missed the few seconds that it has to answer, as a server does."""
+    give_up = time.monotonic() + seconds
+    while True:
+        try:
+            if not mirror.deliver():
+                return
+        except GraphUnavailable:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.5)
 
 
 class Server:
