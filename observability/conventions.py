@@ -185,11 +185,16 @@ def kind_attributes(kind: Kind, name: str) -> dict[str, Any]:
     return attributes
 
 
+def own_kind(value: Any) -> Kind | None:
+    """Return the kind of that value; None for one that another version of ours wrote."""
+    return Kind(value) if value in Kind.__members__.values() else None
+
+
 def kind_of(attributes: Mapping[str, Any]) -> Kind | None:
     """Tell a span's kind from its attributes, other instrumentations' too; None where nothing says it."""
-    own = attributes.get(SPAN_KIND)
-    if own in Kind.__members__.values():
-        return Kind(own)
+    own = own_kind(attributes.get(SPAN_KIND))
+    if own is not None:
+        return own
     for name in (OPENINFERENCE_KIND, OPERATION):
         kind = _FOREIGN.get(str(attributes.get(name)))
         if kind is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from observability import conventions as names
-from observability.conventions import Kind
+from observability.conventions import own_kind
 from observability.errors import TelemetryError
 from observability.owner import Owner
 from observability.records import SpanEvent, Status
@@ -206,7 +206,7 @@ def _node(row: tuple[Any, ...], children: Sequence[SpanNode]) -> SpanNode:
     return SpanNode(
         span_id=span_id,
         parent_id=parent_id,
-        kind=None if kind is None else Kind(kind),
+        kind=own_kind(kind),
         name=name,
         service=service or "",
         layer=layer,

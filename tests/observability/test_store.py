@@ -142,6 +142,16 @@ def test_spans_whose_parent_is_missing_hang_on_the_run(telemetry, store_path, op
     assert [node.name for node in open_store().run("r").root.children] == ["step 1", "step 2", "closing"]
 
 
+def test_a_kind_of_span_that_only_a_newer_version_knows_is_no_reason_to_show_nothing(telemetry, store_path, open_store):
+    think(telemetry)
+    telemetry.flush()
+    connection = sqlite3.connect(store_path)
+    connection.execute("UPDATE span SET kind = 'dreaming' WHERE kind = 'layer'")
+    connection.commit()
+    connection.close()
+    assert [node.kind for node in open_store().run("r").root.children] == [None]
+
+
 def test_a_tree_deeper_than_the_stack_is_read_and_told(telemetry, open_store):
     import contextlib
 
