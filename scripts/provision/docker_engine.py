@@ -4,6 +4,7 @@ Our own engine needs no network and touches none: no bridge, no iptables rules, 
 cache, so the image is loaded once a machine.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 
 from provision import sandbox_image
@@ -47,13 +49,31 @@ def serve() -> Iterator[Mapping[str, str]]:
         return
     with (
         tempfile.TemporaryDirectory(prefix="dionysus-docker-") as folder,
-        own_engine(Path(folder), cache() / "docker", cache() / "dockerd.log") as address,
+        unused("docker") as root,
+        own_engine(Path(folder), root, root.with_suffix(".log")) as address,
     ):
         yield _environment(address, sandbox_image.load(address, ours=True))
 
 
 def _environment(address: str, image: str) -> Mapping[str, str]:
     return {"DOCKER_HOST": address, "TEST_SANDBOX_IMAGE": image, "TEST_SANDBOX_CACHE": str(cache())}
+
+
+@contextmanager
+def unused(name: str) -> Iterator[Path]:
+    """Yield the folder `name` of the cache; where another run of tests has it now, `name-2`, and so on.
+
+    Two engines can't share what they keep. The image's archive is shared, so another folder costs seconds.
+    """
+    for number in count(1):
+        folder = cache() / (name if number == 1 else f"{name}-{number}")
+        with folder.with_suffix(".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield folder
+            return
 
 
 @contextmanager

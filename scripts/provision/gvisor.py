@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from provision import docker_engine, sandbox_image
-from provision.host import PartUnavailableError, apt_install, cache, run
+from provision.host import PartUnavailableError, apt_install, run
 
 NAME = "gvisor"  # beside `runsc`, which is runc in our engines
 _FLAGS = ("--platform=ptrace", "--network=none", "--host-uds=open")
@@ -47,9 +47,8 @@ def serve() -> Iterator[Mapping[str, str]]:
         return
     with (
         tempfile.TemporaryDirectory(prefix="dionysus-gvisor-") as folder,
-        docker_engine.own_engine(
-            Path(folder), cache() / "docker-gvisor", cache() / "dockerd-gvisor.log", {NAME: _runtime()}
-        ) as address,
+        docker_engine.unused("docker-gvisor") as root,
+        docker_engine.own_engine(Path(folder), root, root.with_suffix(".log"), {NAME: _runtime()}) as address,
     ):
         yield _environment(address, NAME, sandbox_image.load(address, ours=True))
 
