@@ -16,7 +16,7 @@ _BREAK = re.compile(
     r"(?<=[.!?])[\"”’)]*\s+(?=[\"“(\[A-Z0-9À-Þ*`])|\n+[^\S\n]*(?:[-*+•>]\s+|\d+[.)]\s+|#+\s+|\|)|\n{2,}"
 )
 _ABBREVIATION = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof|St|No|vs|etc|approx|e\.g|i\.e|[A-Z])\.[\"”’)]*$")
-_MARK = re.compile(r"^[\s\-*+•>#|]+(?=\S)")
+_MARK = re.compile(r"^(?:[\s\-+•>#|]|\*(?=\s))+(?=\S)")  # stars before a word are the half of an emphasis
 _REASON = re.compile(
     r"\b(?:because|since|due to|so that|in order to|reason|caused?|owing to|thanks to|therefore|as a result|to avoid|"
     r"avoids?|led to|after|so)\b",

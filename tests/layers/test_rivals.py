@@ -68,3 +68,11 @@ def test_the_telling_clauses_are_those_with_the_most_of_the_question():
     question = ask("Who repairs the lift?")
     assert telling(question, "Otis repairs the lift, because Mrs Brandt complained.") == ("Otis repairs the lift", 2)
     assert telling(question, "Nothing of the sort.") == ("Nothing of the sort.", 0)
+
+
+def test_a_list_mark_is_no_part_of_a_quote_but_both_halves_of_an_emphasis_are():
+    assert sentences("* **Why.** It is quick.\n- *so* be it\n* plain") == [
+        "**Why.** It is quick.",
+        "*so* be it",
+        "plain",
+    ]
