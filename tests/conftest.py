@@ -1,6 +1,7 @@
 """What every test has: the real parts as fixtures, and no part skipped in silence (`tests/support/parts.py`)."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,6 +29,9 @@ class _FailuresAtOnce:
 
 @pytest.hookimpl(trylast=True)  # after the reporter of the terminal is there
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell has what it starts in the background ignore Ctrl-C, and so every program that a test starts and stops.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     terminal = config.pluginmanager.getplugin("terminalreporter")
     if terminal is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(_FailuresAtOnce(terminal))
