@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
+from layers.run.events import AWAKE_EVERY
 from layers.run.signals import RunStopped, StopReason
 
 T = TypeVar("T")
@@ -92,7 +94,7 @@ class Lifeline:
         """
         with self.on_stop(future.cancel):
             try:
-                return future.result(timeout)
+                return _result(future, timeout)
             except CancelledError:
                 self.check()
                 raise
@@ -110,6 +112,21 @@ class Lifeline:
         if self._expiry is StopReason.DEADLINE:
             more = "deadline has passed. Give it more time with deadline=SECONDS."
         self.stop(self._expiry, f"The run's {more}")
+
+
+def _result(future: Future[T], timeout: float | None) -> T:
+    """Wait for a future's result, at most `timeout` seconds.
+
+    The main thread waits in turns: Ctrl-C doesn't wake it where the kernel gave the signal to another thread, nor where
+    it came just before the wait.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return future.result(timeout)
+    until = math.inf if timeout is None else time.monotonic() + timeout
+    while (left := until - time.monotonic()) > AWAKE_EVERY and not future.done():
+        with suppress(TimeoutError):  # of this turn; its own comes below
+            return future.result(AWAKE_EVERY)
+    return future.result(0 if future.done() else max(0.0, left))
 
 
 def _call(callback: Callable[[], object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
 from concurrent.futures import Future
@@ -58,6 +59,26 @@ def test_a_stop_cancels_the_coroutine_itself():
     loop.close()
 
 
+def test_ctrl_c_ends_a_wait_of_the_main_thread_also_where_another_one_got_the_signal():
+    future, began = Future(), time.monotonic()
+    threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT)).start()
+    woken = threading.Timer(30, future.set_result, ["too late"])
+    woken.start()
+    with pytest.raises(KeyboardInterrupt):
+        Lifeline().wait(future)
+    woken.cancel()
+    assert time.monotonic() - began < 0.2 + 3
+    assert future.cancelled()
+
+
+@pytest.mark.parametrize("timeout", [0.0, 0.1, 0.7])
+def test_a_wait_that_takes_too_long_cancels_what_it_waits_for(timeout):
+    future = Future()
+    with pytest.raises(TimeoutError):
+        Lifeline().wait(future, timeout)
+    assert future.cancelled()
+
+
 def test_waiting_on_a_stopped_lifeline_does_not_wait():
     lifeline = Lifeline()
     lifeline.stop(StopReason.CANCELLED, "over")
@@ -65,10 +86,12 @@ def test_waiting_on_a_stopped_lifeline_does_not_wait():
         lifeline.wait(Future())
 
 
-def test_an_error_of_the_future_comes_through():
+@pytest.mark.parametrize("error", [ValueError, TimeoutError])
+@pytest.mark.parametrize("after", [0, 0.1])
+def test_an_error_of_the_future_comes_through(error, after):
     future = Future()
-    future.set_exception(ValueError("its own"))
-    with pytest.raises(ValueError, match="its own"):
+    threading.Timer(after, future.set_exception, [error("its own")]).start()
+    with pytest.raises(error, match="its own"):
         Lifeline().wait(future)
 
 
