@@ -221,6 +221,6 @@ backend.close()
 
 def test_a_forked_child_can_do_its_parent_s_sessions_no_harm_and_open_its_own(sandbox_image):
     done = subprocess.run(
-        [sys.executable, "-c", FORKED, sandbox_image], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", FORKED, sandbox_image], capture_output=True, text=True, timeout=250, check=False
     )
     assert done.stdout.split() == ["0", "2"], done.stdout + done.stderr
