@@ -169,7 +169,7 @@ def test_a_session_is_unharmed_by_a_child(make, scene):
     code = FORK.format(make=make, scene=textwrap.dedent(scene))
     done = subprocess.run(
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code],
-        capture_output=True, text=True, timeout=60, check=False, cwd=os.getcwd(),
+        capture_output=True, text=True, timeout=250, check=False, cwd=os.getcwd(),
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )  # fmt: skip
     assert done.stdout.split() == ["unharmed"], done.stdout + done.stderr

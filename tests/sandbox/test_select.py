@@ -115,7 +115,7 @@ def test_importing_the_package_loads_no_heavy_library():
         "heavy = {'smolagents', 'pydantic_monty', 'docker', 'torch', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=250)
 
 
 def test_every_public_name_can_be_had():

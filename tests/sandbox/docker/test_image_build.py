@@ -243,7 +243,7 @@ class TestTheNameMovesLast:
         ) as process:
             said = [next(line for line in process.stderr or () if moment in line)]
             process.send_signal(number)
-            out, rest = process.communicate(timeout=60)
+            out, rest = process.communicate(timeout=200)
         assert process.returncode == code, (out, said, rest)
         assert "Traceback" not in rest
         until = time.monotonic() + 15

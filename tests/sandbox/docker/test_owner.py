@@ -99,7 +99,7 @@ def test_containers_of_a_killed_owner_are_gone_in_a_second(api, sandbox_image, m
 def test_a_step_that_nobody_looks_after_ends_its_box_though_the_stream_stays_open(api, sandbox_image):
     stopping = "box('1')\nsoon(lambda: os.kill(os.getpid(), signal.SIGSTOP))\nbox('while True: pass')"
     code = opened(0, stopping, step=3)
-    owner = subprocess.Popen([sys.executable, "-c", code, sandbox_image])
+    owner = subprocess.Popen([sys.executable, "-c", code, sandbox_image], start_new_session=True)  # nobody wakes it
     try:
         _, status = os.waitpid(owner.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
@@ -221,6 +221,6 @@ backend.close()
 
 def test_a_forked_child_can_do_its_parent_s_sessions_no_harm_and_open_its_own(sandbox_image):
     done = subprocess.run(
-        [sys.executable, "-c", FORKED, sandbox_image], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", FORKED, sandbox_image], capture_output=True, text=True, timeout=250, check=False
     )
     assert done.stdout.split() == ["0", "2"], done.stdout + done.stderr
