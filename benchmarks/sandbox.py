@@ -4,9 +4,8 @@ Both sides use one image, one engine and the same limits, by turns in one proces
 
     python benchmarks/sandbox.py --steps 300 --starts 10
 
-Prints medians in milliseconds, or with --best what each took at best, and the ratios theirs / ours. smolagents' own
-DockerExecutor joins in on an engine that can publish ports, with an image that has its Jupyter gateway, and needs the
-package websocket-client:
+Prints medians in milliseconds and the ratios theirs / ours. smolagents' own DockerExecutor joins in on an engine that
+can publish ports, with an image that has its Jupyter gateway, and needs the package websocket-client:
 
     dionysus sandbox build --tag jupyter-kernel --with jupyter-kernel-gateway ipykernel
     python benchmarks/sandbox.py --smolagents jupyter-kernel
@@ -43,7 +42,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300, help="steps of each kind")
     parser.add_argument("--starts", type=int, default=10, help="containers of each kind")
     parser.add_argument("--smolagents", metavar="IMAGE", help="beside smolagents' DockerExecutor in this image, too")
-    parser.add_argument("--best", action="store_true", help="instead of medians, for a machine that is busy")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     settings = SandboxSettings(warm=0)
@@ -51,7 +49,7 @@ def main() -> None:
         backend = DockerBackend(settings)
         pool = DockerBackend(SandboxSettings(warm=1))
         try:
-            times = (
+            found = (
                 steps(backend, api, options.steps)
                 | javascript(backend, api, options.steps)
                 | starts(backend, pool, api, options.starts)
@@ -60,7 +58,6 @@ def main() -> None:
         finally:
             backend.close()
             pool.close()
-    found = {name: (min if options.best else statistics.median)(each) for name, each in times.items()}
     figures = found | {
         "docker_exec_per_step": found["docker_exec"] / found["step"],
         "docker_exec_node_per_step": found["docker_exec_node"] / found["javascript_step"],
@@ -78,21 +75,21 @@ def main() -> None:
         print(f"{name.replace('_', ' '):<28}{figure:10.2f} {unit}")
 
 
-def steps(backend: DockerBackend, api: Any, count: int) -> dict[str, list[float]]:
-    """Times of a step, a step with one host call, and `docker exec` of a Python in a container of the same limits."""
+def steps(backend: DockerBackend, api: Any, count: int) -> dict[str, float]:
+    """Medians of a step, a step with one host call, and `docker exec` of a Python in a container of the same limits."""
     with backend.open() as box:
         step, call, theirs = _by_turns(box, ("answer()", CODE), ["python3", "-c", CODE], backend, api, count)
     return {"step": step, "step_with_a_host_call": call, "docker_exec": theirs}
 
 
-def javascript(backend: DockerBackend, api: Any, count: int) -> dict[str, list[float]]:
-    """Times of the same in JavaScript, beside a Node; and the time until a new container has run its first step."""
+def javascript(backend: DockerBackend, api: Any, count: int) -> dict[str, float]:
+    """Medians of the same in JavaScript, beside a Node; and the time until a new container has run its first step."""
     with JavaScriptSandbox(backend=backend) as box:
         start = _timed(lambda: box(JAVASCRIPT))
         codes = ("await tools.answer()", JAVASCRIPT)
         step, call, theirs = _by_turns(box, codes, ["node", "-e", JAVASCRIPT], backend, api, count)
     return {
-        "javascript_start": [start],
+        "javascript_start": start,
         "javascript_step": step,
         "javascript_step_with_a_call": call,
         "docker_exec_node": theirs,
@@ -101,8 +98,8 @@ def javascript(backend: DockerBackend, api: Any, count: int) -> dict[str, list[f
 
 def _by_turns(
     box: Any, codes: tuple[str, str], command: list[str], backend: DockerBackend, api: Any, count: int
-) -> tuple[list[float], list[float], list[float]]:
-    """Times of a step, a step with a call, and theirs; by turns, as other work on the machine comes and goes."""
+) -> tuple[float, float, float]:
+    """Medians of a step, a step with a call, and theirs; by turns, as other work on the machine comes and goes."""
     with_a_call, code = codes
     step: list[float] = []
     call: list[float] = []
@@ -118,11 +115,11 @@ def _by_turns(
             theirs.append(_timed(lambda: _exec(api, other, command)))
     finally:
         api.remove_container(other, force=True)
-    return step, call, theirs
+    return statistics.median(step), statistics.median(call), statistics.median(theirs)
 
 
-def starts(backend: DockerBackend, pool: DockerBackend, api: Any, count: int) -> dict[str, list[float]]:
-    """Times from nothing to the first result: ours cold, ours from the pool, and a hardened `docker run`."""
+def starts(backend: DockerBackend, pool: DockerBackend, api: Any, count: int) -> dict[str, float]:
+    """Medians from nothing to the first result: ours cold, ours from the pool, and a hardened `docker run`."""
     cold: list[float] = []
     warm: list[float] = []
     run: list[float] = []
@@ -132,11 +129,15 @@ def starts(backend: DockerBackend, pool: DockerBackend, api: Any, count: int) ->
         warm.append(_first_result(pool))
         time.sleep(_WARM_TIME)
         run.append(_timed(lambda: _run(backend, api)))
-    return {"cold_start": cold, "warm_start": warm, "docker_run": run}
+    return {
+        "cold_start": statistics.median(cold),
+        "warm_start": statistics.median(warm),
+        "docker_run": statistics.median(run),
+    }
 
 
-def smolagents(backend: DockerBackend, image: str, count: int) -> dict[str, list[float]]:
-    """Times of a step of ours and of smolagents' DockerExecutor by turns, and the one time that it took to start."""
+def smolagents(backend: DockerBackend, image: str, count: int) -> dict[str, float]:
+    """Medians of a step of ours and of smolagents' DockerExecutor by turns, and the one time that it took to start."""
     from smolagents.monitoring import AgentLogger, LogLevel
     from smolagents.remote_executors import DockerExecutor
 
@@ -161,7 +162,11 @@ def smolagents(backend: DockerBackend, image: str, count: int) -> dict[str, list
                 theirs.append(_timed(lambda: executor.run_code_raise_errors(CODE)))
     finally:
         executor.cleanup()
-    return {"step_beside_smolagents": step, "smolagents_step": theirs, "smolagents_start": [start]}
+    return {
+        "step_beside_smolagents": statistics.median(step),
+        "smolagents_step": statistics.median(theirs),
+        "smolagents_start": start,
+    }
 
 
 def _first_result(backend: DockerBackend) -> float:
