@@ -116,7 +116,7 @@ def test_jsonl_entries_carry_what_they_may_and_bad_lines_are_told_apart():
     found = list(jsonl.entries(numbered(lines)))
     number, entry = found[0]
     assert (number, entry.content, entry.speaker, entry.importance) == (1, "hi", "Ann", 0.9)
-    assert entry.moment.isoformat() == "2024-05-01T12:00:00+00:00"
+    assert entry.occurred_at.isoformat() == "2024-05-01T12:00:00+00:00"
     bad = {line.number: line.reason for line in found[1:]}
     assert set(bad) == {3, 4, 5, 6}
     assert bad[3].startswith("content:")
