@@ -72,10 +72,10 @@ def counted(index: MemoryIndex, asked: Asked, units: "np.ndarray[Any, Any]") -> 
     stems = np.unique(np.array([stem for own, _ in asked.terms for stem in own], dtype=np.uint32))
     if not len(stems) or not len(terms):
         return Counts(np.zeros((len(units), len(asked.terms)), np.float32), lengths.astype(np.float32))
-    at = np.minimum(np.searchsorted(stems, terms), len(stems) - 1)
-    held = np.flatnonzero(stems[at] == terms)
+    held = np.flatnonzero(np.isin(terms, stems))
+    at = np.searchsorted(stems, terms[held])
     owner = np.repeat(np.arange(len(units)), lengths)[held]
-    by_stem = np.bincount(owner * len(stems) + at[held], minlength=len(units) * len(stems))
+    by_stem = np.bincount(owner * len(stems) + at, minlength=len(units) * len(stems))
     # Two words of a query may have a stem in common: it counts for both.
     row_of = {stem: row for row, stem in enumerate(stems.tolist())}
     belongs = np.zeros((len(stems), len(asked.terms)), dtype=np.float32)

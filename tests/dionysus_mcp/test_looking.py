@@ -114,10 +114,12 @@ def test_standing_is_how_many_deviations_a_value_lies_above_the_mean(values):
     assert np.allclose(found, expected, atol=1e-6)
 
 
-def test_what_no_hit_covers_is_found_at_once_as_one_by_one(store):
+@pytest.mark.parametrize("frequency", [1, 1_000_000])
+def test_what_no_hit_covers_is_found_at_once_as_one_by_one(store, frequency):
     texts = ["We painted the lake.", "Boats on a lake", 'A "quoted" OR word']
     store.write(lambda connection: add_in(connection, store.scope, [NewMemory(text) for text in texts]))
-    asked = [Term(word, (word,), 1) for word in ("painting", "boat", "lakes", "word", 'a"b', "NEAR", "nothing")]
+    words = ("painting", "boat", "lakes", "word", 'a"b', "NEAR", "nothing")
+    asked = [Term(word, (word,), frequency) for word in words]
     with store.read() as connection:
         for seqs in ([1], [1, 2], [2, 3], [3]):
             plain = [term for term in asked if not covered(connection, term, seqs)]

@@ -52,6 +52,16 @@ def test_past_the_bound_vectors_are_kept_small_and_their_cosines_stay():
     assert np.abs((kept * vectors).sum(axis=1) - 1).max() < 0.01
 
 
+@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 700])
+def test_cosines_are_those_of_the_vectors_however_many_are_asked_for(count):
+    vectors, matrix, queries = units(1000), Matrix(96, exact=200), units(2, seed=3)
+    matrix.extend(vectors)
+    places = np.random.default_rng(5).permutation(1000)[:count]
+    found = matrix.cosines(places, queries)
+    assert found.shape == (count, 2)
+    assert np.allclose(found, vectors[places] @ queries.T, atol=0.02)
+
+
 def test_among_many_vectors_a_near_one_is_still_found():
     vectors, matrix = units(20_000), Matrix(96, exact=1000)
     matrix.extend(vectors)
