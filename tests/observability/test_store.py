@@ -1,3 +1,4 @@
+import contextlib
 import json
 import sqlite3
 import subprocess
@@ -132,29 +133,27 @@ def test_long_texts_come_with_their_beginning_and_whole_on_demand(telemetry, ope
     assert store.runs()[0].answer.startswith("word word")
 
 
+def change(path, statement):
+    """Change a trace store behind its back."""
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+
+
 def test_spans_whose_parent_is_missing_hang_on_the_run(telemetry, store_path, open_store):
     think(telemetry)
     telemetry.flush()
-    connection = sqlite3.connect(store_path)
-    connection.execute("DELETE FROM span WHERE kind = 'layer'")
-    connection.commit()
-    connection.close()
+    change(store_path, "DELETE FROM span WHERE kind = 'layer'")
     assert [node.name for node in open_store().run("r").root.children] == ["step 1", "step 2", "closing"]
 
 
 def test_a_kind_of_span_that_only_a_newer_version_knows_is_no_reason_to_show_nothing(telemetry, store_path, open_store):
     think(telemetry)
     telemetry.flush()
-    connection = sqlite3.connect(store_path)
-    connection.execute("UPDATE span SET kind = 'dreaming' WHERE kind = 'layer'")
-    connection.commit()
-    connection.close()
+    change(store_path, "UPDATE span SET kind = 'dreaming' WHERE kind = 'layer'")
     assert [node.kind for node in open_store().run("r").root.children] == [None]
 
 
 def test_a_tree_deeper_than_the_stack_is_read_and_told(telemetry, open_store):
-    import contextlib
-
     with contextlib.ExitStack() as stack:
         stack.enter_context(span(telemetry.tracer, Kind.RUN, "run", {"dionysus.run.id": "deep"}))
         for n in range(1500):
