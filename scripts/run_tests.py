@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = [part.name for part in PARTS]
     parser.add_argument("--parts", default=" ".join(names), help="only these parts, separated by spaces")
-    parser.add_argument("--once", action="store_true", help="take a failure for one, without a second look")
+    parser.add_argument("--once", action="store_true", help="without a second look at what failed")
     options, for_pytest = parser.parse_known_args(arguments)
     wanted, allowed = options.parts.split(), os.environ.get("ALLOW_MISSING", "").split()
     for name in {*wanted, *allowed} - {*names}:
@@ -96,9 +96,9 @@ def _pytest(arguments: list[str], provisions: list[Provision], *, once: bool) ->
         told = Path(folder) / "failures"
         first = {**environment, VARIABLE: str(told)}
         code = subprocess.run([*pytest, *arguments], cwd=ROOT, env=first, check=False).returncode
-        if once or code != FAILED:
-            return code
-        return second_look(pytest, failures(told), ROOT, environment)
+        if code == FAILED and not once:
+            second_look(pytest, failures(told), ROOT, environment)
+        return code
 
 
 def _tell_how_to_go_on(lacking: list[Provision]) -> None:
