@@ -1,5 +1,7 @@
 """Provision the real parts, run pytest over them, and stop what was started: the second half of `make test`.
 
+Two tests run at a time; those in `tests/promises`, which measure real time, come last and one by one.
+
     python scripts/run_tests.py [--parts "docker neo4j"] [--once] [PYTEST-ARGUMENT...]
 
 Nothing is skipped in silence: a part that can't be had ends the run with 3 before the first test, unless it is named in
@@ -24,6 +26,8 @@ from second_look import FAILED, VARIABLE, failures, second_look
 
 ROOT = Path(__file__).resolve().parent.parent
 PART_MISSING = 3  # exit code, next to pytest's own
+NO_TESTS = 5  # pytest's exit code where nothing was chosen
+WORKERS = "2"  # tests at a time
 _OURS = ("ALLOW_MISSING", "DIONYSUS_CACHE")
 
 
@@ -94,11 +98,22 @@ def _pytest(arguments: list[str], provisions: list[Provision], *, once: bool) ->
     pytest = [sys.executable, "-m", "pytest"]
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder) / "failures"
-        first = {**environment, VARIABLE: str(told)}
-        code = subprocess.run([*pytest, *arguments], cwd=ROOT, env=first, check=False).returncode
+        code = _phases(pytest, arguments, {**environment, VARIABLE: str(told)})
         if code == FAILED and not once:
-            second_look(pytest, failures(told), ROOT, environment)
+            return second_look(pytest, failures(told), ROOT, environment)
         return code
+
+
+def _phases(pytest: list[str], arguments: list[str], environment: dict[str, str]) -> int:
+    """All tests side by side, then those that measure real time, one at a time; the worse of pytest's exit codes."""
+    beside = [*pytest, "-n", WORKERS, "--dist", "worksteal", "--promises", "without", *arguments]
+    alone = [*pytest, "--promises", "only", *arguments]
+    codes = []
+    for command in (beside, alone):
+        codes.append(subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode)
+        if codes[-1] not in (0, FAILED, NO_TESTS):
+            return codes[-1]
+    return FAILED if FAILED in codes else min(codes)
 
 
 def _tell_how_to_go_on(lacking: list[Provision]) -> None:

@@ -1,7 +1,5 @@
 """Runs what failed among all other tests again, by itself: tells a test that others upset from one that is wrong.
 
-A diagnosis for who reads the log. It never turns a failed run into one that passed.
-
 `run_tests.py` calls it. See docs/decisions/0045-a-second-look-at-failures.md.
 """
 
@@ -13,6 +11,7 @@ AT_MOST = 3  # more failures than these are no accident of load
 TIMES = 3  # so often in a row a test must pass by itself: one that fails half of the time passes once in eight tries
 FAILED = 1  # pytest's exit code where tests failed, and nothing else went wrong
 VARIABLE = "TEST_FAILURES_FILE"  # where tests/support/failures.py writes the name of each failed test
+LISTED = Path("tests") / "unsteady.txt"
 
 
 def failures(path: Path) -> list[str]:
@@ -20,8 +19,8 @@ def failures(path: Path) -> list[str]:
     return list(dict.fromkeys(path.read_text("utf-8").splitlines())) if path.exists() else []
 
 
-def second_look(pytest: Sequence[str], failed: Sequence[str], cwd: Path, environment: dict[str, str]) -> bool | None:
-    """Run the failed tests by themselves, `TIMES` in a row, and print what that tells. The run stays failed.
+def second_look(pytest: Sequence[str], failed: Sequence[str], cwd: Path, environment: dict[str, str]) -> int:
+    """Run the failed tests by themselves, `TIMES` in a row, and say what that tells.
 
     Args:
         pytest: The command that starts pytest, without tests and options.
@@ -30,15 +29,31 @@ def second_look(pytest: Sequence[str], failed: Sequence[str], cwd: Path, environ
         environment: As in the first run.
 
     Returns:
-        Whether each passed every time; None where there are none or too many to look at.
+        The exit code of the whole run: 0 where there were at most `AT_MOST` failures, none of them listed as unsteady
+        already, and each passed every time; `FAILED` otherwise.
     """
     if not 0 < len(failed) <= AT_MOST:
-        return None
+        return FAILED
     for number in range(1, TIMES + 1):
         print(f"\nA second look at what failed, with no other test beside, {number} of {TIMES}:", flush=True)
-        if subprocess.run([*pytest, *failed], cwd=cwd, env=environment, check=False).returncode:
+        look = subprocess.run([*pytest, *failed], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+        if look.returncode == 0 and number == TIMES:
+            _tell(failed)  # before pytest's closing line, which is to be the last of all
+        print(look.stdout + look.stderr, end="", flush=True)
+        if look.returncode:
             print("\nFailed again by itself: this is no accident of load.", flush=True)
-            return False
-    print(f"\nThe run failed. By themselves these passed {TIMES} times in a row, so look for what the others upset:")
-    print("".join(f"  unsteady: {test}\n" for test in failed), flush=True)
-    return True
+            return FAILED
+    again = sorted({*failed} & {*_listed(cwd)})
+    for test in again:
+        print(f"\nThe run failed: {test} is listed in {LISTED} already. Mend it, or remove it.", flush=True)
+    return FAILED if again else 0
+
+
+def _tell(failed: Sequence[str]) -> None:
+    print(f"\nBy themselves these passed {TIMES} times in a row. Enter them in {LISTED}, and look for what upset them:")
+    print("".join(f"unsteady: {test}\n" for test in failed), flush=True)
+
+
+def _listed(folder: Path) -> list[str]:
+    path = folder / LISTED
+    return [line.strip() for line in path.read_text("utf-8").splitlines()] if path.exists() else []
