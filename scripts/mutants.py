@@ -7,8 +7,7 @@
 `draw` takes as many places by chance from each area; the list stays as it is, so that two suites are asked the same.
 `try` copies a checkout (this one, or another whose suite is to be judged), puts one fault in, and runs the area's tests
 with `-x`: those nearest to it first, with `--tests package` all of its packages' when these noticed nothing. It ends
-with a table: killed (by which test), survived, or gone, where the checkout no longer has the line. Tests that need a
-part find it as under `scripts/run_tests.py`; `--parts` there starts what is needed around any command.
+with a table: killed (by which test), survived, or gone, where the checkout no longer has the line.
 """
 
 import argparse
@@ -18,13 +17,18 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from provision.parts import PARTS
+from run_tests import provision
 
 ROOT = Path(__file__).resolve().parent.parent
 LIST = Path(__file__).with_suffix(".json")
@@ -248,7 +252,8 @@ def attempt(mutant: Mutant, checkout: Path, tests: str) -> tuple[str, str, float
             return "gone", "", 0.0
         source.write_text(fault, "utf-8")
         started = time.monotonic()
-        for chosen in (area.near, area.package) if tests == "package" else (area.near,):
+        widest = (*area.package, "tests/promises")
+        for chosen in (area.near, widest) if tests == "package" else (area.near,):
             there = [path for path in chosen if (copy / path).exists()]
             noticed = _noticed(copy, checkout, there)
             if noticed:
@@ -258,25 +263,17 @@ def attempt(mutant: Mutant, checkout: Path, tests: str) -> tuple[str, str, float
 
 def _noticed(copy: Path, checkout: Path, tests: list[str]) -> str | None:
     python = checkout / ".venv" / "bin" / "python"
-    command = [
-        str(python),
-        "-P",
-        "-m",
-        "pytest",
-        "-x",
-        "-q",
-        "-n",
-        "2",
-        "--dist",
-        "worksteal",
-        "-p",
-        "no:cacheprovider",
-        *tests,
-    ]
+    options = ("-x", "-q", "-n", "2", "--dist", "worksteal", "-p", "no:cacheprovider")
     environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         done = subprocess.run(
-            command, cwd=copy, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False
+            [str(python), "-P", "-m", "pytest", *options, *tests],
+            cwd=copy,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return "the limit of time"
@@ -298,6 +295,7 @@ def main() -> int:
     trying.add_argument("numbers", nargs="*", type=int)
     trying.add_argument("--checkout", type=Path, default=ROOT, help="whose product and tests; it needs its .venv")
     trying.add_argument("--tests", choices=("near", "package"), default="near")
+    trying.add_argument("--parts", default="docker postgres", help="which real parts the tests find; see run_tests.py")
     trying.add_argument("--out", type=Path, help="also write one JSON document a line here, as it comes")
     options = parser.parse_args()
     if options.command == "draw":
@@ -309,7 +307,11 @@ def main() -> int:
             before, after = (" ".join(each.split())[:60] for each in (mutant.before, mutant.after))
             print(f"{mutant.number:>3} {mutant.area:<11} {mutant.file}:{mutant.function}  {before}  ->  {after}")
         return 0
-    return _try(options)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the stack below is unwound
+    with ExitStack() as running:
+        for each in provision([part for part in PARTS if part.name in options.parts.split()], running):
+            os.environ.update(each.environment)
+        return _try(options)
 
 
 def _try(options: argparse.Namespace) -> int:

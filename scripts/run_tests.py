@@ -59,7 +59,7 @@ def main(arguments: list[str]) -> int:
         parser.error(f"unknown part '{name}'; the parts are: {', '.join(names)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the stack below is unwound
     with ExitStack() as running:
-        provisions = _provision([part for part in PARTS if part.name in wanted], running)
+        provisions = provision([part for part in PARTS if part.name in wanted], running)
         lacking = [provision for provision in provisions if provision.missing and provision.part.name not in allowed]
         if lacking:
             _tell_how_to_go_on(lacking)
@@ -67,7 +67,8 @@ def main(arguments: list[str]) -> int:
         return _pytest(for_pytest, provisions, once=options.once)
 
 
-def _provision(parts: list[Part], running: ExitStack) -> list[Provision]:
+def provision(parts: list[Part], running: ExitStack) -> list[Provision]:
+    """Make these parts available, side by side, and have them run until the stack is closed."""
     print(f"Parts (cached in {cache()}):", flush=True)
     with ThreadPoolExecutor(max_workers=len(parts) or 1) as pool:
         return list(pool.map(lambda part: _provision_one(part, running), parts))
