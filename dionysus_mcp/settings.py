@@ -42,7 +42,7 @@ class MemorySettings(BaseSettings):
         max_file_bytes: Larger files are not ingested.
         rerank_model: A model, as LiteLLM names it, that puts the best hits of a recall in order; None for none.
         rerank_api_base: Where it is reached; None for its provider's own address.
-        rerank_api_key: Its key; None for what the provider's own variable says.
+        rerank_api_key: Its key; None for the provider's own variable, which no other address gets.
         rerank_top: Hits that it orders.
         rerank_timeout: Seconds that a recall waits for it before the hits stay as they are.
         graph: "rules" finds entities and relations in memories without a model; "none" leaves the graph to `relate`.
@@ -52,7 +52,7 @@ class MemorySettings(BaseSettings):
         graph_database: Of Neo4j; None is its default one.
         graph_model: A LiteLLM model that reads memories for relations too, besides the rules; None asks none.
         graph_model_url: Where that model is served, if not at its provider's.
-        graph_model_key: Its key, if not in the environment that LiteLLM reads.
+        graph_model_key: Its key; None for the provider's own variable, which no other address gets.
     """
 
     model_config = SettingsConfigDict(

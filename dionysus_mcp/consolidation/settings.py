@@ -1,15 +1,7 @@
 """When and how memories are consolidated. The one place of this package that reads the environment."""
 
-import os
-
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-_QUIET = {
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
-    "LITELLM_MODE": "PRODUCTION",
-}
 
 
 class ConsolidationSettings(BaseSettings):
@@ -23,7 +15,7 @@ class ConsolidationSettings(BaseSettings):
         episodes: Different sessions or days in which something must be stated to become a semantic memory.
         model: A LiteLLM model that writes semantic memories, such as `openai/gpt-4o-mini`; None quotes sentences.
         api_base: Where the model is reached, if not at its provider.
-        api_key: Its key; else the provider's own variable.
+        api_key: Its key; else, without an `api_base`, the provider's own variable.
         timeout: Seconds that one call of the model may take.
         calls: Calls of the model in one run.
     """
@@ -40,9 +32,3 @@ class ConsolidationSettings(BaseSettings):
     api_key: SecretStr | None = None
     timeout: float = Field(default=60.0, gt=0)
     calls: int = Field(default=20, ge=1)
-
-
-def keep_litellm_quiet() -> None:
-    """Before LiteLLM is imported: it would fetch prices from the network and read the working directory's `.env`."""
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)

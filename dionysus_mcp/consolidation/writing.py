@@ -8,13 +8,14 @@ import json
 import re
 from typing import Any, cast
 
-from dionysus_mcp.asking import ask_model
 from dionysus_mcp.consolidation.actions import Dropped
 from dionysus_mcp.consolidation.extraction import Group
 from dionysus_mcp.consolidation.grounding import refusal
 from dionysus_mcp.consolidation.settings import ConsolidationSettings
+from dionysus_mcp.models.endpoint import Endpoint, complete_apart
 
 _LONGEST_ANSWER = 4000
+_MOST_TOKENS = 300
 _MOST_CLAIMS = 5
 _SHOWN = 200
 _PROMPT = (
@@ -35,6 +36,8 @@ class ModelWriter:
 
     def __init__(self, settings: ConsolidationSettings) -> None:
         self._settings = settings
+        place = (settings.model or "", settings.api_base, settings.api_key)
+        self._endpoint = Endpoint(*place, max_tokens=_MOST_TOKENS, timeout=settings.timeout)
         self._calls = 0
         self._failed = False
 
@@ -53,20 +56,11 @@ class ModelWriter:
 
     def _ask(self, group: Group) -> str:
         told = json.dumps([unit.text for unit in group.members], ensure_ascii=True)
-        key = self._settings.api_key
-        return ask_model(
-            model=self._settings.model or "",
-            messages=[
-                {"role": "system", "content": _PROMPT.format(speaker=_name(group.head.held.speaker))},
-                {"role": "user", "content": told},
-            ],
-            api_base=self._settings.api_base,
-            api_key=None if key is None else key.get_secret_value(),
-            timeout=self._settings.timeout,
-            temperature=0.0,
-            max_tokens=300,
-            num_retries=0,
-        )
+        messages = [
+            {"role": "system", "content": _PROMPT.format(speaker=_name(group.head.held.speaker))},
+            {"role": "user", "content": told},
+        ]
+        return complete_apart(self._endpoint, messages).text
 
 
 def _checked(answer: str, group: Group) -> tuple[str | None, list[Dropped]]:

@@ -11,10 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from dionysus_mcp.asking import ask_model
 from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.graph import names
 from dionysus_mcp.graph.reading import MOST_RELATIONS, Found, Named, Stated, Told
+from dionysus_mcp.models.endpoint import Endpoint, complete_apart
 from dionysus_mcp.settings import MemorySettings
 
 _TIMEOUT = 30.0
@@ -22,6 +22,7 @@ _TIMEOUT = 30.0
 _LONGEST_TEXT = 8000
 """Characters of a memory that are read."""
 _LONGEST_ANSWER = 20_000
+_MOST_TOKENS = 1000
 _AT_MOST = 0.8
 """Confidence in what a model read: less than in what a pattern found."""
 _OBJECT = re.compile(r"\{.*\}", re.DOTALL)
@@ -59,7 +60,8 @@ class ModelReader:
     """
 
     def __init__(self, settings: MemorySettings) -> None:
-        self._settings = settings
+        place = (settings.graph_model or "", settings.graph_model_url, settings.graph_model_key)
+        self._endpoint = Endpoint(*place, max_tokens=_MOST_TOKENS, timeout=_TIMEOUT)
         self.name = f"model:{settings.graph_model}"
 
     def read(self, memory: Told) -> Found:
@@ -71,28 +73,19 @@ class ModelReader:
         try:
             answer = self._ask(memory)
         except Exception as error:
-            raise ModelUnavailable(f"{self._settings.graph_model} gave no answer: {type(error).__name__}") from error
+            raise ModelUnavailable(f"{self._endpoint.model} gave no answer: {type(error).__name__}") from error
         relations = [found for claim in _claims(answer) if (found := self._borne_out(claim, memory))]
         ends = {names.key_of(end): end for one in relations for end in (one.subject, one.object)}
         return Found(memory, [Named(end, "thing", "model") for end in ends.values()], relations)
 
     def _ask(self, memory: Told) -> str:
         speaker = re.sub(r"[^\w .'-]", "", memory.speaker or "")[:60]
-        key = self._settings.graph_model_key
         who = f'Where it says "I", write {json.dumps(speaker)}. ' if speaker.strip() else ""
-        return ask_model(
-            model=self._settings.graph_model or "",
-            messages=[
-                {"role": "system", "content": _PROMPT.format(speaker=who)},
-                {"role": "user", "content": json.dumps(memory.content[:_LONGEST_TEXT])},
-            ],
-            api_base=self._settings.graph_model_url,
-            api_key=None if key is None else key.get_secret_value(),
-            timeout=_TIMEOUT,
-            temperature=0.0,
-            max_tokens=1000,
-            num_retries=0,
-        )
+        messages = [
+            {"role": "system", "content": _PROMPT.format(speaker=who)},
+            {"role": "user", "content": json.dumps(memory.content[:_LONGEST_TEXT])},
+        ]
+        return complete_apart(self._endpoint, messages).text
 
     def _borne_out(self, claim: _Claim, memory: Told) -> Stated | None:
         """The claim as a relation, if a sentence of the memory says it of both."""

@@ -14,6 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dionysus_mcp.models.endpoint import Completion, Endpoint, complete
+from dionysus_mcp.models.loading import close_clients, load_litellm
 from dionysus_mcp.settings import MemorySettings
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ class Reranker:
 
     def warm(self) -> None:
         """Begin to import LiteLLM, which takes seconds."""
-        self._start(asyncio.to_thread(_litellm))
+        self._start(asyncio.to_thread(load_litellm))
 
     def order(self, question: str, memories: Sequence[str]) -> Reranked:
         """Put memories in the order of how well they answer a question."""
@@ -77,13 +79,13 @@ class Reranker:
         if len(memories) < 2:
             return Reranked(kept)
         try:
-            response = self._start(self._ask(question, memories)).result()
+            said: Completion = self._start(self._ask(question, memories)).result()
         except TimeoutError:
             return Reranked(kept, self._failed(f"it did not answer within {self._settings.rerank_timeout:g} seconds"))
         except Exception as error:  # noqa: BLE001 -- LiteLLM raises many kinds; a recall never fails by its extras
             return Reranked(kept, self._failed(type(error).__name__))
-        _count(trace.get_current_span(), self._model, response)
-        found = permutation(_content(response), len(memories))
+        _count(trace.get_current_span(), self._model, said)
+        found = permutation(said.text, len(memories))
         if found is None:
             return Reranked(kept, self._failed("its answer is no order of the memories"))
         return Reranked(found)
@@ -116,28 +118,13 @@ class Reranker:
                 self._thread.start()
             return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    async def _ask(self, question: str, memories: Sequence[str]) -> Any:
-        litellm = await asyncio.to_thread(_litellm)
+    async def _ask(self, question: str, memories: Sequence[str]) -> Completion:
+        settings = self._settings
+        place = (settings.rerank_api_base, settings.rerank_api_key)
+        endpoint = Endpoint(self._model, *place, max_tokens=_MOST_TOKENS, timeout=settings.rerank_timeout)
         lines = [json.dumps({"number": n, "memory": text[:_SHOWN]}) for n, text in enumerate(memories, start=1)]
         told = "\n".join([_ASKED, "", f"Question: {json.dumps(question)}", *lines])
-        call = litellm.acompletion(
-            model=self._model,
-            messages=[{"role": "user", "content": told}],
-            max_tokens=_MOST_TOKENS,
-            temperature=0,
-            num_retries=0,
-            timeout=self._settings.rerank_timeout,
-            **self._reached(),
-        )
-        return await asyncio.wait_for(call, self._settings.rerank_timeout)
-
-    def _reached(self) -> dict[str, Any]:
-        settings = self._settings
-        key = None if settings.rerank_api_key is None else settings.rerank_api_key.get_secret_value()
-        if settings.rerank_api_base is None:
-            return {} if key is None else {"api_key": key}
-        # A placeholder where no key is set, or LiteLLM would send the provider's key from the environment.
-        return {"api_base": settings.rerank_api_base, "api_key": key or "none"}
+        return await complete(endpoint, [{"role": "user", "content": told}])
 
 
 def permutation(answer: str, count: int) -> list[int] | None:
@@ -155,40 +142,19 @@ def permutation(answer: str, count: int) -> list[int] | None:
     return [number - 1 for number in numbers] if sorted(numbers) == list(range(1, count + 1)) else None
 
 
-def _content(response: Any) -> str:
-    try:
-        return str(response.choices[0].message.content or "")
-    except (AttributeError, IndexError, TypeError):
-        return ""
-
-
-def _count(current: "Span", model: str, response: Any) -> None:
+def _count(current: "Span", model: str, said: Completion) -> None:
     """Tell the call's span what was used."""
     from observability import conventions
 
-    usage = getattr(response, "usage", None)
+    counts = {
+        conventions.INPUT_TOKENS: said.input_tokens,
+        conventions.OUTPUT_TOKENS: said.output_tokens,
+        conventions.COST: said.usd,
+    }
     current.set_attribute(conventions.REQUEST_MODEL, model)
-    for name, field in ((conventions.INPUT_TOKENS, "prompt_tokens"), (conventions.OUTPUT_TOKENS, "completion_tokens")):
-        counted = getattr(usage, field, None)
-        if isinstance(counted, int):
-            current.set_attribute(name, counted)
-    cost = getattr(response, "_hidden_params", {}).get("response_cost")
-    if isinstance(cost, int | float):
-        current.set_attribute(conventions.COST, float(cost))
-
-
-def _litellm() -> Any:
-    import warnings
-
-    from dionysus_mcp.consolidation.settings import keep_litellm_quiet
-
-    keep_litellm_quiet()
-    # Its types complain of a qualifier that pydantic doesn't enforce.
-    warnings.filterwarnings("ignore", message=".*`ReadOnly` qualifier.*", category=UserWarning)
-    import litellm
-
-    litellm.suppress_debug_info = True
-    return litellm
+    for name, count in counts.items():
+        if count is not None:
+            current.set_attribute(name, count)
 
 
 async def _leave() -> None:
@@ -196,12 +162,4 @@ async def _leave() -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
-    litellm = _litellm()
-    mine = f"-{id(asyncio.get_running_loop())}"
-    cached = litellm.in_memory_llm_clients_cache.cache_dict
-    for key in [key for key in cached if str(key).endswith(mine)]:
-        client = cached.pop(key)
-        close = getattr(client, "aclose", None) or getattr(client, "close", None)
-        if close is not None:
-            with suppress(Exception):  # a connection that is already broken is as good as closed
-                await close()
+    await close_clients(load_litellm())

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dionysus_mcp.models.guards import EndlessAnswer, guarded, most_pieces
 from layers.tiers.abilities import Abilities, ToolUse, lesser, shorter, speaks_of_length
-from layers.tiers.failures import EndlessAnswer, is_of_length, missing_key, plain
+from layers.tiers.failures import is_of_length, missing_key, plain
 from layers.tiers.fitting import characters_of, fitted
 from layers.tiers.pricing import marks_its_cache
 from layers.tiers.reasoning import AnswerSink
 from layers.tiers.spoken_tools import told
 from layers.tiers.tokens import likely_prompt_tokens
-from layers.tiers.wary import most_pieces, wary
 from layers.tiers.wire import options_of, tools_of, without_system
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Endpoint:
             raise missing_key(deployment, self._tier)
         router = await self._connect()
         with (
-            wary(deployment.max_tokens),
+            guarded(deployment.max_tokens),
             prompt.request.meter.call(prompt.likely_tokens, deployment.price) as call,
         ):
             async with asyncio.timeout(deployment.timeout):

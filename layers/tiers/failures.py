@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from dionysus_mcp.models.guards import Untrusted
 from layers.tiers.abilities import speaks_of_length
 
 if TYPE_CHECKING:
@@ -36,34 +37,6 @@ _AFTER = re.compile(
 
 class Refused(Exception):
     """A provider refused the key, the model or the request: retrying changes nothing; the settings must change."""
-
-
-class Untrusted(Exception):
-    """An endpoint did what none may do; its other answers are no better a moment later."""
-
-
-class SentElsewhere(Untrusted):
-    """It sent the request on to another host, which the settings don't name; `str()` is that host's URL."""
-
-    def __str__(self) -> str:
-        return (
-            f"it sends requests on to {super().__str__()}, which gets neither the prompt nor the key; if that is "
-            "right, set it as api_base"
-        )
-
-
-class EndlessAnswer(Untrusted):
-    """Its answer goes on far beyond the tokens that were asked for; `str()` says how far it was read."""
-
-    def __str__(self) -> str:
-        return f"its answer goes on without end ({super().__str__()})"
-
-
-class UnreadableAnswer(Untrusted):
-    """Its answer is packed in a way that can't be undone."""
-
-    def __str__(self) -> str:
-        return f"its answer can't be unpacked ({super().__str__()})"
 
 
 class Unavailable(Exception):

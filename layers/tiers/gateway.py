@@ -8,31 +8,21 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-import os
 import re
 import threading
 import warnings
-from collections.abc import Mapping
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from layers.tiers.wary import in_our_call, is_wary, make_wary
+from dionysus_mcp.models.endpoint import Endpoint
+from dionysus_mcp.models.guards import in_guarded_call
+from dionysus_mcp.models.loading import close_clients, forget_clients_of_others, load_litellm
 
 if TYPE_CHECKING:
     from litellm.router import Router
 
     from layers.tiers.settings import Deployment
-
-# LiteLLM asks GitHub for prices and headers while it starts, and loads the `.env` of the working directory into this
-# process's environment (mode DEV): no network look-up and no stranger's settings without the user's asking.
-_QUIET = {
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
-    "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
-    "LITELLM_MODE": "PRODUCTION",
-}
-
 
 _MISFITS = re.compile(
     r"Pydantic serializer warnings:\n[\s\S]*field_name='"
@@ -49,7 +39,7 @@ class _OfOurCalls:
 
     def match(self, message: str) -> bool:
         """Return whether a warning is of such an answer."""
-        return in_our_call() and _MISFITS.match(message) is not None
+        return in_guarded_call() and _MISFITS.match(message) is not None
 
 
 class Gateway:
@@ -76,7 +66,7 @@ class Gateway:
         every wait can be cancelled. The Router's own retries wait for minutes, out of reach.
         """
         litellm = await asyncio.shield(asyncio.wrap_future(self.warm()))
-        _forget_clients_of_others(litellm)
+        forget_clients_of_others(litellm)
         entry = {"model_name": deployment.model, "litellm_params": _params(deployment)}
         router = litellm.Router(model_list=[entry], num_retries=0, disable_cooldowns=True)
         self._routers.append(router)
@@ -88,17 +78,12 @@ class Gateway:
             return
         while self._routers:
             self._routers.pop().discard()
-        await _close_clients(self._litellm.result())
+        await close_clients(self._litellm.result())
 
     @staticmethod
     def _load(loaded: Future[Any]) -> None:
         try:
-            for name, value in _QUIET.items():
-                os.environ.setdefault(name, value)
-            import litellm
-
-            litellm.suppress_debug_info = True
-            make_wary()
+            litellm = load_litellm()
             # Its handlers write to the terminal; each failure is told in our own words instead.
             for name in ("LiteLLM", "LiteLLM Router", "LiteLLM Proxy"):
                 logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -111,10 +96,8 @@ class Gateway:
 async def _rehearse(litellm: Any) -> None:
     """Have LiteLLM do once what it puts off until its first call: two seconds that would hold up the Mind's loop.
 
-    The call is answered by LiteLLM itself. Its types complain of a qualifier that pydantic doesn't enforce, which
-    LiteLLM mutes only while it is imported, and of what an endpoint put into an answer's fields.
+    The call is answered by LiteLLM itself. Its types complain of what an endpoint put into an answer's fields.
     """
-    warnings.filterwarnings("ignore", message=".*`ReadOnly` qualifier.*", category=UserWarning)
     misfits: Any = ("ignore", _OfOurCalls(), UserWarning, None, 0)
     if misfits not in warnings.filters:
         cast("list[Any]", warnings.filters).insert(0, misfits)
@@ -126,39 +109,4 @@ async def _rehearse(litellm: Any) -> None:
 
 
 def _params(deployment: Deployment) -> dict[str, Any]:
-    params: dict[str, Any] = {"model": deployment.model}
-    if deployment.api_base is not None:
-        # A placeholder where no key is set, or LiteLLM would send the provider's key from the environment.
-        params |= {"api_base": deployment.api_base, "api_key": "none"}
-    if deployment.api_key is not None:
-        params["api_key"] = deployment.api_key.get_secret_value()
-    return params
-
-
-async def _close_clients(litellm: Any) -> None:
-    """Close the cached clients of this loop; others belong to other loops, perhaps to the user's own code."""
-    cached = litellm.in_memory_llm_clients_cache.cache_dict
-    for key in _of_this_loop(cached):
-        client = cached.pop(key)
-        if getattr(client, "_client", client) is litellm.aclient_session:
-            continue  # the program's own, for all its calls
-        close = getattr(client, "aclose", None) or getattr(client, "close", None)
-        if close is not None:
-            with suppress(Exception):  # a connection that is already broken is as good as closed
-                await close()
-
-
-def _forget_clients_of_others(litellm: Any) -> None:
-    """Take clients that aren't wary off this loop's books: another loop, closed by now, was at the same address.
-
-    They are left as they are: their connections went with their loop.
-    """
-    cached = litellm.in_memory_llm_clients_cache.cache_dict
-    for key in _of_this_loop(cached):
-        if not is_wary(cached[key]):
-            cached.pop(key, None)
-
-
-def _of_this_loop(cached: Mapping[Any, Any]) -> list[Any]:
-    mine = f"-{id(asyncio.get_running_loop())}"
-    return [key for key in list(cached) if str(key).endswith(mine)]
+    return Endpoint(deployment.model, deployment.api_base, deployment.api_key).parameters()

@@ -10,9 +10,9 @@ from collections import Counter
 import httpx
 import pytest
 
+from dionysus_mcp.models.guards import guarded, is_guarded
 from layers.run import RunStopped, StopReason
 from layers.tiers.gateway import Gateway
-from layers.tiers.wary import is_wary, wary
 from tests.support.openai_server import Flood, OpenAIServer, Raw, Request, Say, refusing_port
 
 _MEGABYTE = 1_000_000
@@ -160,7 +160,7 @@ def test_a_strangers_clients_stay_as_they_are():
 
     async def hooks():
         strangers = AsyncHTTPHandler()
-        with wary(100):
+        with guarded(100):
             ours = AsyncHTTPHandler()
         counted = Counter(
             {
@@ -177,7 +177,9 @@ def test_a_strangers_clients_stay_as_they_are():
     assert counted["ours"] == counted["stranger"] + 1
 
 
-def test_a_programs_own_client_is_wary_in_our_calls_alone_and_stays_open(tier, request_of, lifeline, loop, monkeypatch):
+def test_a_programs_own_client_is_guarded_in_guarded_calls_alone_and_stays_open(
+    tier, request_of, lifeline, loop, monkeypatch
+):
     litellm = Gateway().warm().result(120)
     own = httpx.AsyncClient(follow_redirects=True)
     monkeypatch.setattr(litellm, "aclient_session", own)
@@ -209,7 +211,7 @@ def test_a_client_that_was_left_at_our_loops_address_is_not_used(tier, request_o
         call = {"model": "openai/model-a", "api_base": server.url, "api_key": "sk-secret-a", "timeout": 60.0}
         asked = litellm.acompletion(**call, max_retries=0, messages=[{"role": "user", "content": "theirs"}])
         loop.submit(asked).result(60)
-        left = [each for each in litellm.in_memory_llm_clients_cache.cache_dict.values() if not is_wary(each)]
+        left = [each for each in litellm.in_memory_llm_clients_cache.cache_dict.values() if not is_guarded(each)]
         assert "set it as api_base" in outage(tier(server, timeout=60), request_of("x"), lifeline)
         assert thief.requests == []
     for each in left:

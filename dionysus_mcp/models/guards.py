@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from layers.tiers.failures import EndlessAnswer, SentElsewhere, UnreadableAnswer
-
 if TYPE_CHECKING:
     import httpx
 
@@ -29,15 +27,43 @@ _BESIDES = 4_000_000
 _MOST_OF_AN_ERROR = 200_000
 _AT_ONCE = 65_536
 _OPENAI_CLIENT = "_get_async_http_client"  # the only place where LiteLLM makes the client for OpenAI's SDK
-_MARK = "_makes_wary"
+_MARK = "_installs_guards"
 # After these a POST is followed by a GET without the prompt, which any endpoint refuses, but not by its reason.
 _LOSING = (301, 302)
 _PACKED = ("gzip", "x-gzip", "deflate")
 
 
+class Untrusted(Exception):
+    """An endpoint did what none may do; its other answers are no better a moment later."""
+
+
+class SentElsewhere(Untrusted):
+    """It sent the request on to another host, which the settings don't name; `str()` is that host's URL."""
+
+    def __str__(self) -> str:
+        return (
+            f"it sends requests on to {super().__str__()}, which gets neither the prompt nor the key; if that is "
+            "right, set it as api_base"
+        )
+
+
+class EndlessAnswer(Untrusted):
+    """Its answer goes on far beyond the tokens that were asked for; `str()` says how far it was read."""
+
+    def __str__(self) -> str:
+        return f"its answer goes on without end ({super().__str__()})"
+
+
+class UnreadableAnswer(Untrusted):
+    """Its answer is packed in a way that can't be undone."""
+
+    def __str__(self) -> str:
+        return f"its answer can't be unpacked ({super().__str__()})"
+
+
 @contextmanager
-def wary(max_tokens: int) -> Generator[None]:
-    """Have the clients that LiteLLM makes in the block be wary, and an answer be no longer than its tokens allow."""
+def guarded(max_tokens: int) -> Generator[None]:
+    """Guard the clients that LiteLLM makes in the block, and let an answer be no longer than its tokens allow."""
     before = _MOST_BYTES.set(_BESIDES + _PER_TOKEN * max_tokens)
     try:
         yield
@@ -45,7 +71,7 @@ def wary(max_tokens: int) -> Generator[None]:
         _MOST_BYTES.reset(before)
 
 
-def in_our_call() -> bool:
+def in_guarded_call() -> bool:
     """Whether this thread or task is at work on a call of ours."""
     return _MOST_BYTES.get() is not None
 
@@ -55,8 +81,8 @@ def most_pieces(max_tokens: int) -> int:
     return 2000 + 4 * max_tokens
 
 
-def make_wary() -> None:
-    """Have LiteLLM's clients made wary from now on, where they are made for calls of ours. Idempotent."""
+def install_guards() -> None:
+    """Have LiteLLM's clients guarded from now on, where they are made for calls of ours. Idempotent."""
     from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
     from litellm.llms.openai.common_utils import BaseOpenAILLM
 
@@ -67,7 +93,7 @@ def make_wary() -> None:
         AsyncHTTPHandler.create_client = _hooking(AsyncHTTPHandler.create_client)
 
 
-def is_wary(client: Any) -> bool:
+def is_guarded(client: Any) -> bool:
     """Whether a client of LiteLLM's cache, OpenAI's or its own, has the hooks; one without was made for others."""
     inner = getattr(client, "_client", None)
     return _look_at in getattr(inner, "event_hooks", {}).get("response", ())
