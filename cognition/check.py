@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from cognition.thought import AnswerRejected, Evidence
 from layers import analysis
 from layers.delegation import delegate
-from layers.run import StopReason, apart
+from layers.run import StopReason, TookTooLong, apart
 from layers.spec import LayerSpec
 
 if TYPE_CHECKING:
@@ -99,17 +99,25 @@ def fit(run: Run, bench: Workbench, manager: LayerSpec, answer: Any, output: typ
         raise Unfit(message, answer) from error
 
 
-def check_answer(run: Run, thought: Thought, checks: Sequence[Callable[[Thought], object]]) -> None:
+def check_answer(run: Run, thought: Thought, checks: Sequence[Callable[[Thought], object]], limit: float) -> None:
     """Have the caller's own checks look at an answer.
 
+    Args:
+        run: whose answer it is.
+        thought: what they are shown.
+        checks: in the order in which they are asked.
+        limit: most seconds of each; one that takes longer is left behind on its thread, and nobody said yes.
+
     Raises:
-        AnswerRejected: one returned `False` or raised an error; its `.partial` is the thought.
-        RunStopped: the run ended meanwhile; a check that hangs is left behind on its thread.
+        AnswerRejected: one returned `False`, raised an error or took too long; its `.partial` is the thought.
+        RunStopped: the run ended meanwhile.
     """
     for check in checks:
         name = getattr(check, "__name__", type(check).__name__)
         try:
-            passed, why = apart(run.lifeline, f"check-{name}", check, thought), "it returned False"
+            passed, why = apart(run.lifeline, f"check-{name}", check, thought, limit=limit), "it returned False"
+        except TookTooLong:
+            passed, why = False, f"it gave nothing within {limit:g} s; the manager's tool_timeout gives it more"
         except Exception as error:  # noqa: BLE001 - somebody else's code; whatever it raises means no
             passed, why = False, str(error) or type(error).__name__
         if passed is False:

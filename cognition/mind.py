@@ -111,7 +111,8 @@ class Mind:
             files: files that the manager's code may read by their names.
             images: PIL images or paths that go with the task.
             final_answer_checks: each gets the thought before it is remembered or returned, however its answer came
-                about; one that returns `False` or raises rejects it. An abstention is no answer and passes.
+                about; one that returns `False`, raises, or takes longer than the manager's `tool_timeout` rejects it.
+                An abstention is no answer and passes.
             retries: how often a task that failed is tried anew, from its beginning, within the same budget and
                 deadline; a rejected answer and one that doesn't fit `output` are failures. `Thought.usage` has what all
                 attempts spent. A run that was stopped is not tried again.

@@ -172,6 +172,7 @@ class _Servers:
                 tracer=telemetry.tracer,
                 connect_timeout=server.connect_timeout,
                 call_timeout=server.call_timeout,
+                only=server.tools,
             )
             for name, server in settings.mcp.items()
         }

@@ -90,7 +90,7 @@ def _conclude(parts: Parts, run: Run, asked: Asked, report: Report) -> Thought:
     reason = StopReason.ABSTAINED if abstained else StopReason.ANSWERED
     thought = asked.thought(run, answer, reason, checked.evidence, checked.confidence, checked.errors)
     if not abstained:
-        check_answer(run, thought, asked.checks)
+        check_answer(run, thought, asked.checks, parts.bench.layers[MANAGER].tool_timeout)
     remember_answer(parts, run, thought)
     return thought
 

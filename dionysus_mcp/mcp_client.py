@@ -45,6 +45,7 @@ class McpClient:
         tracer: Records a span `tools/call TOOL` for each call; None records nothing.
         connect_timeout: Seconds until the server must have answered the handshake.
         call_timeout: Seconds until a tool must have answered, unless the call says otherwise.
+        only: The tools that are offered and may be called, each of which must be there; None for all.
     """
 
     def __init__(
@@ -55,12 +56,14 @@ class McpClient:
         tracer: "Tracer | None" = None,
         connect_timeout: float = 30.0,
         call_timeout: float = 60.0,
+        only: Collection[str] | None = None,
     ) -> None:
         self.name = name
         self.target = target
         self._tracer = tracer
         self._connect_timeout = connect_timeout
         self._call_timeout = call_timeout
+        self._only = None if only is None else frozenset(only)
         self._required: frozenset[str] = frozenset()
         self._connection: Connection | None = None
         self._connecting = asyncio.Lock()
@@ -72,13 +75,13 @@ class McpClient:
             McpToolMissing: naming the missing tools.
             McpUnavailable: if the server can't be started or reached; quotes the end of its stderr.
         """
-        self._required = frozenset(required)
+        self._required = frozenset(required) | (self._only or frozenset())
         await self._replace(self._connection if self._connection and self._connection.lost else None)
 
     async def tools(self) -> list[ToolInfo]:
-        """The tools that the server offered when the connection was made."""
+        """The tools that the server offered when the connection was made, as far as they may be called."""
         connection = await self._live()
-        return [_tool_info(tool) for tool in connection.tools]
+        return [_tool_info(tool) for tool in connection.tools if self._may_call(tool.name)]
 
     async def call(self, tool: str, arguments: Mapping[str, Any] | None = None, *, timeout: float | None = None) -> Any:  # noqa: ASYNC109 -- part of the fixed interface; the SDK tells the server when it elapses
         """Call a tool.
@@ -92,10 +95,12 @@ class McpClient:
             The structured content where the tool gives any, else its text.
 
         Raises:
-            McpToolError: if the tool reports an error or refuses its arguments.
+            McpToolError: if the tool reports an error or refuses its arguments, or is not one of those to be called.
             McpTimeout: if it doesn't answer in time.
             McpUnavailable: if the server is gone and one reconnect didn't bring an answer.
         """
+        if not self._may_call(tool):
+            raise McpToolError(f"{tool} is not among the tools to be used.", server=self.name, tool=tool)
         with self._span(tool):
             connection = await self._live()
             seconds = self._call_timeout if timeout is None else timeout
@@ -114,6 +119,9 @@ class McpClient:
                 return await self._ask(connection, tool, arguments or {}, seconds)
             except ConnectionLost as lost:
                 raise await connection.gone(f"went away during {tool}, and again after a reconnect") from lost
+
+    def _may_call(self, tool: str) -> bool:
+        return self._only is None or tool in self._only
 
     async def close(self) -> None:
         """Leave the connection; no process of it stays behind. A later call connects again."""

@@ -31,7 +31,8 @@ class LayerSpec(BaseModel):
         planning_interval: steps between two planning calls; `None` for no planning.
         share: the part of the run's budget, 0 to 1, that it may use in all its calls together, without the layers it
             calls; when that is used up it ends with what it has. `None` for no limit of its own.
-        tool_timeout: seconds that a call of one of the user's own tools may take.
+        tool_timeout: seconds that a call of one of the user's own tools may take; the manager's, also a check of an
+            answer.
         enabled: `false` takes the layer out.
     """
 

@@ -49,10 +49,14 @@ def apart(lifeline: Lifeline, name: str, call: Callable[..., T], *arguments: Any
 
 
 def _work(answer: Future[T], call: Callable[[], T]) -> None:
-    with suppress(InvalidStateError):  # nobody waits any more
-        try:
-            answer.set_result(call())
-        except InvalidStateError:
-            raise
-        except BaseException as error:  # noqa: BLE001 - promise: whatever ends the code reaches its caller
-            answer.set_exception(error)
+    try:
+        given = call()
+    except BaseException as error:  # noqa: BLE001 - promise: whatever ends the code reaches its caller
+        _settle(answer.set_exception, error)
+    else:
+        _settle(answer.set_result, given)
+
+
+def _settle(settle: Callable[[Any], None], outcome: object) -> None:
+    with suppress(InvalidStateError):  # of the future's own: nobody waits any more
+        settle(outcome)

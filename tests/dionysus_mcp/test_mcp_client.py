@@ -49,6 +49,20 @@ async def pid_of(client: McpClient) -> int:
     return (await client.call("process_id"))["pid"]
 
 
+async def test_only_the_tools_that_are_to_be_used_are_offered_and_called():
+    async with McpClient("small", stdio("stdio"), only=("echo", "process_id")) as client:
+        assert {tool.name for tool in await client.tools()} == {"echo", "process_id"}
+        assert await client.call("echo", {"text": "a"}) == {"result": "a"}
+        with pytest.raises(McpToolError, match="fail is not among the tools to be used"):
+            await client.call("fail")
+
+
+async def test_a_tool_that_is_to_be_used_must_be_there():
+    with pytest.raises(McpToolMissing, match="ecco"):
+        async with McpClient("small", stdio("stdio"), only=("ecco",)):
+            pass
+
+
 async def test_tools_are_called_and_described():
     async with McpClient("small", stdio("stdio")) as client:
         assert await client.call("process_id") == {"pid": await pid_of(client)}

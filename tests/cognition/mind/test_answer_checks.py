@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from pydantic import BaseModel
 
@@ -65,3 +67,16 @@ def test_an_abstention_passes(make_mind):
     with make_mind(**scripted(play)) as mind:
         thought = mind.think("What is it?", final_answer_checks=[lambda _: False])
     assert thought.stop_reason is StopReason.ABSTAINED
+
+
+def test_a_check_that_takes_longer_than_the_managers_tools_rejects_and_is_left_behind(make_mind):
+    over = threading.Event()
+    hasty = {"consciousness": {"tool_timeout": 0.2}}
+    try:
+        with (
+            make_mind(**scripted(only_manager(at_once)), layers=hasty) as mind,
+            pytest.raises(AnswerRejected, match="within 0.2 s.*tool_timeout"),
+        ):
+            mind.think("What is it?", final_answer_checks=[lambda thought: over.wait(60)])
+    finally:
+        over.set()
