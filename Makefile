@@ -10,7 +10,7 @@ SECONDS ?= 60
 PARTS_EXPRESSION := docker or gvisor or neo4j or postgres or browser or typescript or clone
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
-.PHONY: help demo test test-all fast fuzz lint types contracts format lock wheel clean venv-runtime venv-dev
+.PHONY: help demo test test-all fast fuzz checks fetch lint types contracts format lock wheel clean venv-runtime venv-dev
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,10 +18,10 @@ help: ## List the commands
 demo: venv-runtime ## Read this project's own docs and history into memory, and ask a question about them
 	@$(PY) scripts/demo.py $(ARGS)
 
-test: lint types contracts ## Lint, types, contracts, and the tests with their real parts (ALLOW_MISSING="docker ..." leaves parts out)
+test: checks ## Lint, types, contracts, and the tests with their real parts (ALLOW_MISSING="docker ..." leaves parts out)
 	@$(PY) scripts/run_tests.py $(ARGS)
 
-test-all: lint types contracts ## The same in its whole breadth: everything under every engine, and longer
+test-all: checks ## The same in its whole breadth: everything under every engine, and longer
 	@$(PY) scripts/run_tests.py --exhaustive $(ARGS)
 
 fast: venv-dev ## The tests that need no provisioned part
@@ -30,6 +30,13 @@ fast: venv-dev ## The tests that need no provisioned part
 fuzz: venv-dev ## Feed the sandbox's host hostile bytes for a minute, guided by coverage (SECONDS=60; needs atheris)
 	@$(PY) -c 'import atheris' 2>/dev/null || { echo "Needs atheris: $(PY) -m pip install --group fuzz"; exit 1; }
 	@mkdir -p .fuzz && cd .fuzz && PYTHONPATH=.. ../$(PY) -m tests.sandbox.docker.fuzz.coverage_guided -max_total_time=$(SECONDS)
+
+# Lint, types and contracts, while the parts of the tests are fetched.
+checks: venv-dev
+	@$(MAKE) --no-print-directory --jobs=4 lint types contracts fetch
+
+fetch:
+	@$(PY) scripts/run_tests.py --fetch
 
 lint: venv-dev ## Formatting and lint
 	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "Run 'make format'."; exit 1; }

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,18 +53,34 @@ def main(arguments: list[str]) -> int:
     names = [part.name for part in PARTS]
     parser.add_argument("--parts", default=" ".join(names), help="only these parts, separated by spaces")
     parser.add_argument("--once", action="store_true", help="without a second look at what failed")
+    parser.add_argument("--fetch", action="store_true", help="only have the parts ready in the cache, and run no test")
     options, for_pytest = parser.parse_known_args(arguments)
     wanted, allowed = options.parts.split(), os.environ.get("ALLOW_MISSING", "").split()
     for name in {*wanted, *allowed} - {*names}:
         parser.error(f"unknown part '{name}'; the parts are: {', '.join(names)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the stack below is unwound
+    parts = [part for part in PARTS if part.name in wanted]
+    if options.fetch:
+        fetch(parts)
+        return 0
     with ExitStack() as running:
-        provisions = provision([part for part in PARTS if part.name in wanted], running)
+        provisions = provision(parts, running)
         lacking = [provision for provision in provisions if provision.missing and provision.part.name not in allowed]
         if lacking:
             _tell_how_to_go_on(lacking)
             return PART_MISSING
         return _pytest(for_pytest, provisions, once=options.once)
+
+
+def fetch(parts: list[Part]) -> None:
+    """Have these parts ready in the cache, side by side; what can't be had is told when it is needed."""
+    with ThreadPoolExecutor(max_workers=len(parts) or 1) as pool:
+        list(pool.map(_fetch_one, parts))
+
+
+def _fetch_one(part: Part) -> None:
+    with suppress(PartUnavailableError):
+        part.provide()
 
 
 def provision(parts: list[Part], running: ExitStack) -> list[Provision]:
