@@ -73,13 +73,14 @@ def missed(tmp_path_factory) -> set[tuple[str, str]]:
         path.write_text(renamed(path.read_text("utf-8"), model), "utf-8")
     (folder / "pyrightconfig.json").write_text(json.dumps({"typeCheckingMode": "basic", "include": [*PACKAGES]}))
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=840, check=False)
     said = [each["message"] for each in json.loads(done.stdout)["generalDiagnostics"]]
     found = [re.search(r'attribute "(\w+)" for class "(?:type\[)?(\w+)[*"\]]', each) for each in said]
     return {(each[2], each[1]) for each in found if each}
 
 
 @pytest.mark.exhaustive  # a whole run of the type checker
+@pytest.mark.timeout(900)
 def test_every_field_of_every_settings_model_is_read_somewhere(missed):
     bearers = models(Settings)
     unread = []
