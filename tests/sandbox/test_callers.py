@@ -95,7 +95,7 @@ def test_a_second_thread_gets_a_clear_error_and_may_go_on_later(open_box):
 FORK = """\
 import gc, os, sys, threading
 from sandbox import BackendLost, SandboxSettings, SandboxUnavailable
-from tests.sandbox.conftest import {make}
+from tests.sandbox.backends import {make}
 backend = {make}()
 box = backend.open()
 

@@ -25,9 +25,9 @@ def wait_for_news(box: Box) -> None:
 
 
 @contextmanager
-def patient(box: DockerSandbox) -> Iterator[None]:
+def patient(box: DockerSandbox, seconds: float = _LONG) -> Iterator[None]:
     """Give the steps in here so much time that only those which are tested run out of theirs."""
-    usual, box._step_timeout = box._step_timeout, _LONG
+    usual, box._step_timeout = box._step_timeout, seconds
     try:
         yield
     finally:

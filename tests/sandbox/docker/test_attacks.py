@@ -6,7 +6,8 @@ removed, the same means without the malice must work; where even that would enda
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
@@ -14,8 +15,10 @@ from sandbox import DockerBackend, Sandbox, SandboxSettings
 from tests.sandbox.docker.attacks.attack import Attack
 from tests.sandbox.docker.attacks.defences import DEFENCES, WeakenedBackend
 from tests.sandbox.docker.attacks.host import (
+    BRIEF,
     Listeners,
     assert_held,
+    fresh_after_failure,
     has,
     outcome,
     prepared,
@@ -24,7 +27,7 @@ from tests.sandbox.docker.attacks.host import (
     with_tools,
 )
 from tests.sandbox.docker.attacks.tables import TABLES
-from tests.sandbox.docker.patience import unhurried
+from tests.sandbox.docker.patience import patient, unhurried
 from tests.sandbox.leaks import assert_settled, usage
 
 pytestmark = pytest.mark.docker
@@ -44,34 +47,39 @@ def listeners() -> Iterator[Listeners]:
 
 @pytest.fixture(scope="module")
 def boxes(sandbox_image, listeners) -> Iterator[Callable]:
-    """A box for an attack: one for all with the same defences and limits."""
+    """A box for an attack: one for all with the same defences and limits, but for the time of a step."""
     before = usage()
     shared, backends = {}, {}
-    ended = ExitStack()
 
     def backend(without, limits):
         key = (without, tuple(limits.items()))
         if key not in backends:
-            asked = {**_TIME, **limits}
             backends[key] = (
-                WeakenedBackend(sandbox_image, without, asked)
+                WeakenedBackend(sandbox_image, without, limits)
                 if without
-                else DockerBackend(SandboxSettings(image=sandbox_image, warm=0, **asked))
+                else DockerBackend(SandboxSettings(image=sandbox_image, warm=0, **limits))
             )
-            ended.callback(backends[key].close)
         return key, backends[key]
 
     @contextmanager
     def opened(attack: Attack, *, without: tuple[str, ...] = ()) -> Iterator[Sandbox]:
-        key, made = backend(without, attack.limits)
+        limits = {
+            **_TIME,
+            **attack.limits,
+            **{name: at for each in without for name, at in DEFENCES[each].limits.items()},
+        }
+        seconds = limits.pop("step_timeout")
+        key, made = backend(without, limits)
         with made.weak() if without else nullcontext():
             if key not in shared:
                 shared[key] = with_tools(made.open())
-            yield shared[key]
+            with patient(shared[key], seconds), fresh_after_failure(shared[key]):
+                yield shared[key]
             tidied(shared[key], attack.litters)
 
     yield opened
-    ended.close()
+    with ThreadPoolExecutor(8) as threads:  # each waits for the engine
+        list(threads.map(lambda each: each.close(), backends.values()))
     assert_settled(before)
 
 
@@ -82,7 +90,7 @@ def _named(attack: Attack) -> str:
 @pytest.mark.parametrize("attack", PROVED, ids=_named)
 def test_the_attack_works_without_its_defence(attack, boxes, listeners):
     with boxes(attack, without=attack.without) as box:
-        said = outcome(prepared(box), attack, steps(attack.code), listeners.places)
+        said = outcome(prepared(box), attack, steps(attack.code), {**listeners.places, **BRIEF})
     assert re.search(attack.works, said)
 
 

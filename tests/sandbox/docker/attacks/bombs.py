@@ -56,19 +56,20 @@ _DESCRIPTORS = "held = [os.open('/dev/null', 0) for _ in range(300)]\n'reached'"
 _PIPES = "held = [os.pipe() for _ in range(150)]\n'reached'"
 _SOCKETS = "held = [socket.socketpair() for _ in range(150)]\n'reached'"
 _EPOLLS = "import select\nheld = [select.epoll() for _ in range(300)]\n'reached'"
-_UNTIL = "until = time.monotonic() + 1.8\nwhile time.monotonic() < until:\n    {}\n'reached'"
+# How long SECONDS and LONGER are is said by `host.LASTING` and `host.BRIEF`.
+_UNTIL = "until = time.monotonic() + SECONDS\nwhile time.monotonic() < until:\n    {}\n'reached'"
 # What heeds no interrupt must go on until well after it is killed.
-_LONGER = "until = time.monotonic() + 5\nwhile time.monotonic() < until: pass\n'reached'"
+_LONGER = "until = time.monotonic() + LONGER\nwhile time.monotonic() < until: pass\n'reached'"
 _AFTERWARDS = """\
-until = time.monotonic() + 1.8
+until = time.monotonic() + SECONDS
 try:
     while time.monotonic() < until: pass
 except BaseException: pass
 'reached'"""
 _BLOCKED = "signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\n"
-_IN_C = "import ctypes\nctypes.PyDLL(None).usleep(0)\nfor _ in range(9): ctypes.PyDLL(None).usleep(200000)\n'reached'"
+_IN_C = "import ctypes\nctypes.PyDLL(None).usleep(0)\nfor _ in range(int(SECONDS / 0.2)): ctypes.PyDLL(None).usleep(200000)\n'reached'"
 _CATCHING = """\
-until = time.monotonic() + 5
+until = time.monotonic() + LONGER
 while time.monotonic() < until:
     try:
         while time.monotonic() < until: pass
@@ -81,7 +82,7 @@ import collections, itertools
 spun = lambda turns: collections.deque(itertools.repeat(0, turns), 0)
 begun = time.perf_counter()
 spun(10 ** 6)
-spun(int(1.8 / (time.perf_counter() - begun) * 10 ** 6))
+spun(int(SECONDS / (time.perf_counter() - begun) * 10 ** 6))
 'reached'"""
 _BIG_INT = "x = 7 ** 400_000\nwhile time.monotonic() < until: y = x * x\n'reached'"
 _PRINTED = "for _ in range(40): print('x' * 99_999)\n"
@@ -212,10 +213,10 @@ ATTACKS = [
     _late("loop with all signals blocked", _BLOCKED + _LONGER, lost=True),
     _late("loop in C", _IN_C),
     Attack("loop in an iterator", _ITERATED, _TIME, held=_LATE, limits=_SHORT, lost=None, litters="worker"),
-    _late("multiply", "until = time.monotonic() + 1.8\n" + _BIG_INT),
-    _late("sleep", "time.sleep(1.8)\n'reached'"),
-    _late("wait for a lock", "import threading\nthreading.Event().wait(1.8)\n'reached'"),
-    _late("a regular expression that goes back and back", "until = time.monotonic() + 1.8\n" + _REGEX.format(9)),
-    _late("sleep in a process that was started", "import subprocess\nsubprocess.run(['sleep', '1.8'])\n'reached'"),
+    _late("multiply", "until = time.monotonic() + SECONDS\n" + _BIG_INT),
+    _late("sleep", "time.sleep(SECONDS)\n'reached'"),
+    _late("wait for a lock", "import threading\nthreading.Event().wait(SECONDS)\n'reached'"),
+    _late("a regular expression that goes back and back", "until = time.monotonic() + SECONDS\n" + _REGEX.format(9)),
+    _late("sleep in a process that was started", "import subprocess\nsubprocess.run(['sleep', 'SECONDS'])\n'reached'"),
     Attack("print without end", _PRINTED, ("the limit of output",), works="x\n?$", held="more bytes were not kept"),
 ]

@@ -60,6 +60,27 @@ TRIED: Final[tuple[Attack, ...]] = tuple(
     if attack.name not in _ELSEWHERE
 )
 
+_OF_THE_KERNEL: Final = {
+    "a call of another step",
+    "a call that is nested without end",
+    "a forged frame: the worker ended",
+    "a frame larger than allowed",
+    "a frame of four gigabytes",
+    "a frame that never ends",
+    "an answer stolen from another thread",
+    "an answer to another step",
+    "two calls at once",
+}
+HOST_ALONE: Final[frozenset[str]] = frozenset(
+    {attack.name for attack in TABLES["The wire"]} - _OF_THE_KERNEL
+    | {"fill the disk with folders", "fill the disk with depth", "fill the disk with links"}
+)
+"""Names of attacks of which `make test` tries others of the same kind under gVisor, and `make test-all` all.
+
+Frames are judged by our own code, the same under every kernel; of each kind one is tried, and all that reach the kernel
+with blocked reads, threads or large writes. And what counts no names counts none of folders, depths and links.
+"""
+
 
 def page() -> list[str]:
     """Lines for the threat model's page."""
