@@ -20,7 +20,7 @@ from sandbox import Backend, DockerSandbox, Sandbox, SandboxSettings
 from sandbox.docker.backend import DockerBackend
 from sandbox.docker.box import Box
 from sandbox.docker.channel import ChannelClosedError
-from sandbox.docker.guest.wire import EXECUTE, KILL, LOST, WireError
+from sandbox.docker.guest.wire import EXECUTE, LOST, PATIENCE, PROGRAM, WireError
 from sandbox.docker.messages import read, written
 from sandbox.monty import MontyBackend
 
@@ -77,8 +77,8 @@ class RenewedContainers(DockerBackend):
             super().give_back(own)  # it is the backend that ends; or another thread may read from it still
             return
         with suppress(ChannelClosedError):
-            own.channel.send(EXECUTE, _step("while True: pass"))  # between two steps no worker is killed
-            own.channel.send(KILL, b"")
+            own.channel.send(PROGRAM, b"null")  # ends everything in the box, and has a Python as its worker again
+            own.channel.send(PATIENCE, repr(self.settings.step_timeout).encode())
         self._idle.append(own)
 
     def _renewed(self) -> Box | None:
@@ -91,20 +91,18 @@ class RenewedContainers(DockerBackend):
         return None
 
 
-def _step(code: str) -> bytes:
-    return written({"id": secrets.token_hex(8), "code": code, "tools": []})
-
-
 def _is_swept(box: Box) -> bool:
-    """Wait for the end of the worker that was told to end, and for that of the next one, which empties the folder."""
+    """Have a worker empty the folder, and end; what was said before by the one that is gone is of no interest."""
     until = time.monotonic() + _RENEWED
+    sweep = written({"id": secrets.token_hex(8), "code": _SWEEP, "tools": []})
+    box.channel.send(EXECUTE, sweep)
     while time.monotonic() < until:
         received = box.channel.receive()
         if received is None or received[0] != LOST:
             continue
         if read(received[1]).get("status") == _SWEPT:
             return True
-        box.channel.send(EXECUTE, _step(_SWEEP))
+        box.channel.send(EXECUTE, sweep)  # the first was dropped, since that loss had not been heard of here
     return False
 
 

@@ -33,7 +33,7 @@ def same(a, b):
     return True
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture])
 @given(value=values)
 def test_every_plain_value_comes_back_as_it_was(shared_box, value):
     box, came = shared_box
