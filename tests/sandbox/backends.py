@@ -24,7 +24,9 @@ from sandbox.docker.guest.wire import EXECUTE, LOST, PATIENCE, PROGRAM, WireErro
 from sandbox.docker.messages import read, written
 from sandbox.monty import MontyBackend
 
-_OF_THE_HOST = {"step_timeout", "max_host_calls"}  # limits that no container is made with
+OF_THE_HOST = {"step_timeout", "max_host_calls"}
+"""Limits that no container is made with, so that sessions with other ones share a backend."""
+
 _OF_A_SESSION = {"tracer", "stop", "deadline", "files"}
 _LEISURE = 30.0  # seconds
 _RENEWED = 20.0  # seconds until a container that can't be made fresh is given up for another
@@ -117,7 +119,7 @@ class SharedBackends:
         own = {name: options.pop(name) for name in _OF_A_SESSION & {*options}}
         if make is monty_backend:
             return self._backend(make, options).open(**own)
-        hosts = {name: options.pop(name) for name in _OF_THE_HOST & {*options}}
+        hosts = {name: options.pop(name) for name in OF_THE_HOST & {*options}}
         backend = self._backend(make, {"kind": RenewedContainers, **options})
         assert isinstance(backend, DockerBackend)
         return DockerSandbox(limits=backend.settings.changed(**hosts), backend=backend, **own)

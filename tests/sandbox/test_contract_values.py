@@ -154,6 +154,7 @@ HOSTILE_IN_THE_CODE = {
     "huge text": "v = 'x' * 30000000",
     "many items": "v = [0] * 2000000",
     "more items than fit twice": "v = [0] * 10000000",
+    "shared often": "v = ['x' * 1000]\nfor _ in range(15): v = [v, v]",
     "shared many times": "v = ['x' * 1000]\nfor _ in range(20): v = [v, v]",
     "function": "v = lambda: v",
     "builtin": "v = print",

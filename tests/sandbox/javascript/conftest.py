@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sandbox import DockerBackend, JavaScriptSandbox, SandboxSettings
-from tests.sandbox.backends import RenewedContainers
+from tests.sandbox.backends import OF_THE_HOST, RenewedContainers
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +44,10 @@ def limited_js(renewing) -> Iterator[Callable[..., JavaScriptSandbox]]:
     """Open a session with limits of its own."""
     opened = []
 
-    def open_one(*, step_timeout: float = 30, **limits: Any) -> JavaScriptSandbox:
+    def open_one(**limits: Any) -> JavaScriptSandbox:
+        of_host = {name: limits.pop(name) for name in OF_THE_HOST & {*limits}}
         backend = renewing(**limits)
-        own = backend.settings.changed(step_timeout=step_timeout)
-        opened.append(JavaScriptSandbox(limits=own, backend=backend))
+        opened.append(JavaScriptSandbox(limits=backend.settings.changed(**of_host), backend=backend))
         return opened[-1]
 
     yield open_one
