@@ -66,8 +66,9 @@ class Sandbox(PythonExecutor):
         limits: what the code may use.
         tracer: records every execution as a span; None records nothing.
         stop: when set, running code ends with `ExecutionStopped`.
-        deadline: the same at this moment of `time.monotonic()`, in seconds.
+        deadline: the same at this moment of `clock`, in seconds; of `time.monotonic()` unless another is given.
         files: put in before the first step.
+        clock: the moment, in seconds.
 
     Attributes:
         backend: name of the backend.
@@ -86,12 +87,14 @@ class Sandbox(PythonExecutor):
         stop: threading.Event | None = None,
         deadline: float | None = None,
         files: Mapping[str, bytes] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits = limits
         self.state: dict[str, Any] = {"_print_outputs": ""}
         self._tracer = tracer or NoOpTracer()
         self._stop = stop
         self._deadline = deadline
+        self._clock = clock
         self._files = Files(limits, files)
         self._tools = HostTools()
         self._variables: dict[str, Any] = {}
@@ -241,7 +244,7 @@ class Sandbox(PythonExecutor):
         """Raise `ExecutionStopped` once the caller wants no more."""
         if self._stop is not None and self._stop.is_set():
             raise ExecutionStopped("the run was stopped")
-        if self._deadline is not None and time.monotonic() >= self._deadline:
+        if self._deadline is not None and self._clock() >= self._deadline:
             raise ExecutionStopped("the run's deadline has passed")
 
     def _call_tool(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from sandbox.settings import Limits
 
@@ -19,36 +19,40 @@ class StepBudget:
 
     Args:
         limits: `step_timeout` is the time, in seconds.
-        until: end at this moment of `time.monotonic()` instead, whatever was charged.
+        until: end at this moment of the clock instead, whatever was charged.
+        clock: the moment, in seconds.
 
     Attributes:
         host_calls: calls of tools so far.
     """
 
-    def __init__(self, limits: Limits, *, until: float | None = None) -> None:
+    def __init__(
+        self, limits: Limits, *, until: float | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.host_calls = 0
         self._timeout = limits.step_timeout
         self._until = until
+        self._clock = clock
         self._spent = 0.0
         self._since: float | None = None
 
     @contextmanager
     def charged(self) -> Generator[None]:
         """Charge the time of the block."""
-        self._since = time.monotonic()
+        self._since = self._clock()
         try:
             yield
         finally:
-            self._spent += time.monotonic() - self._since
+            self._spent += self._clock() - self._since
             self._since = None
 
     def left(self) -> float:
         """Seconds that the step may still use; 0 or less when there are none."""
-        running = time.monotonic() - self._since if self._since is not None else 0.0
+        running = self._clock() - self._since if self._since is not None else 0.0
         return self._timeout - self._spent - running
 
     def overrun(self) -> bool:
         """Whether the interpreter must be killed, since it didn't end by itself in time."""
         if self._until is not None:
-            return time.monotonic() > self._until
+            return self._clock() > self._until
         return self.left() < -_GRACE

@@ -61,9 +61,11 @@ class MontySandbox(Sandbox):
         limits: what the code may use; the defaults of `Limits` otherwise.
         tracer: records every execution as a span.
         stop: when set, running code ends with `ExecutionStopped`.
-        deadline: the same at this moment of `time.monotonic()`, in seconds.
+        deadline: the same at this moment of `clock`, in seconds; of `time.monotonic()` unless another is given.
         files: put in before the first step.
         pool: an entered pool to take the process from; without it the sandbox has its own.
+        clock: the moment in seconds, which deadline and step are measured by; the interpreter has a clock of its own.
+        sleep: waits for so many seconds of the clock.
     """
 
     backend = "monty"
@@ -77,15 +79,20 @@ class MontySandbox(Sandbox):
         deadline: float | None = None,
         files: Mapping[str, bytes] | None = None,
         pool: Monty | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        super().__init__(limits=limits or Limits(), tracer=tracer, stop=stop, deadline=deadline, files=files)
+        super().__init__(
+            limits=limits or Limits(), tracer=tracer, stop=stop, deadline=deadline, files=files, clock=clock
+        )
+        self._sleep = sleep
         self._own_pool = pool is None
         self._pool = pool
         self._guest_files = GuestFiles(self._files)
         self._life = threading.Lock()
         self._worker: Worker | None = None
         self._suspended: SyncSnapshot | None = None
-        self._budget = StepBudget(self.limits)
+        self._budget = StepBudget(self.limits, clock=self._clock)
 
     @property
     def worker_pid(self) -> int | None:
@@ -129,7 +136,7 @@ class MontySandbox(Sandbox):
         """Have a worker that waits for code."""
         if self._suspended is not None and not self._unwound():
             printed.write(f"(note: {STATE_LOST}.)\n")
-        self._budget = StepBudget(self.limits)
+        self._budget = StepBudget(self.limits, clock=self._clock)
         self._cold = self._worker is None
         if self._cold:
             self._start_worker()
@@ -156,7 +163,7 @@ class MontySandbox(Sandbox):
         Code may catch that and loop; after a second, or a hundred answers, the process is replaced instead.
         """
         snapshot, self._suspended = self._suspended, None
-        self._budget = StepBudget(self.limits, until=time.monotonic() + _UNWIND_TIME)
+        self._budget = StepBudget(self.limits, until=self._clock() + _UNWIND_TIME, clock=self._clock)
         try:
             for _ in range(_UNWIND_ANSWERS):
                 if snapshot is None or isinstance(snapshot, MontyComplete):
@@ -280,10 +287,10 @@ class MontySandbox(Sandbox):
     def _slept(self, snapshot: FunctionSnapshot) -> Any:
         """Sleep on the host, charged to the step and open to the stop signal."""
         seconds = float(snapshot.args[0])
-        until = time.monotonic() + min(seconds, self._budget.left())
-        while (rest := until - time.monotonic()) > 0:
+        until = self._clock() + min(seconds, self._budget.left())
+        while (rest := until - self._clock()) > 0:
             self._check_stop()
-            time.sleep(min(rest, _NAP))
+            self._sleep(min(rest, _NAP))
         return {"return_value": None}
 
     def _out_of_time(self, *, state_lost: bool) -> LimitExceeded:

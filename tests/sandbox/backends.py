@@ -20,11 +20,13 @@ from sandbox import Backend, DockerSandbox, Sandbox, SandboxSettings
 from sandbox.docker.backend import DockerBackend
 from sandbox.docker.box import Box
 from sandbox.docker.channel import ChannelClosedError
-from sandbox.docker.guest.wire import EXECUTE, KILL, LOST, WireError
+from sandbox.docker.guest.wire import EXECUTE, LOST, PATIENCE, PROGRAM, WireError
 from sandbox.docker.messages import read, written
 from sandbox.monty import MontyBackend
 
-_OF_THE_HOST = {"step_timeout", "max_host_calls"}  # limits that no container is made with
+OF_THE_HOST = {"step_timeout", "max_host_calls"}
+"""Limits that no container is made with, so that sessions with other ones share a backend."""
+
 _OF_A_SESSION = {"tracer", "stop", "deadline", "files"}
 _LEISURE = 30.0  # seconds
 _RENEWED = 20.0  # seconds until a container that can't be made fresh is given up for another
@@ -77,8 +79,8 @@ class RenewedContainers(DockerBackend):
             super().give_back(own)  # it is the backend that ends; or another thread may read from it still
             return
         with suppress(ChannelClosedError):
-            own.channel.send(EXECUTE, _step("while True: pass"))  # between two steps no worker is killed
-            own.channel.send(KILL, b"")
+            own.channel.send(PROGRAM, b"null")  # ends everything in the box, and has a Python as its worker again
+            own.channel.send(PATIENCE, repr(self.settings.step_timeout).encode())
         self._idle.append(own)
 
     def _renewed(self) -> Box | None:
@@ -91,20 +93,18 @@ class RenewedContainers(DockerBackend):
         return None
 
 
-def _step(code: str) -> bytes:
-    return written({"id": secrets.token_hex(8), "code": code, "tools": []})
-
-
 def _is_swept(box: Box) -> bool:
-    """Wait for the end of the worker that was told to end, and for that of the next one, which empties the folder."""
+    """Have a worker empty the folder, and end; what was said before by the one that is gone is of no interest."""
     until = time.monotonic() + _RENEWED
+    sweep = written({"id": secrets.token_hex(8), "code": _SWEEP, "tools": []})
+    box.channel.send(EXECUTE, sweep)
     while time.monotonic() < until:
         received = box.channel.receive()
         if received is None or received[0] != LOST:
             continue
         if read(received[1]).get("status") == _SWEPT:
             return True
-        box.channel.send(EXECUTE, _step(_SWEEP))
+        box.channel.send(EXECUTE, sweep)  # the first was dropped, since that loss had not been heard of here
     return False
 
 
@@ -119,7 +119,7 @@ class SharedBackends:
         own = {name: options.pop(name) for name in _OF_A_SESSION & {*options}}
         if make is monty_backend:
             return self._backend(make, options).open(**own)
-        hosts = {name: options.pop(name) for name in _OF_THE_HOST & {*options}}
+        hosts = {name: options.pop(name) for name in OF_THE_HOST & {*options}}
         backend = self._backend(make, {"kind": RenewedContainers, **options})
         assert isinstance(backend, DockerBackend)
         return DockerSandbox(limits=backend.settings.changed(**hosts), backend=backend, **own)

@@ -16,7 +16,7 @@ BACKENDS = [
 NOT_UNDER_GVISOR = {
     "test_files_are_limited_in_number",  # it counts none; the threat model's page says so
     # Tens of containers, or of thousands of calls, each five to ten times as slow there; nothing in them is gVisor's.
-    "test_thirty_sessions_in_a_row_leave_nothing_behind",
+    "test_many_sessions_in_a_row_leave_nothing_behind",
     "test_a_session_that_was_stopped_leaves_nothing_behind",
     "test_a_hostile_value_of_the_code_harms_neither_output_nor_tool_nor_answer",
     # Many cases that the host decides alone.
@@ -26,18 +26,56 @@ NOT_UNDER_GVISOR = {
 }
 OF_THE_KERNEL = {"test_contract_attacks", "test_contract_isolation", "test_contract_limits"}
 """Modules of the contract that gVisor could break; the others are about our own code, which is the same there."""
+ONLY_EXHAUSTIVE = {
+    # Of the modules above: what our own code holds, and not the kernel.
+    "gvisor": {
+        "test_printed_output_is_cut_and_the_rest_is_counted",
+        "test_output_is_cut_between_characters",
+        "test_time_in_a_tool_is_not_charged_to_the_step",
+        "test_a_stop_that_came_before_runs_no_code",
+        "test_a_stop_during_a_tool_ends_the_step_when_the_tool_returns",
+        "test_a_stop_during_the_last_tool_of_a_step_is_not_missed",
+        "test_no_more_sandboxes_run_than_the_backend_may_have",
+        "test_a_session_opens_another_inside_a_tool_as_a_manager_does_for_its_layers",
+        "test_sessions_run_side_by_side_in_threads",
+        "test_a_closed_backend_leaves_nothing_behind",
+    },
+    "monty": {
+        # test_monty_time has the same by a clock that it moves.
+        "test_time_in_a_tool_is_not_charged_to_the_step",
+        "test_sleep_is_charged_to_the_step",
+        # Its process has no memory that something could fit in twice.
+        "test_a_hostile_value_of_the_code_harms_neither_output_nor_tool_nor_answer[monty-more items than fit twice]",
+    },
+    # Seconds of one processor; fewer of them are shared by default.
+    "docker": {"test_a_hostile_value_of_the_code_harms_neither_output_nor_tool_nor_answer[docker-shared many times]"},
+}
 
 
+@pytest.hookimpl(tryfirst=True)  # before what is marked exhaustive is left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what gVisor is not asked for, and to the exhaustive run what hardly depends on it."""
     items[:] = [item for item in items if not (_under_gvisor(item) and _function(item) in NOT_UNDER_GVISOR)]
     for item in items:
-        if _under_gvisor(item) and item.path.stem not in OF_THE_KERNEL:
+        if _is_only_exhaustive(item):
             item.add_marker(pytest.mark.exhaustive)
 
 
+def _is_only_exhaustive(item: pytest.Item) -> bool:
+    if _under_gvisor(item) and item.path.stem not in OF_THE_KERNEL:
+        return True
+    return not ONLY_EXHAUSTIVE.get(_backend(item), set()).isdisjoint((_function(item), item.name))
+
+
+def _backend(item: pytest.Item) -> str:
+    """Id of the backend that goes through the contract here; empty where none does."""
+    callspec = getattr(item, "callspec", None)
+    given = callspec.params.get("maker") if callspec else None
+    return next((backend.id or "" for backend in BACKENDS if given in backend.values), "")
+
+
 def _under_gvisor(item: pytest.Item) -> bool:
-    return "maker" in getattr(item, "fixturenames", ()) and item.get_closest_marker("gvisor") is not None
+    return _backend(item) == "gvisor"
 
 
 def _function(item: pytest.Item) -> str:

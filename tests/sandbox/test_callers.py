@@ -6,35 +6,34 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
+from functools import cache
 
 import pytest
+from smolagents import tool
 
 from sandbox import SandboxClosed, SandboxError
 from tests.sandbox.agents import Script, agent
 
 
-async def ticks_during(awaited):
-    """How often a loop came round while it waited for something, every hundredth of a second."""
-    task, ticks = asyncio.ensure_future(awaited), 0
-    while not task.done():
-        await asyncio.sleep(0.01)
-        ticks += 1
-    return ticks, await task
-
-
 def test_an_event_loop_goes_on_while_an_agent_runs_in_a_thread(open_box):
-    entered = threading.Event()
-    box = open_box({})
+    entered, heard_of = threading.Event(), threading.Event()
+
+    @tool
+    def wait_for_the_loop() -> bool:
+        """Says whether the loop came round while the code waited."""
+        entered.set()
+        return heard_of.wait(60)
+
+    worker = agent(open_box(), Script("final_answer(wait_for_the_loop())"), tools=[wait_for_the_loop])
 
     async def main():
-        worker = agent(box, Script("import time\ntime.sleep(0.6)", "final_answer(7)"))
-        entered.set()
-        return await ticks_during(asyncio.to_thread(worker.run, "wait"))
+        run = asyncio.ensure_future(asyncio.to_thread(worker.run, "wait"))
+        while not entered.is_set() and not run.done():
+            await asyncio.sleep(0.01)
+        heard_of.set()
+        return await run
 
-    ticks, answer = asyncio.run(main())
-    assert answer == 7
-    assert ticks > 10
+    assert asyncio.run(main()) is True
 
 
 def test_agents_of_one_loop_run_side_by_side(make_backend):
@@ -61,10 +60,8 @@ def test_a_loop_that_wants_no_more_ends_the_step_with_cleanup(open_box):
         await asyncio.to_thread(box.cleanup)
         await step
 
-    began = time.monotonic()
-    with pytest.raises(SandboxClosed):
+    with pytest.raises(SandboxClosed):  # the step alone would end with its time
         asyncio.run(main())
-    assert time.monotonic() - began < 15  # the step alone would take thirty seconds
 
 
 def test_a_second_thread_gets_a_clear_error_and_may_go_on_later(open_box):
@@ -93,13 +90,11 @@ def test_a_second_thread_gets_a_clear_error_and_may_go_on_later(open_box):
 
 
 FORK = """\
-import gc, os, sys, threading
+import gc, os, sys, threading, traceback
 from sandbox import BackendLost, SandboxSettings, SandboxUnavailable
-from tests.sandbox.backends import {make}
-backend = {make}()
-box = backend.open()
+from tests.sandbox.backends import {make} as make
 
-def used():
+def used(box):
     '''Try all that a child may try of its parent's sandbox.'''
     for use in (lambda: box("x = 'child'"), box.list_files, lambda: box.get_file("a"), lambda: box.put_file("a", b"")):
         try:
@@ -119,17 +114,31 @@ def forked(work, leave):
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert code == 0, code
 
-box.put_file("a", b"parent")
-box("x = 'parent'")
-{scene}
-assert box("x").output == "parent"
-assert box.get_file("a") == b"parent"
-backend.close()
-print("unharmed")
+def played(scene):
+    names = {{**globals(), "backend": make()}}
+    names["box"] = box = names["backend"].open()
+    box.put_file("a", b"parent")
+    box("x = 'parent'")
+    del box  # a child is to be able to let go of it
+    exec(scene, names)
+    assert names["box"]("x").output == "parent"
+    assert names["box"].get_file("a") == b"parent"
+    names["backend"].close()
+
+parent = os.getpid()
+for name, scene in {scenes}.items():
+    try:
+        played(scene)
+    except Exception:
+        if os.getpid() != parent:
+            raise
+        traceback.print_exc()
+    else:
+        print(name, flush=True)
 """
 SCENES = {
-    "that uses and closes it": "forked(used, os._exit)",
-    "that ends as a program does": "forked(used, sys.exit)",
+    "that uses and closes it": "forked(lambda: used(box), os._exit)",
+    "that ends as a program does": "forked(lambda: used(box), sys.exit)",
     "that lets go of it": """
         def dropped():
             global box, backend
@@ -138,7 +147,7 @@ SCENES = {
         forked(dropped, sys.exit)
         """,
     "that was forked by a tool": """
-        box.send_tools({"tool": lambda: forked(used, os._exit)})
+        box.send_tools({"tool": lambda: forked(lambda: used(box), os._exit)})
         box("tool()")
         """,
     "that was forked while another thread ran a step": """
@@ -147,7 +156,7 @@ SCENES = {
         thread = threading.Thread(target=box, args=("tool()",))
         thread.start()
         entered.wait(20)
-        forked(used, os._exit)
+        forked(lambda: used(box), os._exit)
         leave.set()
         thread.join()
         """,
@@ -163,13 +172,26 @@ SCENES = {
 }
 
 
+@pytest.fixture(scope="module")
+def unharmed():
+    """The scenes after which a backend's session was as before, each played once: all in one process a backend."""
+
+    @cache
+    def played(make):
+        scenes = {name: textwrap.dedent(scene) for name, scene in SCENES.items()}
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK.format(make=make, scenes=scenes)],
+            capture_output=True, text=True, timeout=250, check=False, cwd=os.getcwd(),
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )  # fmt: skip
+        return done.stdout.splitlines(), done.stderr
+
+    return played
+
+
 @pytest.mark.parametrize("make", [pytest.param("docker_backend", marks=pytest.mark.docker), "monty_backend"])
-@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES.keys())
-def test_a_session_is_unharmed_by_a_child(make, scene):
-    code = FORK.format(make=make, scene=textwrap.dedent(scene))
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code],
-        capture_output=True, text=True, timeout=250, check=False, cwd=os.getcwd(),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )  # fmt: skip
-    assert done.stdout.split() == ["unharmed"], done.stdout + done.stderr
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_session_is_unharmed_by_a_child(unharmed, make, scene):
+    scenes, errors = unharmed(make)
+    assert scene in scenes, errors
+    assert len(scenes) == len(set(scenes)), "a child went on as if it were its parent"

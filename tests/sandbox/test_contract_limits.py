@@ -1,4 +1,7 @@
-"""Limits hold against code that means harm, a stop is quick, and the next step always works."""
+"""Limits hold against code that means harm, a stop ends it, and the next step always works.
+
+How soon is promised too, and measured in `tests/promises/test_sandbox_time.py`.
+"""
 
 import contextlib
 import os
@@ -9,17 +12,11 @@ import time
 import pytest
 
 from sandbox import CodeError, ExecutionStopped, LimitExceeded, SandboxClosed
+from tests.sandbox.backends import leisurely
+from tests.sandbox.moments import soon_after
 
-PROMISED_STOP = 1.0  # seconds from a stop signal to ExecutionStopped
-PROMISED_END = 1.0  # seconds from the end of a step's time to that of the process that ran it, if it doesn't heed
-SLACK = 3  # promised seconds are tested at three times the limit
+BRIEF = 0.5  # seconds of a step that is to run out of them
 MiB = 1024 * 1024
-
-
-def warmed(box):
-    """A box that is there: what its start takes counts for no step."""
-    box("1")
-    return box
 
 
 @pytest.mark.parametrize(
@@ -34,45 +31,45 @@ def warmed(box):
         "while True:\n    with open('f', 'w') as f: f.write('x')",
     ],
 )
-def test_code_that_never_ends_is_ended_at_the_steps_time_and_says_so(open_box, code):
-    box = warmed(open_box(step_timeout=1))
-    start = time.monotonic()
+def test_code_that_never_ends_is_ended_and_says_so(open_box, code):
+    box = open_box(step_timeout=BRIEF)
+    with leisurely(box):
+        box("1")
     with pytest.raises(LimitExceeded, match="step_timeout") as caught:
         box(code)
-    promised = 1 + PROMISED_END * caught.value.state_lost
-    assert 0.5 < time.monotonic() - start < SLACK * promised
     assert caught.value.state_lost == ("gone" in str(caught.value))
-    assert box("1 + 1").output == 2
+    with leisurely(box):
+        assert box("1 + 1").output == 2
 
 
 def test_lost_state_is_really_gone_and_what_the_host_sent_is_there_again(open_box):
-    box = open_box({"tool": lambda: 5}, step_timeout=1, files={"a.txt": b"kept"})
+    box = open_box({"tool": lambda: 5}, step_timeout=BRIEF, files={"a.txt": b"kept"})
     box.send_variables({"given": 1})
-    box("given = 2\nmine = 3")
+    with leisurely(box):
+        box("given = 2\nmine = 3")
     with pytest.raises(LimitExceeded) as caught:
         box("while True: pass")
-    if caught.value.state_lost:
-        assert box("given").output == 1
-        with pytest.raises(CodeError, match="NameError"):
-            box("mine")
-    assert box("tool()").output == 5
-    assert box.get_file("a.txt") == b"kept"
+    with leisurely(box):
+        if caught.value.state_lost:
+            assert box("given").output == 1
+            with pytest.raises(CodeError, match="NameError"):
+                box("mine")
+        assert box("tool()").output == 5
+        assert box.get_file("a.txt") == b"kept"
 
 
 def test_time_in_a_tool_is_not_charged_to_the_step(open_box):
-    box = open_box({"slow": lambda: time.sleep(1.5)}, step_timeout=1)
+    box = open_box({"slow": lambda: time.sleep(1.1)}, step_timeout=1)
     assert box("slow()\nslow()\n'done'").output == "done"
 
 
 def test_sleep_is_charged_to_the_step(open_box):
-    box = open_box(step_timeout=1)
-    box("import time\ntime.sleep(0.1)")
-    start = time.monotonic()
-    with pytest.raises(LimitExceeded, match="step_timeout"):
-        box("while True: time.sleep(0.3)")
-    with pytest.raises(LimitExceeded, match="step_timeout"):
-        box("import time\ntime.sleep(1e9)")
-    assert time.monotonic() - start < 2 * SLACK
+    box = open_box(step_timeout=BRIEF)
+    with leisurely(box):
+        box("import time\ntime.sleep(0.1)")
+    for asleep in ("while True: time.sleep(0.2)", "import time\ntime.sleep(1e9)"):
+        with pytest.raises(LimitExceeded, match="step_timeout"):
+            box(asleep)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +80,6 @@ def test_sleep_is_charged_to_the_step(open_box):
         "[0] * 10 ** 10",
         "'x' * 10 ** 11",
         "d = {}\ni = 0\nwhile True:\n    d[i] = str(i) * 1000\n    i += 1",
-        "10 ** 10 ** 9",
         "list(range(10 ** 11))",
         "try:\n    a = [0] * 10 ** 10\nexcept BaseException:\n    a = [0] * 10 ** 10",
     ],
@@ -93,6 +89,14 @@ def test_a_memory_bomb_is_ended_and_the_next_step_works(open_box, code):
     with pytest.raises(CodeError):
         box(code)
     assert box("b = [1] * 1000\nlen(b)").output == 1000
+
+
+def test_a_number_that_takes_more_time_than_memory_is_ended_too(open_box):
+    box = open_box(memory=64 * MiB, step_timeout=1)
+    with pytest.raises(CodeError):
+        box("10 ** 10 ** 9")
+    with leisurely(box):
+        assert box("b = [1] * 1000\nlen(b)").output == 1000
 
 
 @pytest.mark.parametrize(
@@ -119,15 +123,14 @@ def test_a_recursion_bomb_is_an_error_and_the_next_step_works(open_box, code):
 @pytest.mark.parametrize(
     "code", ["re.match('(a+)+$', 'a' * 50 + 'b')", "re.match('(a|a)*$', 'a' * 5000 + 'b')", "re.compile('(' * 5000)"]
 )
-def test_a_regex_bomb_ends_within_the_steps_time(open_box, code):
-    box = warmed(open_box(step_timeout=1))
-    start, lost = time.monotonic(), False
-    try:
+def test_a_regex_bomb_ends_and_the_next_step_works(open_box, code):
+    box = open_box(step_timeout=BRIEF)
+    with leisurely(box):
+        box("1")
+    with contextlib.suppress(CodeError):
         box(f"import re\n{code}")
-    except CodeError as error:
-        lost = "gone" in str(error)
-    assert time.monotonic() - start < SLACK * (1 + PROMISED_END * lost)
-    assert box("1").output == 1
+    with leisurely(box):
+        assert box("1").output == 1
 
 
 def test_printed_output_is_cut_and_the_rest_is_counted(open_box):
@@ -143,38 +146,24 @@ def test_output_is_cut_between_characters(open_box):
     assert box("print('äöü', end='')").logs == "äö\n… 2 more bytes were not kept"
 
 
-def test_a_stop_from_another_thread_ends_running_code_quickly(open_box):
-    stop = threading.Event()
-    box = open_box(stop=stop)
-    timer = threading.Timer(0.3, stop.set)
-    timer.start()
-    start = time.monotonic()
+def test_a_stop_from_another_thread_ends_running_code(open_box):
+    entered, stop = threading.Event(), threading.Event()
+    box = open_box({"entered": entered.set}, stop=stop)
+    stopper = soon_after(entered, stop.set)
     with pytest.raises(ExecutionStopped, match="stopped"):
-        box("try:\n    while True: pass\nexcept BaseException:\n    while True: pass")
-    assert time.monotonic() - start < 0.3 + SLACK * PROMISED_STOP
-    timer.join()
+        box("entered()\ntry:\n    while True: pass\nexcept BaseException:\n    while True: pass")
+    stopper.join()
     with pytest.raises(SandboxClosed):
         box("1")
 
 
-def test_a_deadline_ends_running_code(open_box):
-    start = time.monotonic()
-    box = open_box(deadline=start + 0.5)
-    with pytest.raises(ExecutionStopped, match="deadline"):
-        box("while True: pass")
-    assert time.monotonic() - start < 0.5 + SLACK * PROMISED_STOP
-
-
 def test_a_stop_ends_a_sleep(open_box):
-    stop = threading.Event()
-    box = open_box(stop=stop)
-    timer = threading.Timer(0.2, stop.set)
-    timer.start()
-    start = time.monotonic()
+    entered, stop = threading.Event(), threading.Event()
+    box = open_box({"entered": entered.set}, stop=stop, step_timeout=1000)
+    stopper = soon_after(entered, stop.set)
     with pytest.raises(ExecutionStopped):
-        box("import time\ntime.sleep(20)")
-    assert time.monotonic() - start < 0.2 + SLACK * PROMISED_STOP
-    timer.join()
+        box("import time\nentered()\ntime.sleep(900)")
+    stopper.join()
 
 
 def test_a_stop_that_came_before_runs_no_code(open_box):
@@ -208,33 +197,36 @@ def test_a_stop_during_the_last_tool_of_a_step_is_not_missed(open_box, code):
 
 
 def test_a_stop_leaves_no_generated_code_a_chance_to_catch_it(open_box):
-    stop, after = threading.Event(), []
-    box = open_box({"after": lambda: after.append(1)}, stop=stop)
-    timer = threading.Timer(0.2, stop.set)
-    timer.start()
+    entered, stop, after = threading.Event(), threading.Event(), []
+    box = open_box({"entered": entered.set, "after": lambda: after.append(1)}, stop=stop)
+    stopper = soon_after(entered, stop.set)
     with pytest.raises(ExecutionStopped):
-        box("try:\n    while True: pass\nexcept:\n    after()\nfinally:\n    after()")
-    timer.join()
+        box("entered()\ntry:\n    while True: pass\nexcept:\n    after()\nfinally:\n    after()")
+    stopper.join()
     assert after == []
 
 
-def test_ctrl_c_while_code_runs_leaves_as_keyboard_interrupt_and_closes_the_session(open_box):
-    box = open_box()
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    start = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
+def test_a_deadline_ends_running_code(open_box):
+    box = open_box(deadline=time.monotonic() + 0.5)
+    with pytest.raises(ExecutionStopped, match="deadline"):
         box("while True: pass")
-    assert time.monotonic() - start < 0.3 + SLACK * PROMISED_STOP
-    timer.join()
+
+
+def test_ctrl_c_while_code_runs_leaves_as_keyboard_interrupt_and_closes_the_session(open_box):
+    entered = threading.Event()
+    box = open_box({"entered": entered.set})
+    stopper = soon_after(entered, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        box("entered()\nwhile True: pass")
+    stopper.join()
     with pytest.raises(SandboxClosed):
         box("1")
 
 
 def test_cleanup_from_another_thread_ends_running_code(open_box):
-    box = open_box()
-    timer = threading.Timer(0.3, box.cleanup)
-    timer.start()
+    entered = threading.Event()
+    box = open_box({"entered": entered.set})
+    stopper = soon_after(entered, box.cleanup)
     with pytest.raises(SandboxClosed):
-        box("while True: pass")
-    timer.join()
+        box("entered()\nwhile True: pass")
+    stopper.join()

@@ -33,7 +33,7 @@ def same(a, b):
     return True
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture])
 @given(value=values)
 def test_every_plain_value_comes_back_as_it_was(shared_box, value):
     box, came = shared_box
@@ -154,6 +154,7 @@ HOSTILE_IN_THE_CODE = {
     "huge text": "v = 'x' * 30000000",
     "many items": "v = [0] * 2000000",
     "more items than fit twice": "v = [0] * 10000000",
+    "shared often": "v = ['x' * 1000]\nfor _ in range(15): v = [v, v]",
     "shared many times": "v = ['x' * 1000]\nfor _ in range(20): v = [v, v]",
     "function": "v = lambda: v",
     "builtin": "v = print",

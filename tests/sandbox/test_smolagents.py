@@ -10,6 +10,7 @@ from smolagents import Tool, tool
 
 from sandbox import BackendLost, ExecutionStopped, Limits, MontySandbox
 from tests.sandbox.agents import Script, agent
+from tests.sandbox.moments import soon_after
 
 
 class Connection(Tool):
@@ -123,12 +124,17 @@ def test_a_stop_signal_of_a_tool_leaves_the_agent(open_box):
 
 
 def test_a_stop_event_leaves_the_agent(open_box):
-    stop = threading.Event()
-    timer = threading.Timer(0.3, stop.set)
-    timer.start()
+    entered, stop = threading.Event(), threading.Event()
+
+    @tool
+    def enter() -> None:
+        """Tells that the code runs."""
+        entered.set()
+
+    stopper = soon_after(entered, stop.set)
     with pytest.raises(ExecutionStopped):
-        agent(open_box(stop=stop), Script("while True: pass", "final_answer(1)")).run("loop")
-    timer.join()
+        agent(open_box(stop=stop), Script("enter()\nwhile True: pass", "final_answer(1)"), tools=[enter]).run("loop")
+    stopper.join()
 
 
 def test_a_backend_that_fails_ends_the_agent_instead_of_becoming_an_observation(monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 from smolagents import Tool
 
 from sandbox import CodeError, ExecutionStopped, JavaScriptSandbox, LimitExceeded
+from tests.sandbox.moments import soon_after
 
 pytestmark = pytest.mark.docker
 
@@ -136,7 +137,7 @@ def test_a_tool_that_returns_what_can_t_cross_is_a_type_error(tools):
 
 def test_time_in_a_tool_is_not_charged(limited_js):
     js = limited_js(step_timeout=1)
-    js.send_tools({"wait": lambda: threading.Event().wait(1.5)})
+    js.send_tools({"wait": lambda: threading.Event().wait(1.1)})
     js.start()
     assert js("await tools.wait(); 'done'").output == "done"
 
@@ -180,14 +181,13 @@ def test_a_stop_signal_of_a_tool_leaves_the_step(backend):
 
 
 def test_a_stop_event_ends_the_step_and_the_session(backend):
-    stop = threading.Event()
+    entered, stop = threading.Event(), threading.Event()
     with JavaScriptSandbox(backend=backend, stop=stop) as js:
-        js.start()
-        timer = threading.Timer(0.2, stop.set)
-        timer.start()
+        js.send_tools({"entered": entered.set})
+        stopper = soon_after(entered, stop.set)
         with pytest.raises(ExecutionStopped):
-            js("while (true);")
-        timer.join()
+            js("await tools.entered(); while (true);")
+        stopper.join()
         assert js.container is None
 
 

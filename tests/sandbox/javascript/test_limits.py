@@ -185,6 +185,7 @@ def test_a_session_that_was_lost_gets_its_files_tools_and_variables_again_where_
     ]
 
 
+@pytest.mark.exhaustive  # each takes a container and a start of Node; what a session holds is Python's
 def test_nothing_is_left_of_a_session(backend):
     from tests.sandbox.leaks import IDLE, assert_settled, usage
 
@@ -194,6 +195,6 @@ def test_nothing_is_left_of_a_session(backend):
 
     run()
     before = usage()
-    for _ in range(15):
+    for _ in range(IDLE + 3):
         run()
     assert_settled(before, spare=IDLE)

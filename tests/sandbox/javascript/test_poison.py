@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox import CodeError, JavaScriptSandbox
+from sandbox import CodeError
 
 pytestmark = pytest.mark.docker
 
@@ -104,30 +104,29 @@ LATER = (
 
 
 @pytest.mark.parametrize("code", POISONS.values(), ids=POISONS.keys())
-def test_a_step_that_poisons_its_session_leaves_a_usable_or_clearly_replaced_one(backend, code):
+def test_a_step_that_poisons_its_session_leaves_a_usable_or_clearly_replaced_one(own_js, code):
     # What poison does in its own step is the code's own affair; the next one has a session again, or is told.
-    with JavaScriptSandbox(backend=backend) as js:
-        js.send_tools({"one": lambda: 1})
-        told = ""
-        for step, seconds in ((code, 3), (LATER, 10)):
-            try:
-                with js.within(seconds):
-                    done = js(step)
-            except CodeError as error:
-                told += str(error)
-        if "gone" in told:
-            done = js(LATER)
-        assert done.output == [1, {"a": "b"}, 1, 2], told
-        assert done.logs == "here\n"
-        with pytest.raises(CodeError, match="TypeError: told"):
-            js("throw new TypeError('told')")
+    own_js.send_tools({"one": lambda: 1})
+    told = ""
+    for step, seconds in ((code, 3), (LATER, 10)):
+        try:
+            with own_js.within(seconds):
+                done = own_js(step)
+        except CodeError as error:
+            told += str(error)
+    if "gone" in told:
+        done = own_js(LATER)
+    assert done.output == [1, {"a": "b"}, 1, 2], told
+    assert done.logs == "here\n"
+    with pytest.raises(CodeError, match="TypeError: told"):
+        own_js("throw new TypeError('told')")
 
 
 PROVED = ["the console", "process", "timers", "methods of arrays", "then on all objects", "buffers"]
 
 
 @pytest.mark.parametrize("name", PROVED)
-def test_the_poison_works_where_nothing_is_put_back(backend, monkeypatch, name):
+def test_the_poison_works_where_nothing_is_put_back(limited_js, monkeypatch, name):
     from sandbox.javascript import session
 
     def worn(*given, program=session.program):
@@ -138,11 +137,11 @@ def test_the_poison_works_where_nothing_is_put_back(backend, monkeypatch, name):
         return source
 
     monkeypatch.setattr(session, "program", worn)
-    with JavaScriptSandbox(limits=backend.settings.model_copy(update={"step_timeout": 3.0}), backend=backend) as js:
-        js.send_tools({"one": lambda: 1})
-        try:
-            js(POISONS[name])
-            done = js(LATER)
-        except CodeError:
-            return
-        assert (done.output, done.logs) != ([1, {"a": "b"}, 1, 2], "here\n")
+    js = limited_js(step_timeout=3.0)
+    js.send_tools({"one": lambda: 1})
+    try:
+        js(POISONS[name])
+        done = js(LATER)
+    except CodeError:
+        return
+    assert (done.output, done.logs) != ([1, {"a": "b"}, 1, 2], "here\n")

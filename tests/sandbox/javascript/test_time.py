@@ -1,6 +1,7 @@
-"""What takes too long is ended, and the session stays, or is clearly another one."""
+"""What takes too long is ended, and the session stays, or is clearly another one.
 
-import time
+How soon is measured in `tests/promises/test_javascript_time.py`.
+"""
 
 import pytest
 
@@ -54,22 +55,18 @@ def brief(sandbox_image):
 def test_it_is_interrupted_and_the_variables_are_kept(brief, code):
     with patient(brief):
         brief("let kept = 5")
-    began = time.monotonic()
     with unhurried(), pytest.raises(LimitExceeded, match="TimeoutError: the step ran longer than 0.5 s") as caught:
         brief(code)
     assert not caught.value.state_lost
-    assert time.monotonic() - began < 3 * 1.5
     with patient(brief):
         assert brief("await new Promise(done => setTimeout(done, 20)); kept").output == 5
 
 
 @pytest.mark.parametrize("code", ENDED.values(), ids=ENDED.keys())
 def test_it_is_ended_and_the_agent_told_that_its_variables_are_gone(brief, code):
-    began = time.monotonic()
     with pytest.raises(LimitExceeded, match="gone") as caught:
         brief(code)
     assert caught.value.state_lost
-    assert time.monotonic() - began < 3 * 2.5
     with patient(brief):
         assert brief("1").output == 1
 
@@ -77,20 +74,16 @@ def test_it_is_ended_and_the_agent_told_that_its_variables_are_gone(brief, code)
 def test_ticks_without_end_are_interrupted_or_ended_and_the_agent_is_told_which(brief):
     with patient(brief):
         brief("let kept = 5")
-    began = time.monotonic()
     with pytest.raises(LimitExceeded, match="TimeoutError: the step ran longer than 0.5 s") as caught:
         brief("const again = () => process.nextTick(again); again(); await new Promise(() => {})")
     assert ("gone" in str(caught.value)) == caught.value.state_lost  # it depends on where the interrupt finds Node
-    assert time.monotonic() - began < 3 * 2.5
     with patient(brief):
         assert brief("typeof kept").output == ("undefined" if caught.value.state_lost else "number")
 
 
 def test_threads_that_spin_don_t_keep_a_step_from_ending(own_js):
     own_js("new (require('worker_threads').Worker)('while (true);', {eval: true})")
-    began = time.monotonic()
     assert own_js("1").output == 1
-    assert time.monotonic() - began < 5
 
 
 def test_each_execution_has_its_own_time_limit(backend):

@@ -10,6 +10,7 @@ from smolagents.models import ChatMessage, ChatMessageToolCall, ChatMessageToolC
 from smolagents.monitoring import LogLevel
 
 from sandbox import CodeError, DockerBackend, ExecutionStopped, JavaScriptTool, SandboxSettings
+from tests.sandbox.moments import soon_after
 
 pytestmark = pytest.mark.docker
 
@@ -144,14 +145,12 @@ def test_calls_from_several_threads_wait_for_one_another(tool):
 
 
 def test_a_stop_leaves_the_agent_that_called(sandbox_image):
-    stop = threading.Event()
+    entered, stop = threading.Event(), threading.Event()
     backend = DockerBackend(SandboxSettings(image=sandbox_image, warm=0))
-    with JavaScriptTool(backend=backend, stop=stop) as tool, backend.open() as box:
+    with JavaScriptTool({"entered": entered.set}, backend=backend, stop=stop) as tool, backend.open() as box:
         box.send_tools({"run_javascript": tool})
-        tool("1")
-        timer = threading.Timer(0.3, stop.set)
-        timer.start()
+        stopper = soon_after(entered, stop.set)
         with pytest.raises(ExecutionStopped):
-            box("try:\n    run_javascript('for (;;);')\nexcept BaseException:\n    pass")
-        timer.join()
+            box("try:\n    run_javascript('await tools.entered(); for (;;);')\nexcept BaseException:\n    pass")
+        stopper.join()
     backend.close()
