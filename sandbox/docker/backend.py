@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 from sandbox.docker.boxes import Boxes
@@ -9,7 +10,7 @@ from sandbox.settings import SandboxSettings
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.trace import Tracer
 
@@ -34,6 +35,7 @@ class DockerBackend(Boxes):
     Args:
         settings: the limits, the image, the engine, and how many containers are kept ready.
         notice: what the user must know about this choice.
+        clock: the moment, in seconds.
 
     Raises:
         SandboxUnavailable: there is no engine, no image or no such runtime; the message says what to do.
@@ -41,8 +43,14 @@ class DockerBackend(Boxes):
 
     name = "docker"
 
-    def __init__(self, settings: SandboxSettings | None = None, *, notice: str | None = None) -> None:
-        super().__init__(settings or SandboxSettings())
+    def __init__(
+        self,
+        settings: SandboxSettings | None = None,
+        *,
+        notice: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(settings or SandboxSettings(), clock=clock)
         self.notice = notice
 
     @property

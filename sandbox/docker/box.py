@@ -19,7 +19,7 @@ from sandbox.docker.loss import check_engine
 from sandbox.errors import SandboxUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import docker
 
@@ -47,15 +47,22 @@ class Box:
         channel: to its supervisor.
         python: version of the Python in it.
         direct: whether its frames go past the engine.
-        born: moment of `time.monotonic()` at which it was ready, in seconds.
+        born: moment of the clock at which it was ready, in seconds.
     """
 
-    def __init__(self, container: str, channel: Channel, ready: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        container: str,
+        channel: Channel,
+        ready: Mapping[str, Any],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.id = container
         self.channel = channel
         self.direct = channel.settle()
         self.python = str(ready.get("python", "3"))[:20]
-        self.born = time.monotonic()
+        self.born = clock()
 
 
 def start(
@@ -67,6 +74,7 @@ def start(
     labels: Mapping[str, str],
     *,
     direct: bool = False,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Box:
     """Create and start a container and wait until its worker waits for code.
 
@@ -78,6 +86,7 @@ def start(
         runtime: name of the container runtime; None for the engine's own choice.
         labels: of the container.
         direct: offer the box a way past the engine; it need not take it.
+        clock: the moment, in seconds.
 
     Raises:
         ImageGoneError: the engine doesn't have the image.
@@ -90,10 +99,10 @@ def start(
     try:
         created = api.create_container(image, labels=dict(labels), **_shape(settings, engine, runtime, way))
         container = str(created["Id"])
-        channel = known_to_forks(partial(_attached, api, container, settings, way))
+        channel = known_to_forks(partial(_attached, api, container, settings, way, clock))
         api.start(container)
         channel.send_raw(boot(settings, f"{PLACE}/{Way.NAME}" if way else None))
-        return Box(container, channel, _ready(channel))
+        return Box(container, channel, _ready(channel, clock), clock=clock)
     except BaseException as error:
         complaint = channel.complaint if channel is not None else ""
         if channel is not None:
@@ -121,9 +130,11 @@ def _failure(api: docker.APIClient, image: str, error: BaseException, complaint:
     return RefusedError(str(failure)) if isinstance(error, APIError) else failure
 
 
-def _attached(api: docker.APIClient, container: str, settings: SandboxSettings, way: Way | None) -> Channel:
+def _attached(
+    api: docker.APIClient, container: str, settings: SandboxSettings, way: Way | None, clock: Callable[[], float]
+) -> Channel:
     stream, limit = api.attach_socket(container, params=dict(_ATTACH)), frame_limit(settings)
-    return DirectChannel(stream, limit, way) if way is not None else Channel(stream, limit)
+    return DirectChannel(stream, limit, way, clock=clock) if way is not None else Channel(stream, limit, clock=clock)
 
 
 def _shape(settings: SandboxSettings, engine: Engine, runtime: str | None, way: Way | None) -> dict[str, Any]:
@@ -164,9 +175,9 @@ def _not_started(api: docker.APIClient, error: Exception, complaint: str) -> San
     return SandboxUnavailable(f"the Docker engine can't start a sandbox: {complaint or error}{advice(str(error))}")
 
 
-def _ready(channel: Channel) -> Mapping[str, Any]:
-    until = time.monotonic() + _READY_TIMEOUT
-    while time.monotonic() < until:
+def _ready(channel: Channel, clock: Callable[[], float]) -> Mapping[str, Any]:
+    until = clock() + _READY_TIMEOUT
+    while clock() < until:
         received = channel.receive()
         if received is not None and received[0] == READY:
             said = json.loads(received[1])

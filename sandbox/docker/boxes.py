@@ -47,9 +47,11 @@ class Boxes:
 
     Args:
         settings: the limits, the image, the engine, and how many containers are kept ready.
+        clock: the moment, in seconds; of sessions too.
 
     Attributes:
         settings: as given.
+        clock: as given.
         engine: what the engine said about itself.
         image: that boxes are made from.
 
@@ -57,8 +59,8 @@ class Boxes:
         SandboxUnavailable: there is no engine, no image or no such runtime; the message says what to do.
     """
 
-    def __init__(self, settings: SandboxSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: SandboxSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.settings, self.clock = settings, clock
         if self.settings.memory < _LEAST_MEMORY:
             raise SandboxUnavailable(
                 f"a container needs {_LEAST_MEMORY:,} bytes of memory and [sandbox] memory is {self.settings.memory:,}"
@@ -78,7 +80,7 @@ class Boxes:
         self._taken = 0
         self._used: set[Box] = set()
         self._users: weakref.WeakSet[User] = weakref.WeakSet()
-        self._pool = Pool(self._make, self._remove, self.settings.warm, self._lock)
+        self._pool = Pool(self._make, self._remove, self.settings.warm, self._lock, clock=clock)
         self._reaped = 0.0
         self._direct = self.settings.direct and not self.engine.remote
         self._tidy()
@@ -159,11 +161,11 @@ class Boxes:
 
     def _reserve(self, watch: Callable[[], None]) -> None:
         """Count one more box in use, as soon as there is room for it."""
-        until = time.monotonic() + self.settings.open_timeout
+        until = self.clock() + self.settings.open_timeout
         with self._lock:
             while self._taken >= self.settings.max_sessions:
                 watch()
-                if time.monotonic() >= until:
+                if self.clock() >= until:
                     raise SandboxUnavailable(
                         f"{self.settings.max_sessions} sandboxes are in use; raise max_sessions in [sandbox] or run"
                         " fewer agents at once"
@@ -186,7 +188,8 @@ class Boxes:
 
     def _started(self) -> Box:
         """A new box; one that can't take the direct way is the last that is offered it."""
-        start = partial(one.start, self._api, self.settings, self.engine, self.image.id, self._runtime, owner_labels())
+        given = (self._api, self.settings, self.engine, self.image.id, self._runtime, owner_labels())
+        start = partial(one.start, *given, clock=self.clock)
         if self._direct:
             with suppress(one.RefusedError):  # without it, the engine may take the same container
                 box = start(direct=True)
@@ -202,8 +205,8 @@ class Boxes:
 
     def _tidy(self) -> None:
         """Remove what dead owners left behind: at the start, and now and then later."""
-        if self._reaped and time.monotonic() - self._reaped < _REAP_AGAIN:
+        if self._reaped and self.clock() - self._reaped < _REAP_AGAIN:
             return
-        self._reaped = time.monotonic()
+        self._reaped = self.clock()
         self._pool.later(lambda: reap(self._api, owner_labels()))
         self._pool.later(tidy)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sandbox.docker.guest.wire import LOST, NETWORK, SEEN, Frames, WireError, frame
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sandbox.docker.tunnel import Tunnel
 
 _ENGINE_HEADER: Final = struct.Struct(">BxxxI")  # the engine's own multiplexing of stdout and stderr
@@ -39,13 +41,14 @@ class Channel:
     Args:
         stream: what the Docker SDK gave for the attached stdio.
         limit: bytes of the largest frame that is taken.
+        clock: the moment, in seconds.
 
     Attributes:
         tunnel: gets the frames of the box's network, where it has one; ends with the channel.
     """
 
-    def __init__(self, stream: Any, limit: int) -> None:
-        self._stream = stream
+    def __init__(self, stream: Any, limit: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._clock = stream, clock
         self._socket: Any = getattr(stream, "_sock", stream)
         self._socket.settimeout(TICK)
         self._outward = self._socket
@@ -77,13 +80,13 @@ class Channel:
             self._send_all(memoryview(octets))
 
     def _send_all(self, left: memoryview) -> None:
-        until = time.monotonic() + _SEND_TIMEOUT
+        until = self._clock() + _SEND_TIMEOUT
         while left:
             self._check()
             try:
                 sent = self._outward.send(left[:_CHUNK])
             except (TimeoutError, BlockingIOError) as full:
-                if time.monotonic() >= until:
+                if self._clock() >= until:
                     raise ChannelClosedError("nobody takes more input") from None
                 if isinstance(full, BlockingIOError):  # else it has waited already
                     _wait(self._outward, select.POLLOUT, TICK)
@@ -91,7 +94,7 @@ class Channel:
             except OSError as error:
                 raise ChannelClosedError(str(error)) from None
             left = left[sent:]
-            until = time.monotonic() + _SEND_TIMEOUT
+            until = self._clock() + _SEND_TIMEOUT
 
     def settle(self) -> bool:
         """The box has sent its first frame, and all others go the same way.

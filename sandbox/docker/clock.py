@@ -8,7 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
 _TO_KILL = 1.0  # seconds that code has after the interrupt
 _TO_REMOVE = 5.0  # seconds that the supervisor has after it was told to kill
@@ -28,26 +28,27 @@ class StepClock:
 
     Args:
         limit: seconds the step may run.
+        clock: the moment, in seconds.
     """
 
-    def __init__(self, limit: float) -> None:
-        self._limit = limit
-        self._since = time.monotonic()
+    def __init__(self, limit: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit, self._clock = limit, clock
+        self._since = clock()
         self._outside = 0.0
         self.rung = Rung.RUNNING
 
     @contextmanager
     def outside(self) -> Generator[None]:
         """Time in here is the host's and not the step's."""
-        start = time.monotonic()
+        start = self._clock()
         try:
             yield
         finally:
-            self._outside += time.monotonic() - start
+            self._outside += self._clock() - start
 
     def climb(self) -> Rung | None:
         """The rung that is due now, once; None while there is none."""
-        used = time.monotonic() - self._since - self._outside - self._limit
+        used = self._clock() - self._since - self._outside - self._limit
         if used < 0.0 or self.rung is Rung.REMOVED:
             return None
         after, due = _LADDER[self.rung]

@@ -16,10 +16,13 @@ import socket
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sandbox.docker.channel import TICK, Channel, ChannelClosedError
 from sandbox.docker.forks import known_to_forks, no_fork
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PLACE: Final = "/run/host"
 """Folder in the box."""
@@ -93,10 +96,11 @@ class DirectChannel(Channel):
         stream: what the Docker SDK gave for the attached stdio.
         limit: bytes of the largest frame that is taken.
         way: what the box is offered; ends with `settle` and with the channel.
+        clock: the moment, in seconds.
     """
 
-    def __init__(self, stream: Any, limit: int, way: Way) -> None:
-        super().__init__(stream, limit)
+    def __init__(self, stream: Any, limit: int, way: Way, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(stream, limit, clock=clock)
         self._way = way
         self._connection: socket.socket | None = None
         self._poll = select.poll()

@@ -29,12 +29,19 @@ class Pool:
         end: asks the engine to remove a container, by its id.
         warm: how many are kept ready.
         lock: of the backend, reentrant.
+        clock: the moment, in seconds, as boxes have it of their birth.
     """
 
     def __init__(
-        self, make: Callable[[], Box], end: Callable[[str], None], warm: int, lock: threading.Condition
+        self,
+        make: Callable[[], Box],
+        end: Callable[[str], None],
+        warm: int,
+        lock: threading.Condition,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._make, self._remove, self._warm, self._lock = make, end, warm, lock
+        self._make, self._remove, self._warm, self._lock, self._clock = make, end, warm, lock, clock
         self._ready: list[Box] = []
         self._filling = 0
         self._closed = False
@@ -97,7 +104,7 @@ class Pool:
                 if not self._ready:
                     return None
                 box = self._ready.pop(0)
-            if _serves(box):
+            if self._serves(box):
                 return box
             self.end(box)
 
@@ -116,10 +123,9 @@ class Pool:
         if not made.cancelled() and made.exception() is None:
             self.end(made.result())
 
-
-def _serves(box: Box) -> bool:
-    """Whether a box that waited is still there, and young enough; it has nothing to say until it is asked."""
-    try:
-        return box.channel.peek() and time.monotonic() - box.born < _OLDEST
-    except ChannelClosedError:
-        return False
+    def _serves(self, box: Box) -> bool:
+        """Whether a box that waited is still there, and young enough; it has nothing to say until it is asked."""
+        try:
+            return box.channel.peek() and self._clock() - box.born < _OLDEST
+        except ChannelClosedError:
+            return False

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -101,13 +100,14 @@ class DockerSandbox(Sandbox):
         self._unpacked_limit = unpacked_limit(settings)
         self._life = threading.Lock()
         self._box: Box | None = None
-        self._shelf = Shelf(self._files, self.limits, self._aside)
+        self._clock = self._boxes.clock
+        self._shelf = Shelf(self._files, self.limits, self._aside, clock=self._clock)
         self._tool_names_sent: list[str] | None = None
         self._unwinding: str | None = None
         self._step_timeout = self._patience = settings.step_timeout  # seconds; what the box was told of it
         self._printed: Printed | None = None
         self._loss: bytes | None = None
-        self._proxy = Proxy(AllowList(settings.network), NetworkLimits(total=settings.network_total))
+        self._proxy = Proxy(AllowList(settings.network), NetworkLimits(total=settings.network_total), clock=self._clock)
 
     @property
     def connections(self) -> list[Connection]:
@@ -214,7 +214,7 @@ class DockerSandbox(Sandbox):
             watch: raises when nobody waits any more.
         """
         step, self._unwinding = self._unwinding, None
-        box, until = self._box, time.monotonic() + _UNWOUND
+        box, until = self._box, self._clock() + _UNWOUND
         try:
             while step is not None and box is not None and not self._has_ended(box, step, until):
                 watch()
@@ -226,7 +226,7 @@ class DockerSandbox(Sandbox):
         """Whether the next frame is the end of a step whose final answer is known; what it printed since is dropped."""
         received = box.channel.receive()
         if received is None or received[0] in (PRINTED, DROPPED):
-            if time.monotonic() >= until:
+            if self._clock() >= until:
                 raise WireError(REASONS["unwinding"])
             return False
         kind, payload = received
@@ -265,7 +265,7 @@ class DockerSandbox(Sandbox):
         self._tool_names_sent = None
 
     def _follow(self, box: Box, step: str, printed: Printed) -> Outcome:
-        clock, calls = StepClock(self._step_timeout), 0
+        clock, calls = StepClock(self._step_timeout, clock=self._clock), 0
         while True:
             received = box.channel.receive()
             if received is None:

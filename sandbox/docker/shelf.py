@@ -31,10 +31,18 @@ class Shelf:
         files: what the host has put, which a fresh box gets again.
         limits: bytes of one file that are read.
         aside: gets every frame that is about no file but may come meanwhile: its kind and payload.
+        clock: the moment, in seconds.
     """
 
-    def __init__(self, files: Files, limits: Limits, aside: Callable[[int, bytes], None]) -> None:
-        self._files, self._limits, self._aside = files, limits, aside
+    def __init__(
+        self,
+        files: Files,
+        limits: Limits,
+        aside: Callable[[int, bytes], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._files, self._limits, self._aside, self._clock = files, limits, aside, clock
 
     def fill(self, box: Box) -> None:
         """Write all that the host has put into a fresh box."""
@@ -92,9 +100,9 @@ class Shelf:
     def _ask(self, box: Box, request: dict[str, Any]) -> dict[str, Any]:
         """One question to the supervisor."""
         ticket = secrets.token_hex(8)
-        until = time.monotonic() + _TIMEOUT
+        until = self._clock() + _TIMEOUT
         box.channel.send(FILE, written({**request, "id": ticket}))
-        while time.monotonic() < until:
+        while self._clock() < until:
             received = box.channel.receive()
             if received is None:
                 continue

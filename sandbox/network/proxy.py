@@ -95,10 +95,18 @@ class Proxy:
         allowed: what may be reached.
         limits: bytes and seconds.
         resolve: the addresses of a name.
+        clock: the moment, in seconds.
     """
 
-    def __init__(self, allowed: AllowList, limits: NetworkLimits | None = None, resolve: Resolve | None = None) -> None:
-        self._allowed, self._limits = allowed, limits or NetworkLimits()
+    def __init__(
+        self,
+        allowed: AllowList,
+        limits: NetworkLimits | None = None,
+        resolve: Resolve | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._allowed, self._limits, self._clock = allowed, limits or NetworkLimits(), clock
         self._resolve = resolve or _addresses
         self._lock = threading.Lock()
         self._spent = 0
@@ -141,11 +149,11 @@ class Proxy:
 
     def _asked(self, client: socket.socket) -> tuple[Request, bytes]:
         """Read a request head; what came behind it belongs to its body."""
-        octets, until = b"", time.monotonic() + self._limits.head
+        octets, until = b"", self._clock() + self._limits.head
         while b"\r\n\r\n" not in octets:
             if len(octets) > LONGEST_HEAD:
                 raise RefusedError(431, "the head of the request is too long")
-            if time.monotonic() > until or self._closed.is_set():
+            if self._clock() > until or self._closed.is_set():
                 raise RefusedError(408, "the head of the request didn't come in time")
             with contextlib.suppress(TimeoutError):
                 part = client.recv(_CHUNK)
@@ -185,28 +193,28 @@ class Proxy:
         place = self._record(record)
         body = Body(request)
         if request.is_tunnel:
-            _send(client, b"HTTP/1.1 200 Connection established\r\n\r\n")
+            self._send(client, b"HTTP/1.1 200 Connection established\r\n\r\n")
         outward = request.head + body.take(rest)
         sent, received, outcome = len(outward), 0, "done"
         try:
             self._spend(len(outward))
-            _send(server, outward)
-            idle_since = time.monotonic()
+            self._send(server, outward)
+            idle_since = self._clock()
             while not self._closed.is_set():
                 readable = ready([server] if body.complete else [client, server], seconds=_TICK)
-                if not readable and time.monotonic() - idle_since > self._limits.idle:
+                if not readable and self._clock() - idle_since > self._limits.idle:
                     outcome = "idle for too long"
                     break
                 for side in readable:
                     part = side.recv(_CHUNK)
                     if not part:
                         return
-                    idle_since = time.monotonic()
+                    idle_since = self._clock()
                     part = body.take(part) if side is client else part
                     self._spend(len(part))
                     sent += len(part) if side is client else 0
                     received += len(part) if side is server else 0
-                    _send(server if side is client else client, part)
+                    self._send(server if side is client else client, part)
         except RefusedError as spent:
             outcome = spent.reason
         except BadRequestError as bad:
@@ -239,19 +247,18 @@ class Proxy:
         said = " ".join(refused.reason.encode("ascii", "replace").decode().split())
         head = f"HTTP/1.1 {refused.status} {said}\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
         with contextlib.suppress(OSError):
-            _send(client, f"{head}Content-Length: {len(text)}\r\n\r\n".encode() + text)
+            self._send(client, f"{head}Content-Length: {len(text)}\r\n\r\n".encode() + text)
             client.shutdown(socket.SHUT_WR)
 
-
-def _send(side: socket.socket, octets: bytes) -> None:
-    """Send all, to a side that may be slow but not for ever."""
-    left, until = memoryview(octets), time.monotonic() + _STUCK
-    while left:
-        try:
-            left = left[side.send(left) :]
-        except TimeoutError:
-            if time.monotonic() > until:
-                raise
+    def _send(self, side: socket.socket, octets: bytes) -> None:
+        """Send all, to a side that may be slow but not for ever."""
+        left, until = memoryview(octets), self._clock() + _STUCK
+        while left:
+            try:
+                left = left[side.send(left) :]
+            except TimeoutError:
+                if self._clock() > until:
+                    raise
 
 
 def _addresses(name: str, port: int) -> list[str]:

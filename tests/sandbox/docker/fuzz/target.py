@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,7 +27,7 @@ class _Boxes:
     """The part of a backend that a session asks: one box, and none after it."""
 
     def __init__(self, box: Box) -> None:
-        self._box, self.settings = box, LIMITS
+        self._box, self.settings, self.clock = box, LIMITS, time.monotonic
 
     def take(self, *_: object) -> Box:
         return self._box
