@@ -1,4 +1,4 @@
-"""Run the `dionysus` command as a user does: as a process, with pipes or in a terminal."""
+"""Run the `dionysus` command as a user does: in this process by default, or as one of its own, or in a terminal."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0  # seconds; a stuck command fails its test, a slow machine doesn't
@@ -49,6 +54,12 @@ class Command:
     folder: Path
 
     def __call__(self, *arguments: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Outcome:
+        """Run it in this process: no second of it goes to starting Python and to importing what is here already."""
+        outcome = _inside(arguments, self.folder, environment(self.home, **(env or {})), stdin)
+        return _without_traceback(outcome, arguments)
+
+    def apart(self, *arguments: str, stdin: str = "", env: Mapping[str, str] | None = None) -> Outcome:
+        """Run it as a process of its own, where that is the point: its start, its streams, its end."""
         done = subprocess.run(
             [*ARGV, *arguments],
             input=stdin,
@@ -59,8 +70,7 @@ class Command:
             timeout=PATIENCE,
             check=False,
         )
-        assert "Traceback" not in done.stderr or "--debug" in arguments, done.stderr
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        return _without_traceback(Outcome(done.returncode, done.stdout, done.stderr), arguments)
 
     def settings(self, text: str) -> Path:
         path = self.folder / "dionysus.toml"
@@ -97,6 +107,66 @@ class Command:
         while self.processes() and time.monotonic() < until:
             time.sleep(0.05)
         return self.processes()
+
+
+def _without_traceback(outcome: Outcome, arguments: Sequence[str]) -> Outcome:
+    assert "Traceback" not in outcome.err or "--debug" in arguments, outcome.err
+    return outcome
+
+
+def _inside(arguments: Sequence[str], folder: Path, env: Mapping[str, str], stdin: str) -> Outcome:
+    from cognition.cli.__main__ import main
+
+    with (
+        tempfile.TemporaryFile() as given,
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+        _as_if_alone(folder, env) as patch,
+    ):
+        given.write(stdin.encode())
+        given.seek(0)
+        patch.setattr(sys, "argv", ["dionysus", *arguments])
+        # Real files as a shell would give: with a descriptor, and with the encodings that Python gives such streams.
+        streams = {
+            "stdin": TextIOWrapper(given, encoding="utf-8"),
+            "stdout": TextIOWrapper(out, encoding="utf-8"),
+            "stderr": TextIOWrapper(err, encoding="utf-8", errors="backslashreplace", write_through=True),
+        }
+        for name, stream in streams.items():
+            patch.setattr(sys, name, stream)
+        with pytest.raises(SystemExit) as ended:
+            main()
+        for stream in streams.values():
+            stream.flush()
+        code = ended.value.code
+        outcome = Outcome(code if isinstance(code, int) else int(code is not None), _text(out), _text(err))
+        for stream in streams.values():
+            stream.detach()
+        return outcome
+
+
+@contextmanager
+def _as_if_alone(folder: Path, env: Mapping[str, str]) -> Generator[pytest.MonkeyPatch]:
+    """Give the block an environment and a working directory, and take back what a command sets for its process."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = {number: signal.getsignal(number) for number in signals}
+    before = dict(os.environ)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        try:
+            os.environ.clear()
+            os.environ.update(env)
+            yield patch
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode().replace("\r\n", "\n")
 
 
 @dataclass(frozen=True)

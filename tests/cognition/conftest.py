@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cognition.command_line import Command, Thought
+from tests.cognition.warm import one_embedding_model, warm_memory_servers
 
 QUESTION = "Which queue do we use?"
 NOTES = """# Queue
@@ -20,6 +22,13 @@ We use RabbitMQ as the queue since March 2024, because it keeps the order of mes
 
 Mara Lindqvist decided on the queue after the outage of February 2024.
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm() -> Iterator[None]:
+    """What takes seconds to load is loaded once for all minds and commands."""
+    with warm_memory_servers(), one_embedding_model():
+        yield
 
 
 @pytest.fixture

@@ -60,8 +60,8 @@ def test_json_keeps_such_text_as_escapes(steering: Command) -> None:
 def test_a_locale_without_umlauts_is_no_obstacle(command: Command) -> None:
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     (command.folder / "tür.md").write_text("Die Tür öffnet um neun.\n")
-    assert command("remember", ".", env=ascii_only).code == 0
-    found = command("recall", "öffnet Tür", "--json", env=ascii_only)
+    assert command.apart("remember", ".", env=ascii_only).code == 0
+    found = command.apart("recall", "öffnet Tür", "--json", env=ascii_only)
     assert found.code == 0, found.err
     assert json.loads(found.out)["missing_terms"] == []
     assert json.loads(found.out)["hits"][0]["source"] == "tür.md:1"

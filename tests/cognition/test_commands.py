@@ -1,4 +1,4 @@
-"""Each command as a process: what it does, what it says to bad input, its exit code and its JSON."""
+"""Each command, some of them as a process: what it does, what it says to bad input, its exit code and its JSON."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TestThink:
         assert "model calls" not in ended.out
 
     def test_what_memory_does_not_hold_ends_with_the_code_of_abstention(self, remembered: Command) -> None:
-        ended = remembered("think", "What is the melting point of tungsten?", "--json")
+        ended = remembered.apart("think", "What is the melting point of tungsten?", "--json")
         assert (ended.code, ended.json.get("stop_reason")) == (3, "abstained"), ended.json
 
     def test_an_option_changes_a_layer(self, remembered: Command) -> None:
@@ -99,7 +99,7 @@ class TestThink:
         assert ended.out == ""
 
     def test_wrong_usage_is_json_too_where_json_was_asked_for(self, command: Command) -> None:
-        ended = command("think", "x", "--tier", "ofline", "--json")
+        ended = command.apart("think", "x", "--tier", "ofline", "--json")
         assert ended.code == 2
         assert "did you mean 'offline'?" in ended.json["error"]["message"]
         assert command("think", "--json").json["error"]["exit_code"] == 2
@@ -115,17 +115,19 @@ class TestThink:
         assert (command.folder / "other.db").read_bytes() == before
 
     def test_a_store_of_another_kind_is_refused_by_name(self, command: Command) -> None:
-        ended = command("think", QUESTION, env={"DATABASE_URL": "mysql://host/db"})
+        ended = command.apart("think", QUESTION, env={"DATABASE_URL": "mysql://host/db"})
         assert ended.code == 6
         assert "mysql" in ended.err
 
     def test_debug_shows_the_traceback(self, command: Command) -> None:
-        assert "Traceback" in command("think", "x", "--tier", "ofline", "--debug").err
+        assert "Traceback" in command.apart("think", "x", "--tier", "ofline", "--debug").err
 
 
 class TestChat:
     def test_turns_from_a_pipe_are_answered_in_one_session(self, remembered: Command) -> None:
-        ended = remembered("chat", "--json", "--session", "s1", stdin=f"{QUESTION}\n\nWho decided it?\n/exit\nnever\n")
+        ended = remembered.apart(
+            "chat", "--json", "--session", "s1", stdin=f"{QUESTION}\n\nWho decided it?\n/exit\nnever\n"
+        )
         turns = [json.loads(line) for line in ended.out.splitlines()]
         assert [turn["task"] for turn in turns] == [QUESTION, "Who decided it?"]
         assert {turn["session"] for turn in turns} == {"s1"}
@@ -364,7 +366,7 @@ def test_two_commands_at_once_do_not_disturb_each_other(remembered: Command) -> 
 
 
 def test_no_process_is_left_behind(remembered: Command) -> None:
-    remembered("think", QUESTION, "-q")
+    remembered.apart("think", QUESTION, "-q")
     remembered("recall", QUESTION)
     assert remembered.left_behind() == []
 

@@ -90,13 +90,13 @@ def test_every_way_a_run_can_end_has_an_exit_code(reason: StopReason) -> None:
 
 
 def test_the_version_is_told(command: Command) -> None:
-    told = command("--version")
+    told = command.apart("--version")
     assert told.code == 0
     assert re.fullmatch(r"dionysus (\d+\.\d+.*|from a source tree that is not installed)\n", told.out)
 
 
 def test_completion_knows_the_commands(command: Command) -> None:
-    told = command(env={"_DIONYSUS_COMPLETE": "complete_bash", "COMP_WORDS": "dionysus th", "COMP_CWORD": "1"})
+    told = command.apart(env={"_DIONYSUS_COMPLETE": "complete_bash", "COMP_WORDS": "dionysus th", "COMP_CWORD": "1"})
     assert "think" in told.out.split()
 
 

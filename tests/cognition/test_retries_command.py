@@ -61,7 +61,7 @@ class Forgetful:
             return Say(calls=[ToolCall("final_answer", {"answer": answer})], usage=BILLED)
 
     def forget(self, ids: list[str]) -> None:
-        purged = self.command("memory", "purge", *ids, "--yes")
+        purged = self.command.apart("memory", "purge", *ids, "--yes")
         assert purged.code == 0, purged
 
 
