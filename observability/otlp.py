@@ -40,9 +40,21 @@ class OtlpSender:
         headers: sent with each request.
         encode: makes a request's body (`encoder`).
         content: send what was said too; otherwise only facts leave the machine.
+        clock: tells the moment, in seconds, by which `shutdown` is bounded.
+        wait: waits until an event is set or so many seconds are over.
     """
 
-    def __init__(self, endpoint: str, headers: Mapping[str, str], encode: Encode, *, content: bool) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        headers: Mapping[str, str],
+        encode: Encode,
+        *,
+        content: bool,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
+    ) -> None:
+        self._clock, self._wait = clock, wait
         address, credentials = _address(endpoint)
         self._url = address if address.endswith("/v1/traces") else address.rstrip("/") + "/v1/traces"
         self._headers = {"Content-Type": "application/x-protobuf", **credentials, **headers}
@@ -64,7 +76,7 @@ class OtlpSender:
 
     def shutdown(self, timeout: float) -> bool:
         """Send what waits, once, and end; False if that didn't succeed within `timeout` seconds."""
-        self._deadline = time.monotonic() + timeout
+        self._deadline = self._clock() + timeout
         self._ending.set()
         self._queue.put(None)
         self._thread.join(timeout)
@@ -75,7 +87,7 @@ class OtlpSender:
         while not self._ending.is_set():
             if not self._backlog:
                 self._take(self._queue.get())
-            self._ending.wait(pause)
+            self._wait(self._ending, pause)
             pause = _GATHER_SECONDS if self._send_all() else min(2 * pause, _LONGEST_PAUSE)
         self._send_all()
 
@@ -99,7 +111,7 @@ class OtlpSender:
 
     def _post(self, batch: Sequence[SpanRecord]) -> bool:
         """Try once; True when the batch is done with, delivered or refused for good."""
-        seconds = min(_REQUEST_SECONDS, self._deadline - time.monotonic())
+        seconds = min(_REQUEST_SECONDS, self._deadline - self._clock())
         if seconds <= 0:
             return False
         try:

@@ -48,9 +48,18 @@ class LocalWriter:
         connection: an open trace store (`schema.open_to_write`).
         service: this process's name in the store.
         limit: records that may wait.
+        sleep: lets so many seconds pass, while records gather and between two tries of a write.
     """
 
-    def __init__(self, connection: sqlite3.Connection, service: str, *, limit: int) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        service: str,
+        *,
+        limit: int,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._sleep = sleep
         self._connection = connection
         self._service = service
         self._owner = Owner.here()
@@ -121,7 +130,7 @@ class LocalWriter:
         first = self._queue.get()
         if isinstance(first, _Token):
             return [], first
-        time.sleep(GATHER_SECONDS)
+        self._sleep(GATHER_SECONDS)
         batch = [first]
         while len(batch) < BATCH:
             try:
@@ -160,7 +169,7 @@ class LocalWriter:
                 self._warn(error)
                 if self._closed or not _passes(error):
                     return False
-                time.sleep(pause)
+                self._sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
                 return True

@@ -38,6 +38,7 @@ class Schedule:
         stores: One for each scope; asked in the thread, it may wait, and raise `MemoryStoreError`.
         settings: With an interval above 0.
         record: Told of every run, for the audit log.
+        wait: Waits until an event is set or so many seconds are over, and says whether it is set.
     """
 
     def __init__(
@@ -45,10 +46,13 @@ class Schedule:
         stores: Callable[[], Sequence[Store]],
         settings: ConsolidationSettings,
         record: Callable[[Mapping[str, Any]], None] = lambda _entry: None,
+        *,
+        wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
     ) -> None:
         self._stores = stores
         self._settings = settings
         self._record = record
+        self._wait = wait
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="consolidation", daemon=True)
 
@@ -65,7 +69,7 @@ class Schedule:
     def _run(self) -> None:
         with contextlib.suppress(OSError, AttributeError):  # where there is no niceness, it goes on without
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
-        while not self._stop.wait(self._settings.interval):
+        while not self._wait(self._stop, self._settings.interval):
             with contextlib.suppress(_Stopped):
                 self._all()
 

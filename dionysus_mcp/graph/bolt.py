@@ -26,10 +26,12 @@ class Bolt:
 
     Args:
         settings: Name the server and who asks; `graph_url` is set.
+        clock: Tells the moment, in seconds, from which the pause after a failure is counted.
     """
 
-    def __init__(self, settings: MemorySettings) -> None:
+    def __init__(self, settings: MemorySettings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._settings = settings
+        self._clock = clock
         self._driver: Driver | None = None
         self._lock = threading.Lock()
         self._pause = _PAUSES[0]
@@ -39,7 +41,7 @@ class Bolt:
 
     def is_due(self) -> bool:
         """Whether it answers, or has had its pause since it last didn't."""
-        return self.unavailable_since is None or time.monotonic() >= self._again
+        return self.unavailable_since is None or self._clock() >= self._again
 
     def read(self, query: LiteralString, **parameters: Any) -> "list[Record]":
         """The records of a query that changes nothing.
@@ -109,7 +111,7 @@ class Bolt:
     def _failed(self, error: Exception) -> GraphUnavailable:
         self.unavailable_since = self.unavailable_since or datetime.now(UTC)
         self.detail = " ".join((getattr(error, "message", None) or str(error) or type(error).__name__).split())[:300]
-        self._again, self._pause = time.monotonic() + self._pause, min(2 * self._pause, _PAUSES[1])
+        self._again, self._pause = self._clock() + self._pause, min(2 * self._pause, _PAUSES[1])
         return GraphUnavailable(
             f"Neo4j at {self._settings.graph_url} doesn't answer: {self.detail.rstrip('.')}. See that it runs, and "
             "check memory.graph_url, graph_user and graph_password."

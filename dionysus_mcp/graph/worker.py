@@ -103,10 +103,12 @@ class ModelReading:
     Args:
         store: Whose scope is read.
         settings: Name the model.
+        clock: Tells the moment, in seconds, from which the pause after a failure is counted.
     """
 
-    def __init__(self, store: Store, settings: MemorySettings) -> None:
+    def __init__(self, store: Store, settings: MemorySettings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
+        self._clock = clock
         self._model = ModelReader(settings)
         self._since = 0
         self._again = 0.0
@@ -118,7 +120,7 @@ class ModelReading:
             ModelUnavailable: if the model gives no answer; it isn't asked again for a while.
             MemoryStoreError: if the store can't be written.
         """
-        if time.monotonic() < self._again:
+        if self._clock() < self._again:
             return 0
         query = (
             select(memory)
@@ -132,7 +134,7 @@ class ModelReading:
             row = connection.execute(query).first()
         if row is None:
             return 0
-        self._again = time.monotonic() + _MODEL_PAUSE
+        self._again = self._clock() + _MODEL_PAUSE
         found = self._model.read(Told.of(row)) if row.memory_type not in UNREAD_TYPES else Found(Told.of(row))
         self._store.write(lambda connection: writing.store(connection, self._store.scope, [found], self._model.name))
         self._since, self._again = row.seq, 0.0

@@ -48,13 +48,29 @@ _log = logging.getLogger(__name__)
 class BackgroundEmbedder:
     """Loads the model in a thread of its own and gives vectors to what lacks them.
 
+    Args:
+        store: Whose memories.
+        settings: Of the memory.
+        load: Makes the model, for so many threads; the real one unless given.
+        clock: Tells the moment, in seconds, by which the store is looked through again now and then.
+        wait: Waits until an event is set or so many seconds are over.
+
     Attributes:
         status: "loading", then "ready" or "failed"; "off" by the settings.
         detail: Why it failed.
     """
 
-    def __init__(self, store: Store, settings: MemorySettings, load: "Callable[[int], MiniLm] | None" = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: MemorySettings,
+        load: "Callable[[int], MiniLm] | None" = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
+    ) -> None:
         self._store = store
+        self._clock, self._wait_for = clock, wait
         self._settings = settings
         self._stemmer = Stemmer()
         self._load = load
@@ -153,7 +169,7 @@ class BackgroundEmbedder:
         started = False
         while not self._stop.is_set():
             self._wake.clear()
-            began = time.monotonic()
+            began = self._clock()
             self._doubt(began)
             try:
                 if not started:
@@ -167,9 +183,9 @@ class BackgroundEmbedder:
             else:
                 if not busy:
                     self._outdated = {}
-            self._took(time.monotonic() - began)
+            self._took(self._clock() - began)
             if not busy:
-                self._wake.wait(_LOOK_AGAIN)
+                self._wait_for(self._wake, _LOOK_AGAIN)
 
     def _doubt(self, now: float) -> None:
         if now >= self._doubt_at:
@@ -178,7 +194,7 @@ class BackgroundEmbedder:
 
     def _took(self, seconds: float) -> None:
         if self._doubt_at == math.inf:
-            self._doubt_at = time.monotonic() + max(_LOOK_AGAIN, _RARELY * seconds)
+            self._doubt_at = self._clock() + max(_LOOK_AGAIN, _RARELY * seconds)
 
 
 def embed_missing(

@@ -71,6 +71,7 @@ class Store:
     Args:
         settings: The address, the scope, and how long to wait for another process's write.
         make: Whether to make a store where there is none.
+        sleep: Lets so many seconds pass between two tries of a write.
 
     Attributes:
         scope: Whose memories it reads and writes.
@@ -82,7 +83,10 @@ class Store:
         NoStoreYet: if there is none, and none is to be made.
     """
 
-    def __init__(self, settings: MemorySettings, *, make: bool = True) -> None:
+    def __init__(
+        self, settings: MemorySettings, *, make: bool = True, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._sleep = sleep
         self.scope = Scope.of(settings)
         if not (settings.tenant and settings.project):
             raise MemoryStoreError("A scope has a tenant and a project, and one of them is empty; name it.")
@@ -157,7 +161,7 @@ class Store:
                 raise _no_text(error) from error
             # Jitter: writers that were refused together must not come back together. Of half the pause alone, or all
             # tries could be used up before a server that is started anew is back.
-            time.sleep(random.uniform(0.5, 1.0) * self._database.pause * 2**attempt)  # noqa: S311 -- no secret
+            self._sleep(random.uniform(0.5, 1.0) * self._database.pause * 2**attempt)  # noqa: S311 -- no secret
         raise AssertionError("unreachable")  # pragma: no cover
 
     def size(self) -> int:

@@ -2,6 +2,8 @@
 
 import contextlib
 import sqlite3
+import time
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 
@@ -70,6 +72,15 @@ def opened(settings, **scope):
 
 def told(store, content, **rest):
     return Memories(store).add(NewMemory(content, **rest), limit=LIMIT)[0]
+
+
+def a_moment_apart():
+    """A moment after all that is stored and before all that will be: the wall clock has moved on around it."""
+    for _ in range(2):
+        moment = datetime.now(UTC)
+        while datetime.now(UTC) - moment < timedelta(milliseconds=2):
+            time.sleep(0.001)
+    return moment
 
 
 def current(store):

@@ -14,9 +14,9 @@ from dionysus_mcp.errors import MemoryStoreError
 from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.access import Store
-from tests.dionysus_mcp.engines import BOTH
+from tests.dionysus_mcp.engines import BOTH_IN_ALL, on_both
 
-ENGINES = BOTH
+ENGINES = BOTH_IN_ALL
 
 
 @pytest.fixture
@@ -46,6 +46,7 @@ def test_the_same_belief_again_is_the_one_that_is_held(models, belief):
     assert models.create(NewModel("world", "The user prefers short answers.")).id != belief.id
 
 
+@on_both
 def test_a_resolved_prediction_is_scored_and_judges_its_model(models, predictions, belief):
     made = predictions.make(NewPrediction(belief.id, "asks for a summary", 0.8))
     assert (made.status, models.get(belief.id).open_predictions) == ("open", 1)
@@ -84,6 +85,7 @@ def test_a_prediction_whose_time_is_over_stays_unscored(store, models, predictio
     assert models.get(belief.id).alpha == 1.0
 
 
+@on_both
 def test_the_same_open_prediction_is_made_once(predictions, belief):
     soon = datetime.now(UTC) + timedelta(hours=1)
     new = NewPrediction(belief.id, "asks", 0.3, context="c", rule="contains: yes please", expires_at=soon)
@@ -93,6 +95,7 @@ def test_the_same_open_prediction_is_made_once(predictions, belief):
     assert predictions.make(new).id != first.id
 
 
+@on_both
 def test_open_predictions_come_in_the_order_of_their_expiry(predictions, belief):
     now = datetime.now(UTC)
     late = predictions.make(NewPrediction(belief.id, "late", 0.5, expires_at=now + timedelta(days=2)))
@@ -155,6 +158,7 @@ def test_unknown_models_and_predictions_are_named(models, predictions):
         predictions.resolve("p-none", True)
 
 
+@on_both
 def test_another_scope_knows_nothing_of_it(settings, belief, predictions):
     made = predictions.make(NewPrediction(belief.id, "asks", 0.9))
     other = Store(MemorySettings(url=settings.url, project="other"))

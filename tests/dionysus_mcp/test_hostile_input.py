@@ -28,7 +28,7 @@ from dionysus_mcp.store.memories import METADATA_DEPTH, Memories, NewMemory
 from dionysus_mcp.store.vectors import Indexed, Vectors
 from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.purge import Purge, Selection
-from tests.dionysus_mcp.engines import BOTH, sqlite_only
+from tests.dionysus_mcp.engines import BOTH, postgres_in_all, sqlite_only
 from tests.dionysus_mcp.memories_of import LIMIT, current, opened, problems, told
 
 ENGINES = BOTH
@@ -142,6 +142,7 @@ def test_a_vector_of_another_dimension_is_never_compared(store, settings, model)
     assert Vectors(store, MODEL_ID, DIMENSION).count_missing() == 1
 
 
+@postgres_in_all
 @pytest.mark.anyio
 async def test_a_server_survives_it_all(words_only, trace):
     async with McpClient("memory", memory_server(words_only, trace)) as client:

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from dionysus_mcp.ingest import jsonl, markdown
 from dionysus_mcp.ingest.pieces import LIMIT, definitions, numbered, packed, paragraphs
-from tests.dionysus_mcp.engines import BOTH
+from tests.dionysus_mcp.engines import BOTH_IN_ALL
 
-ENGINES = BOTH
+ENGINES = BOTH_IN_ALL
 
 GUIDE = """\
 # Queue

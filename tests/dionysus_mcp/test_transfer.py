@@ -17,10 +17,10 @@ from dionysus_mcp.store.schema import memory
 from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.exporting import export_lines
 from dionysus_mcp.upkeep.importing import Import
-from tests.dionysus_mcp.engines import BOTH
+from tests.dionysus_mcp.engines import BOTH_IN_ALL, on_both
 from tests.dionysus_mcp.memories_of import LIMIT, current, fill, opened, problems, told
 
-ENGINES = BOTH
+ENGINES = BOTH_IN_ALL
 
 
 ORPHANS = json.dumps({"kind": "end", "counts": {"model_revision": 2, "prediction": 2}})
@@ -40,6 +40,7 @@ def other(settings, tmp_path):
         yield store
 
 
+@on_both
 def test_a_round_trip_gives_the_same_store(store, other):
     fill(store, "tea")
     lines = exported(store)
@@ -91,6 +92,7 @@ def test_an_empty_file_is_said_to_be_empty(other):
         imported(other, [])
 
 
+@on_both
 def test_importing_again_changes_nothing(store, other):
     fill(store, "tea")
     lines = exported(store)
@@ -176,6 +178,7 @@ def test_a_wrong_file_is_refused_by_its_line_and_leaves_the_store_sound(store, o
     assert current(other) == current(store)
 
 
+@on_both
 def test_few_rows_at_a_time_are_held(store, other):
     text = f"{'x' * 999} " * 16
     for start in range(0, 1200, 100):
@@ -219,6 +222,7 @@ news = st.builds(
 fates = st.sampled_from(["stays", "forgotten", "restored", "updated"])
 
 
+@on_both
 @given(st.lists(st.tuples(news, fates), max_size=4), st.text(string.ascii_letters, min_size=1, max_size=5))
 @rules(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_stored_comes_back_equal(settings, tmp_path_factory, told_now, project):

@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 
 from dionysus_mcp.beliefs.models import MentalModels, NewModel
 from dionysus_mcp.beliefs.predictions import NewPrediction, Predictions
+from dionysus_mcp.store.memories import NewMemory, add_in
 from dionysus_mcp.store.versions import Versions
 from dionysus_mcp.upkeep.exporting import export_lines
 from dionysus_mcp.upkeep.histories import Version, merged
 from dionysus_mcp.upkeep.importing import Import
-from tests.dionysus_mcp.engines import BOTH
+from tests.dionysus_mcp.engines import BOTH_IN_ALL, on_both
 from tests.dionysus_mcp.graph.worlds import end, explore, relate, said, working
 from tests.dionysus_mcp.memories_of import LIMIT, opened, problems, told
 
-ENGINES = BOTH
+ENGINES = BOTH_IN_ALL
 
 
 @pytest.fixture
@@ -176,6 +177,7 @@ def test_a_later_export_brings_what_was_learnt_since(settings, tmp_path, store):
         assert problems(copy) == {}
 
 
+@on_both
 def test_one_belief_revised_on_two_machines_has_the_versions_of_both_and_the_latest_counts(settings, tmp_path, store):
     mine = believe(store, "They like tea.")
     with opened(settings, url=f"sqlite:///{tmp_path / 'copy.db'}") as copy:
@@ -244,6 +246,7 @@ def test_the_same_statement_with_other_capitals_is_held_once_in_any_script(store
     assert believe(store, "Ärger mögen sie nicht.").id == first.id
 
 
+@on_both
 def test_a_relation_follows_its_memory_to_the_id_that_it_has_there(words_only):
     here = words_only.model_copy(update={"tenant": "elsewhere"})
     with working(words_only) as (store, _), working(here) as (other, worker):
@@ -268,8 +271,8 @@ def test_a_relation_far_behind_its_memory_finds_it(words_only):
         mine = told(store, "Ann met Bob.")
         told(other, "Ann met Bob.")
         relate(store, "Ann", "knows", "Bob", memory_id=mine.id)
-        for number in range(250):
-            told(store, f"Note {number}.")
+        notes = [NewMemory(f"Note {number}.") for number in range(250)]
+        store.write(lambda connection: add_in(connection, store.scope, notes))
         assert imported(other, store).added == {"memory": 250, "relation": 1}
 
 
@@ -284,6 +287,7 @@ acts = st.lists(
 )
 
 
+@on_both
 @given(acts)
 @rules(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_happened_on_two_machines_nothing_is_lost_and_twice_is_once(settings, did):

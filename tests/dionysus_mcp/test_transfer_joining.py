@@ -12,11 +12,11 @@ from dionysus_mcp.store.access import Store
 from dionysus_mcp.upkeep import importing
 from dionysus_mcp.upkeep.identity import own_ids
 from dionysus_mcp.upkeep.importing import Import
-from tests.dionysus_mcp.engines import BOTH
+from tests.dionysus_mcp.engines import BOTH_IN_ALL, on_both
 from tests.dionysus_mcp.memories_of import LIMIT, opened
 from tests.dionysus_mcp.test_transfer_beliefs import believe, exported, held, imported, predict, revise
 
-ENGINES = BOTH
+ENGINES = BOTH_IN_ALL
 
 
 @pytest.fixture
@@ -45,6 +45,7 @@ def test_two_beliefs_far_apart_in_an_export_are_not_joined_with_the_same_one(sto
     assert sorted(one.statement for one in held(other)) == ["They like coffee.", "They like tea."]
 
 
+@on_both
 @pytest.mark.parametrize("lost", ["before", "after"])
 def test_a_write_that_is_tried_again_joins_what_it_joined_before(store, other, monkeypatch, lost):
     believe(store, "They like tea.")

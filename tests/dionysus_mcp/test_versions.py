@@ -1,8 +1,7 @@
 """What becomes of a memory: changed, forgotten, restored, and recalled as it was believed at a moment."""
 
 import contextlib
-import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -13,7 +12,8 @@ from dionysus_mcp.recall.search import Query, Search
 from dionysus_mcp.store.access import Store
 from dionysus_mcp.store.memories import Memories, NewMemory
 from dionysus_mcp.store.versions import Change, Versions
-from tests.dionysus_mcp.engines import BOTH
+from tests.dionysus_mcp.engines import BOTH, postgres_in_all
+from tests.dionysus_mcp.memories_of import a_moment_apart
 
 ENGINES = BOTH
 
@@ -199,23 +199,18 @@ def recalling(request, store, settings, words_only, model):
     opened.close()
 
 
-def now():
-    time.sleep(0.002)
-    return datetime.now(UTC)
-
-
 class TestThePast:
     def test_recall_gives_what_was_believed_then(self, memories, versions, recalling):
-        before = now()
+        before = a_moment_apart()
         told(memories, "The harbour has a lighthouse.")
         old = told(memories, "Tea is served at four.")
         assert recalling.found("when is tea served", top_k=1) == ["Tea is served at four."]
-        first = now()
+        first = a_moment_apart()
         new = versions.update(old.id, Change("it moved", content="Tea is served at five."), limit=LIMIT)
         assert recalling.found("when is tea served", top_k=1) == ["Tea is served at five."]
-        second = now()
+        second = a_moment_apart()
         versions.forget(new.id, "no more tea")
-        third = now()
+        third = a_moment_apart()
         for moment, expected in [(first, "Tea is served at four."), (second, "Tea is served at five.")]:
             assert recalling.found("when is tea served", moment, top_k=1) == [expected]
         assert recalling.found("when is tea served", before) == []
@@ -224,7 +219,7 @@ class TestThePast:
 
     def test_a_hit_of_the_past_tells_that_it_ended(self, store, memories, versions, recalling):
         old = told(memories, "Tea is served at four.")
-        moment = now()
+        moment = a_moment_apart()
         gone = versions.forget(old.id, "asked to")
         [hit] = recalling.search.recall(Query("tea", 5, 8000, as_of=moment)).hits
         assert (hit.id, hit.superseded_at) == (old.id, gone.superseded_at)
@@ -233,7 +228,7 @@ class TestThePast:
         old = told(memories, "Tea is served at four.")
         assert recalling.found("tea")
         versions.forget(old.id, "asked to")
-        gap = now()
+        gap = a_moment_apart()
         versions.restore(old.id)
         assert recalling.found("tea") == ["Tea is served at four."]
         assert recalling.found("tea", gap) == []
@@ -246,6 +241,7 @@ class TestThePast:
         assert recalling.found("tea") == ["Tea is served at five."]
 
 
+@postgres_in_all
 @pytest.mark.anyio
 async def test_a_client_changes_forgets_restores_and_looks_back(words_only, trace):
     async with McpClient("memory", memory_server(words_only, trace)) as client:
@@ -253,7 +249,7 @@ async def test_a_client_changes_forgets_restores_and_looks_back(words_only, trac
         tools = {tool.name: tool for tool in await client.tools()}
         assert {"update_memory", "forget_memory", "restore_memory", "memory_history"} <= tools.keys()
         old = await memory.create("Tea is at four.")
-        moment = now()
+        moment = a_moment_apart()
         new = await memory.update(old.id, "it moved", content="Tea is at five.", metadata={"by": "Ann"})
         assert [hit.id for hit in (await memory.recall("tea")).hits] == [new.id]
         assert [hit.id for hit in (await memory.recall("tea", as_of=moment)).hits] == [old.id]

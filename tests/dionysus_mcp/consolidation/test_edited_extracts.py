@@ -14,9 +14,9 @@ from dionysus_mcp.upkeep.importing import Import
 from dionysus_mcp.upkeep.purge import Purge, Selection
 from tests.dionysus_mcp.consolidation.conftest import Told
 from tests.dionysus_mcp.consolidation.test_extraction import drawn, extracts, paint
-from tests.dionysus_mcp.engines import BOTH
+from tests.dionysus_mcp.engines import BOTH_IN_ALL, on_both
 
-ENGINES = BOTH
+ENGINES = BOTH_IN_ALL
 LIMIT = 1000
 
 
@@ -40,6 +40,7 @@ def edited(versions, extract, content="Ann paints at the lake, and since May als
     return versions.update(extract.id, Change("they told me more", content=content), limit=LIMIT)
 
 
+@on_both
 def test_its_history_names_the_sources_by_the_id_of_any_version(versions, extract, sources):
     new = edited(versions, extract)
     newest = edited(versions, new, "Ann paints in the hills.")
@@ -135,6 +136,7 @@ def test_forgotten_and_restored_it_is_an_extract_still(told, versions, extract, 
     assert versions.sources(restored.id) == [one.id for one in sources]
 
 
+@on_both
 def test_a_purge_of_a_source_takes_the_edited_one_along(told, versions, extract, sources):
     new = edited(versions, extract)
     assert Purge(told.store, Selection(ids=[sources[0].id])).trial().memories == 3

@@ -2,7 +2,6 @@
 
 import contextlib
 import tempfile
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -16,6 +15,7 @@ from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.memories import NewMemory, add_in, believed
 from tests.dionysus_mcp.consolidation.conftest import Told
+from tests.dionysus_mcp.memories_of import a_moment_apart
 
 DAY = datetime(2024, 5, 1, 12, tzinfo=UTC)
 PEOPLE = st.sampled_from(["Ann", "Anne", "Bob", "Rob", "Chloe"])
@@ -85,8 +85,7 @@ def statements(one):
 def check_story(told, story):
     told.store.write(lambda connection: add_in(connection, told.store.scope, [new for _, new in story]))
     planted = set().union(*(statements(new) for _, new in story))
-    before, then = told.state(), datetime.now(UTC)
-    time.sleep(0.002)
+    before, then = told.state(), a_moment_apart()
     plan = told.plan(limit=1000)
     assert told.state() == before, "a plan changes nothing"
     run = told.consolidation.apply(plan)

@@ -13,10 +13,10 @@ from dionysus_mcp.store import schema
 from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.purge import Purge, Selection
 from tests.dionysus_mcp.consolidation.conftest import Told
-from tests.dionysus_mcp.engines import BOTH, sqlite_only
+from tests.dionysus_mcp.engines import BOTH_IN_ALL, on_both, sqlite_only
 from tests.dionysus_mcp.memories_of import problems
 
-ENGINES = BOTH
+ENGINES = BOTH_IN_ALL
 
 LIMIT = 1000
 
@@ -109,6 +109,7 @@ class TestSuperseding:
         )
         assert len(only(by_words.plan(), "supersede")) == 1
 
+    @on_both
     def test_of_many_alike_one_is_left_which_is_superseded_by_none(self, by_words):
         by_words.tell_all([f"Tea is at four{'!' * number}" for number in range(30)])
         run = by_words.apply()
@@ -178,6 +179,7 @@ class TestStale:
 
 
 class TestUndo:
+    @on_both
     def test_what_was_superseded_is_back_as_a_new_version(self, told):
         told.tell("Tea is at four.", importance=0.6)
         second = told.tell("Tea is at 4", speaker=None)
@@ -245,6 +247,7 @@ class TestLinks:
             assert connection.execute(select(func.count()).select_from(link)).scalar_one() == 0
 
 
+@on_both
 class TestOneAtATime:
     def test_while_one_consolidates_another_is_refused_and_told_when(self, words_only, by_words):
         by_words.tell("Tea is at four.")
@@ -269,6 +272,7 @@ class TestOneAtATime:
                 first.renew()
 
 
+@on_both
 def test_no_table_of_consolidation_holds_a_text_of_memory(told):
     """Or a purge would leave it in the file."""
     for session in "ab":

@@ -10,21 +10,37 @@ import pytest
 
 from tests.dionysus_mcp.graph.worlds import Server, asked_of, reached, working
 
+EMPTY = "MATCH (n:DionysusGraph|Entity|Memory) DETACH DELETE n"
+
 
 @pytest.fixture
 def neo4j_settings(words_only, neo4j_url):
-    """Settings with the test run's Neo4j, for one test at a time in all processes; it is emptied afterwards."""
+    """Settings with the test run's Neo4j, empty and for one test at a time in all processes."""
     settings = reached(words_only, neo4j_url)
-    with (Path(tempfile.gettempdir()) / f"dionysus-tests-neo4j-{urlsplit(neo4j_url).port}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with held(neo4j_url, fcntl.LOCK_EX):
+        asked_of(settings, EMPTY)
         yield settings
-        asked_of(settings, "MATCH (n:DionysusGraph|Entity|Memory) DETACH DELETE n")
+        asked_of(settings, EMPTY)
 
 
-@pytest.fixture(params=["store", pytest.param("neo4j", marks=pytest.mark.neo4j)])
+@pytest.fixture
+def neo4j_beside_others(words_only, neo4j_url):
+    """The same with whatever other tests tell it: each store's graph has a name of its own there."""
+    with held(neo4j_url, fcntl.LOCK_SH):
+        yield reached(words_only, neo4j_url)
+
+
+@contextlib.contextmanager
+def held(neo4j_url, how):
+    with (Path(tempfile.gettempdir()) / f"dionysus-tests-neo4j-{urlsplit(neo4j_url).port}.lock").open("w") as lock:
+        fcntl.flock(lock, how)
+        yield
+
+
+@pytest.fixture
 def world(request, words_only):
     """A store and its worker, whose questions are answered by one or the other; `settle` waits until all is told."""
-    settings = words_only if request.param == "store" else request.getfixturevalue("neo4j_settings")
+    settings = words_only if request.param == "store" else request.getfixturevalue("neo4j_beside_others")
     with working(settings) as (store, worker):
 
         def settle():
