@@ -16,7 +16,7 @@ from importlib import import_module
 # All but onnxruntime, which starts a thread.
 _LOADED = (
     *("dionysus_mcp.server", "dionysus_mcp.service", "dionysus_mcp.prompts", "dionysus_mcp.resources"),
-    *("dionysus_mcp.tools", "dionysus_mcp.asking", "dionysus_mcp.embedding", "dionysus_mcp.store.sqlite"),
+    *("dionysus_mcp.tools", "dionysus_mcp.models.endpoint", "dionysus_mcp.embedding", "dionysus_mcp.store.sqlite"),
     *("dionysus_mcp.serving.arguments", "dionysus_mcp.serving.audit", "dionysus_mcp.serving.policy"),
     *("dionysus_mcp.serving.quoting", "dionysus_mcp.serving.scopes", "dionysus_mcp.serving.stdio"),
     *("dionysus_mcp.graph.worker", "dionysus_mcp.graph.sql", "dionysus_mcp.graph.model_reader"),
