@@ -175,10 +175,9 @@ def test_death_of_a_box_that_was_kept_ready_is_not_met_by_a_session(sandbox_imag
 
 
 def test_the_death_of_a_worker_is_told_at_once_though_its_children_live_on(box):
-    start = time.monotonic()
+    # Not by the end of the step's time, which would be told as that.
     with pytest.raises(SessionLost, match="the process that ran the code ended"):
         box("import os, time\nif os.fork() == 0: time.sleep(60)\nos._exit(3)")
-    assert time.monotonic() - start < 10  # where the step has 20 s
     assert_replaced(box)
 
 
@@ -203,19 +202,6 @@ def test_an_exit_is_not_taken_for_the_memory_that_a_child_ran_out_of_before(sand
         assert status == 9
         with pytest.raises(SessionLost, match="the process that ran the code ended"):
             box("os._exit(3)")
-
-
-def test_a_box_that_hangs_is_removed_at_the_last_rung_of_the_ladder(sandbox_image):
-    backend = DockerBackend(SandboxSettings(image=sandbox_image, warm=0, step_timeout=2))
-    try:
-        with backend.open() as box:
-            box("kept = 1")
-            backend._api.pause(box.container)
-            with pytest.raises(CodeError, match="gone"):
-                box("1")
-            assert box("'kept' in globals()").output is False
-    finally:
-        backend.close()
 
 
 def _quietly(death):

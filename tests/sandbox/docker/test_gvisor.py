@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import http.server
-import json
 import os
-import signal
 import socketserver
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,24 +25,10 @@ from sandbox import (
 )
 from sandbox.docker.detect import connect, facts
 from sandbox.docker.gvisor import OWN_MEMORY, OWN_PROCESSES, named
-from sandbox.docker.reaper import LABEL
 
 pytestmark = pytest.mark.gvisor
 
 MiB = 1 << 20
-PROMISED = 1.0  # seconds from the end of a process to that of its containers
-SLACK = 3
-OWNER = """\
-import json, sys, threading, time
-from sandbox import DockerBackend, SandboxSettings
-backend = DockerBackend(SandboxSettings(**json.loads(sys.argv[1]), warm=1))
-box = backend.open()
-box("x = 1")
-while len(backend._pool._ready) < 1: time.sleep(0.05)
-threading.Timer(0.3, print, ["now"], {"flush": True}).start()
-box("while True: pass")
-"""
-
 _TOGETHER = """\
 import os, time
 for _ in range(12):
@@ -192,20 +174,3 @@ def test_a_box_that_is_kept_ready_serves_the_next_session(settings_of):
         with backend.open() as box:
             assert box("1 + 1").output == 2
             assert box.container == waiting
-
-
-def test_when_its_owner_is_killed_every_container_is_gone(api, gvisor_settings):
-    owner = subprocess.Popen([sys.executable, "-c", OWNER, json.dumps(dict(gvisor_settings))], stdout=subprocess.PIPE)
-    mine = {"label": f"{LABEL}.pid={owner.pid}"}
-    try:
-        assert owner.stdout.readline() == b"now\n"
-        assert len(api.containers(filters=mine)) >= 2
-        owner.send_signal(signal.SIGKILL)
-        until = time.monotonic() + SLACK * PROMISED
-        while api.containers(filters=mine) and time.monotonic() < until:
-            time.sleep(0.05)
-        assert api.containers(filters=mine) == []
-    finally:
-        owner.kill()
-        owner.wait()
-        owner.stdout.close()

@@ -16,7 +16,7 @@ import pytest
 from sandbox import BackendLost, CodeError, DockerBackend, SandboxSettings
 from sandbox.docker.detect import connect
 from sandbox.docker.reaper import LABEL
-from tests.sandbox.docker.test_owner import gone
+from tests.sandbox.docker.owners import gone
 from tests.sandbox.leaks import IDLE, assert_settled, usage
 
 pytestmark = pytest.mark.docker

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 
@@ -15,115 +13,15 @@ import pytest
 from sandbox import DockerBackend, SandboxSettings
 from sandbox.docker.detect import connect
 from sandbox.docker.reaper import LABEL, owner_labels, reap
+from tests.sandbox.docker.owners import gone
 
 pytestmark = pytest.mark.docker
-
-PROMISED = 1.0  # seconds from the end of a process to that of its containers
-OPEN = """\
-import os, signal, sys, threading, time
-from sandbox import DockerBackend, SandboxSettings
-backend = DockerBackend(SandboxSettings(image=sys.argv[1], warm={warm}, step_timeout={step}))
-box = backend.open()
-def now(): print("now", flush=True)
-def soon(act=now): threading.Timer(0.3, act).start()
-def all_ready():
-    while len(backend._pool._ready) < {warm}: time.sleep(0.02)
-"""
-# Number of boxes that are kept ready, and what else the owner does; the container is there when it says "now".
-MOMENTS = {
-    "with boxes that wait": (2, "all_ready()\nnow()\ntime.sleep(60)"),
-    "between two steps": (0, "box('x = 1')\nnow()\ntime.sleep(60)"),
-    "in a step": (0, "box('1')\nsoon()\nbox('while True: pass')"),
-    "in a step that forks": (
-        0,
-        "box('1')\nsoon()\nbox('import os, signal\\nsignal.pthread_sigmask(0, range(1, 64))\\n"
-        'for _ in range(5): os.fork() or exec("while True: pass")\\nwhile True: pass\')',
-    ),
-    "in a call of the host": (
-        0,
-        "def wait():\n    now()\n    time.sleep(60)\nbox.send_tools({'wait': wait})\nbox('wait()')",
-    ),
-    "with a flood of output": (0, "box('1')\nsoon()\nbox('while True: print(\"x\" * 1000)')"),
-    "and a forked child that lives on": (
-        1,
-        "box('x = 1')\nall_ready()\nif os.fork() == 0:\n    time.sleep(20)\n    os._exit(0)\nnow()\ntime.sleep(60)",
-    ),
-}
-
-
-def opened(warm: int, rest: str, *, step: float = 30) -> str:
-    """The code of an owner."""
-    return OPEN.format(warm=warm, step=step) + rest
 
 
 @pytest.fixture(scope="module")
 def api(docker_engine: str) -> Iterator[docker.APIClient]:
     with closing(connect(SandboxSettings(engine=docker_engine))) as api:
         yield api
-
-
-def of_owner(api: docker.APIClient, pid: int, **filters: object) -> list[str]:
-    return [each["Id"] for each in api.containers(all=True, filters={"label": f"{LABEL}.pid={pid}", **filters})]
-
-
-def gone(find: Callable[[], list[str]], seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if not find():
-            return True
-        time.sleep(0.05)
-    return False
-
-
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_containers_of_a_killed_owner_are_gone_in_a_second(api, sandbox_image, moment):
-    warm, rest = MOMENTS[moment]
-    owner = subprocess.Popen(
-        [sys.executable, "-c", opened(warm, rest), sandbox_image],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        assert owner.stdout.readline() == "now\n"
-        assert of_owner(api, owner.pid)
-        owner.kill()
-        assert gone(lambda: of_owner(api, owner.pid), 3 * PROMISED)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(owner.pid, 9)
-        owner.wait()
-        owner.stdout.close()
-
-
-def test_a_step_that_nobody_looks_after_ends_its_box_though_the_stream_stays_open(api, sandbox_image):
-    stopping = "box('1')\nsoon(lambda: os.kill(os.getpid(), signal.SIGSTOP))\nbox('while True: pass')"
-    code = opened(0, stopping, step=3)
-    owner = subprocess.Popen([sys.executable, "-c", code, sandbox_image], start_new_session=True)  # nobody wakes it
-    try:
-        _, status = os.waitpid(owner.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status)
-        assert of_owner(api, owner.pid, status="running")
-        assert gone(lambda: of_owner(api, owner.pid, status="running"), 3 * (3 + 10))  # 10 s after the step's time
-    finally:
-        owner.kill()
-        owner.wait()
-
-
-@pytest.mark.parametrize("delay", [0.02, 0.06, 0.1, 0.16])
-def test_an_owner_killed_while_containers_are_made_leaves_none_that_runs_and_the_next_process_removes_the_rest(
-    api, sandbox_image, delay
-):
-    code = opened(4, "now()\ntime.sleep(60)")
-    owner = subprocess.Popen([sys.executable, "-c", code, sandbox_image], stdout=subprocess.PIPE, text=True)
-    assert owner.stdout.readline() == "now\n"
-    time.sleep(delay)
-    owner.kill()
-    owner.wait()
-    owner.stdout.close()
-    assert gone(lambda: of_owner(api, owner.pid, status="running"), 3 * PROMISED)
-    # An engine that is busy makes what it was asked for when the owner is long dead: hence again and again.
-    assert gone(lambda: reap(api, owner_labels()) or of_owner(api, owner.pid), 20)
 
 
 class TestWhatIsLeftBehind:
