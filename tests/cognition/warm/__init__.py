@@ -1,9 +1,9 @@
 """Memory servers for tests, forked from a process that has imported all that a server needs.
 
 A server that starts from nothing spends seconds of a processor on imports, and nearly every test of a mind or a command
-starts one. Here each is still a process of its own, with the pipes, the environment and the folder that its client gives
-it; only the imports are shared. What starts for its own sake (a crash at the start, a folder that shadows ours, the
-installed package) is tested without this in `tests/dionysus_mcp` and `tests/clone`.
+starts one. Here each is still a process of its own, with the pipes, the environment and the folder that its client
+gives it; only the imports are shared. What starts for its own sake (a crash at the start, a folder that shadows ours,
+the installed package) is tested without this in `tests/dionysus_mcp` and `tests/clone`.
 """
 
 from __future__ import annotations
