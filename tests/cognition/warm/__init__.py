@@ -25,8 +25,11 @@ _ROOT = _HERE.parents[2]
 
 
 @contextmanager
-def warm_memory_servers() -> Generator[None]:
-    """Have every mind and command of this process start its memory server so; nothing is imported for one alone."""
+def warm_memory_servers() -> Generator[Callable[[], object]]:
+    """Have every mind and command of this process start its memory server so.
+
+    Gives what starts the process that forks them, which the first of them does otherwise.
+    """
     import cognition.parts
     import dionysus_mcp.client
 
@@ -35,7 +38,7 @@ def warm_memory_servers() -> Generator[None]:
         warm = _forked(dionysus_mcp.client.memory_server, started)
         for user in (dionysus_mcp.client, cognition.parts):
             patch.setattr(user, "memory_server", warm)
-        yield
+        yield started
 
 
 @contextmanager
