@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from layers.run.events import AWAKE_EVERY
 from layers.run.signals import RunStopped, StopReason
@@ -18,24 +18,48 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
+class Timer(Protocol):
+    """What `threading.Timer` is of: begins to wait, and may be cancelled."""
+
+    daemon: bool
+
+    def start(self) -> None:
+        """Begin to wait."""
+        ...
+
+    def cancel(self) -> None:
+        """Call nothing any more."""
+        ...
+
+
 class Lifeline:
     """The life of one run, shared by every thread that works for it.
 
     Args:
-        deadline: when the run must have ended, in seconds of `time.monotonic`; `None` for no deadline.
+        deadline: when the run must have ended, in seconds of `clock`; `None` for no deadline.
         expiry: the reason for which the deadline ends the run: the caller's deadline, or the budget's seconds.
+        clock: tells the moment, in seconds.
+        timer: makes what calls a function once so many seconds of `clock` have passed.
     """
 
-    def __init__(self, deadline: float | None = None, expiry: StopReason = StopReason.DEADLINE) -> None:
+    def __init__(
+        self,
+        deadline: float | None = None,
+        expiry: StopReason = StopReason.DEADLINE,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        timer: Callable[[float, Callable[[], object]], Timer] = threading.Timer,
+    ) -> None:
         self.deadline = deadline
         self._expiry = expiry
+        self._clock = clock
         self.stopped = threading.Event()
         self._lock = threading.Lock()
         self._signal: RunStopped | None = None
         self._callbacks: dict[object, Callable[[], object]] = {}
-        self._timer: threading.Timer | None = None
+        self._timer: Timer | None = None
         if deadline is not None:
-            self._timer = threading.Timer(max(0.0, deadline - time.monotonic()), self._expire)
+            self._timer = timer(max(0.0, deadline - clock()), self._expire)
             self._timer.daemon = True
             self._timer.start()
 
@@ -65,7 +89,7 @@ class Lifeline:
 
     def remaining(self) -> float | None:
         """Seconds until the deadline (never negative), `None` without one."""
-        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+        return None if self.deadline is None else max(0.0, self.deadline - self._clock())
 
     @contextmanager
     def on_stop(self, callback: Callable[[], object]) -> Generator[None]:

@@ -12,6 +12,7 @@ import logging
 import random
 import sqlite3
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,11 +50,22 @@ class Window:
     Args:
         path: the SQLite file; its folder is made if it isn't there.
         seconds: the window's length.
+        clock: tells the time, in seconds since the epoch: processes that share the file compare theirs.
+        sleep: waits so many seconds without holding the loop.
     """
 
-    def __init__(self, path: Path, seconds: float = WINDOW) -> None:
+    def __init__(
+        self,
+        path: Path,
+        seconds: float = WINDOW,
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
         self._path = path
         self._seconds = seconds
+        self._clock = clock
+        self._sleep = sleep
         self._connection: sqlite3.Connection | None = None
 
     async def enter(self, tier: str, limits: Limits, tokens: int) -> int | None:
@@ -75,7 +87,7 @@ class Window:
             if entered is not None:
                 return entered
             # With jitter: many that wait for the same call to leave the window shouldn't meet at the lock.
-            await asyncio.sleep(min(wait, _LONGEST_NAP) + random.uniform(0, 0.02))  # noqa: S311 - not a secret
+            await self._sleep(min(wait, _LONGEST_NAP) + random.uniform(0, 0.02))  # noqa: S311 - not a secret
         return None
 
     async def settle(self, number: int | None, tokens: int) -> None:
@@ -84,7 +96,7 @@ class Window:
             try:
                 self._open().execute("UPDATE calls SET tokens = ? WHERE id = ?", (tokens, number))
             except (sqlite3.Error, OSError) as error:
-                await asyncio.sleep(self._nap_after(error))
+                await self._sleep(self._nap_after(error))
             else:
                 return
 
@@ -99,7 +111,7 @@ class Window:
         connection = self._open()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            now = time.time()
+            now = self._clock()
             # What lies ahead of now was counted before the clock was set back.
             connection.execute("DELETE FROM calls WHERE at <= ? OR at > ?", (now - self._seconds, now + 1))
             rows = connection.execute("SELECT at, tokens FROM calls WHERE tier = ? ORDER BY at", (tier,)).fetchall()

@@ -28,18 +28,22 @@ def test_every_make_command_of_a_page_exists(page: Path) -> None:
     assert named - targets() == set()
 
 
+@pytest.fixture(scope="session")
+def known_commands() -> set[str]:
+    """The commands that help names."""
+    helped = subprocess.run(
+        [sys.executable, "-P", "-m", "cognition.cli", "--help"], capture_output=True, text=True, timeout=60, check=True
+    )
+    return set(re.findall(r"^  ([a-z]+) {2,}", helped.stdout.split("Commands:")[1], flags=re.MULTILINE))
+
+
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if COMMAND.search(page.read_text())],
     ids=lambda page: str(page.relative_to(ROOT)),
 )
-def test_every_command_of_a_page_exists(page: Path) -> None:
-    helped = subprocess.run(
-        [sys.executable, "-P", "-m", "cognition.cli", "--help"], capture_output=True, text=True, timeout=60, check=True
-    )
-    known = set(re.findall(r"^  ([a-z]+) {2,}", helped.stdout.split("Commands:")[1], flags=re.MULTILINE))
-    named = set(COMMAND.findall(page.read_text()))
-    assert named - known == set()
+def test_every_command_of_a_page_exists(page: Path, known_commands: set[str]) -> None:
+    assert set(COMMAND.findall(page.read_text())) - known_commands == set()
 
 
 def test_the_readme_names_the_two_commands() -> None:
@@ -61,7 +65,7 @@ def test_every_python_example_compiles(page: Path) -> None:
         compile(example, f"{page.name}, example {number}", "exec")
 
 
-def run_examples(of: str, home: Path) -> list[str]:
+def run_examples(of: str, home: Path, folder: Path = ROOT) -> list[str]:
     """Run the README's examples that hold a text, each as a program of its own, and return what they print."""
     examples = [code for code in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL) if of in code]
     assert examples
@@ -69,7 +73,7 @@ def run_examples(of: str, home: Path) -> list[str]:
     return [
         subprocess.run(
             [sys.executable, "-c", example],
-            cwd=ROOT,
+            cwd=folder,
             env=kept | {"DIONYSUS_HOME": str(home), "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
@@ -81,6 +85,15 @@ def run_examples(of: str, home: Path) -> list[str]:
 
 
 def test_the_first_example_answers_with_a_quote(tmp_path: Path) -> None:
+    """Over the page that holds the answer; `make demo` reads all pages, and is tested below."""
+    (tmp_path / "docs").mkdir()
+    shutil.copy2(ROOT / "docs" / "sandbox.md", tmp_path / "docs")
+    (said,) = run_examples('Mind(tier="offline")', tmp_path, tmp_path)
+    assert "— docs/sandbox.md" in said
+
+
+@pytest.mark.exhaustive
+def test_the_first_example_answers_with_a_quote_from_all_pages(tmp_path: Path) -> None:
     (said,) = run_examples('Mind(tier="offline")', tmp_path)
     assert "— docs/" in said
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,10 +25,10 @@ Mara Lindqvist decided on the queue after the outage of February 2024.
 
 
 @pytest.fixture(scope="session", autouse=True)
-def warm() -> Iterator[None]:
+def warm() -> Iterator[Callable[[], object]]:
     """What takes seconds to load is loaded once for all minds and commands."""
-    with warm_memory_servers(), one_embedding_model():
-        yield
+    with warm_memory_servers() as started, one_embedding_model():
+        yield started
 
 
 @pytest.fixture

@@ -23,6 +23,12 @@ An upload may have at most 40 megabytes. The nightly export starts at 02:15.
 """
 
 
+@pytest.fixture(scope="session", autouse=True)
+def warmed_up(warm: Callable[[], object]) -> None:
+    """The process that forks memory servers is there before a test counts what a mind leaves behind."""
+    warm()
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with its own memory and trace, and a file of notes."""

@@ -1,9 +1,9 @@
 """Memory servers for tests, forked from a process that has imported all that a server needs.
 
-A server that starts from nothing spends seconds of a processor on imports, and nearly every test of a mind or a
-command starts one. Here each is still a process of its own, with the pipes, the environment and the folder that its
-client gives it; only the imports are shared. What starts for its own sake (a crash at the start, a folder that
-shadows ours, the installed package) is tested without this in `tests/dionysus_mcp` and `tests/clone`.
+A server that starts from nothing spends seconds of a processor on imports, and nearly every test of a mind or a command
+starts one. Here each is still a process of its own, with the pipes, the environment and the folder that its client
+gives it; only the imports are shared. What starts for its own sake (a crash at the start, a folder that shadows ours,
+the installed package) is tested without this in `tests/dionysus_mcp` and `tests/clone`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,11 @@ _ROOT = _HERE.parents[2]
 
 
 @contextmanager
-def warm_memory_servers() -> Generator[None]:
-    """Have every mind and command of this process start its memory server so; nothing is imported for one alone."""
+def warm_memory_servers() -> Generator[Callable[[], object]]:
+    """Have every mind and command of this process start its memory server so.
+
+    Gives what starts the process that forks them, which the first of them does otherwise.
+    """
     import cognition.parts
     import dionysus_mcp.client
 
@@ -35,7 +38,7 @@ def warm_memory_servers() -> Generator[None]:
         warm = _forked(dionysus_mcp.client.memory_server, started)
         for user in (dionysus_mcp.client, cognition.parts):
             patch.setattr(user, "memory_server", warm)
-        yield
+        yield started
 
 
 @contextmanager

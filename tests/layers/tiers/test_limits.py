@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from layers.run import Lifeline, RunStopped, StopReason
 from layers.tiers import limits as module
 from layers.tiers.limits import Limits, Window
+from tests.support.clock import ManualClock
 from tests.support.openai_server import OpenAIServer, Say, Usage
 
 ENTER = """
@@ -30,7 +31,7 @@ asyncio.run(main())
 """
 
 
-def enter(window, *arguments, within=0.2):
+def enter(window, *arguments, within=60):
     """The number of the call, or `None` if it has to wait."""
 
     async def attempt():
@@ -42,9 +43,16 @@ def enter(window, *arguments, within=0.2):
     return asyncio.run(attempt())
 
 
+async def only_for_a_lock(seconds):
+    """Stand for `asyncio.sleep` where nobody waits for room: naps for a lock are short, and those are taken."""
+    if seconds > 0.1:
+        raise TimeoutError
+    await asyncio.sleep(seconds)
+
+
 @pytest.fixture
 def window(tmp_path):
-    made = Window(tmp_path / "new" / "limits.db")
+    made = Window(tmp_path / "new" / "limits.db", sleep=only_for_a_lock)
     yield made
     made.close()
 
@@ -66,19 +74,39 @@ def test_tokens_above_the_limit_wait_until_what_was_used_is_known(window):
     assert enter(window, "fast", limits, 30)
 
 
-def test_a_call_larger_than_the_limit_waits_for_an_empty_window_only(window):
-    limits = Limits(tokens=100)
+def test_a_call_larger_than_the_limit_waits_for_an_empty_window_only(tmp_path):
+    clock, limits = ManualClock(), Limits(tokens=100)
+    window = Window(tmp_path / "limits.db", clock=clock, sleep=only_for_a_lock)
     assert enter(window, "fast", limits, 500)
+    clock.advance(module.WINDOW - 1)
     assert enter(window, "fast", limits, 500) is None
-    window._open().execute("UPDATE calls SET at = at - ?", (module.WINDOW,))
+    clock.advance(1)
     assert enter(window, "fast", limits, 500)
+    window.close()
 
 
-def test_a_call_that_waits_goes_when_there_is_room_again(tmp_path):
-    short = Window(tmp_path / "limits.db", seconds=0.5)
-    assert enter(short, "fast", Limits(requests=1), 1)
-    assert enter(short, "fast", Limits(requests=1), 1, within=60)
-    short.close()
+def test_a_call_that_waits_goes_when_there_is_room_again_and_naps_until_then(tmp_path):
+    clock = ManualClock()
+    window = Window(tmp_path / "limits.db", clock=clock, sleep=clock.asleep)
+    began = clock()
+    assert enter(window, "fast", Limits(requests=1), 1, within=60)
+    assert enter(window, "fast", Limits(requests=1), 1, within=60)
+    assert module.WINDOW <= clock() - began < module.WINDOW + 1
+    assert max(clock.slept) <= 5.02
+    window.close()
+
+
+def test_only_the_calls_of_the_last_minute_count(tmp_path):
+    clock = ManualClock()
+    window = Window(tmp_path / "limits.db", clock=clock, sleep=only_for_a_lock)
+    assert enter(window, "fast", Limits(requests=2), 1)
+    clock.advance(40)
+    assert enter(window, "fast", Limits(requests=2), 1)
+    assert enter(window, "fast", Limits(requests=2), 1) is None
+    clock.advance(20)  # the first one has left
+    assert enter(window, "fast", Limits(requests=2), 1)
+    assert enter(window, "fast", Limits(requests=2), 1) is None
+    window.close()
 
 
 def test_nothing_limited_writes_nothing(window, tmp_path):
@@ -102,7 +130,7 @@ def test_a_reader_at_the_wrong_moment_leaves_no_transaction_open(window):
     reader = sqlite3.connect(window._path, isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM calls").fetchall()
-    assert enter(window, "fast", Limits(requests=9), 1) is None
+    assert enter(window, "fast", Limits(requests=9), 1, within=0.2) is None
     reader.close()
     assert enter(window, "fast", Limits(requests=9), 1)
     assert window._path.exists()
@@ -129,7 +157,7 @@ def test_a_locked_file_is_waited_for_without_holding_the_loop(window):
             beats += 1
         assert not entering.done()
         other.execute("COMMIT")
-        return beats, await asyncio.wait_for(entering, 5)
+        return beats, await asyncio.wait_for(entering, 60)
 
     beats, number = asyncio.run(both())
     other.close()
@@ -144,17 +172,21 @@ def test_a_file_that_cant_be_used_ends_the_sharing_and_not_the_run(tmp_path, spo
         path.write_bytes(b"no database at all" * 100)
     else:
         path.mkdir()
-    window = Window(path)
+    window = Window(path, sleep=only_for_a_lock)
     assert enter(window, "fast", Limits(requests=1), 1)
     assert enter(window, "fast", Limits(requests=1), 1) is None
     assert "limited in this process alone" in caplog.text
     window.close()
 
 
-def test_a_clock_that_was_set_back_stops_nobody(window):
+def test_a_clock_that_was_set_back_stops_nobody(tmp_path):
+    clock = ManualClock(1_000_000.0)
+    window = Window(tmp_path / "limits.db", clock=clock, sleep=only_for_a_lock)
     assert enter(window, "fast", Limits(requests=1), 1)
-    window._open().execute("UPDATE calls SET at = at + 86400")
-    assert enter(window, "fast", Limits(requests=1), 1)
+    window.close()
+    set_back = Window(tmp_path / "limits.db", clock=ManualClock(1_000_000.0 - 86400), sleep=only_for_a_lock)
+    assert enter(set_back, "fast", Limits(requests=1), 1)
+    set_back.close()
 
 
 @given(
