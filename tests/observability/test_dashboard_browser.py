@@ -3,9 +3,9 @@
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from observability import Kind, span
+from observability import Kind, Telemetry, TraceSettings, span
+from tests.observability.dashboards import RUN, TOKEN, served
 from tests.observability.five_layers import HOSTILE, five_layer_run
-from tests.observability.test_dashboard import RUN, TOKEN, served
 
 pytestmark = pytest.mark.browser
 
@@ -19,29 +19,48 @@ def chromium(chromium_path):
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def writing(tmp_path_factory):
+    """A telemetry that has recorded one five-layer run, and the file that it goes to."""
+    path = tmp_path_factory.mktemp("browser") / "trace.db"
+    with Telemetry(TraceSettings(path=path), service="test") as telemetry:
+        five_layer_run(telemetry)
+        assert telemetry.flush(60)
+        yield telemetry, path
+
+
 @pytest.fixture
-def open_page(chromium, telemetry, store_path):
-    """Open pages of a dashboard that shows one five-layer run; whatever a page complains of fails the test."""
-    five_layer_run(telemetry)
-    telemetry.flush()
+def telemetry(writing):
+    return writing[0]
+
+
+@pytest.fixture(scope="module")
+def address(writing):
+    """Of a dashboard that shows that run."""
+    with served(writing[1]) as address:
+        yield address
+
+
+@pytest.fixture
+def open_page(chromium, address):
+    """Open pages of the dashboard; whatever a page complains of fails the test."""
     complaints, requested, contexts = [], [], []
-    with served(store_path) as address:
 
-        def open_page(path="/", **options):
-            context = chromium.new_context(**options)
-            contexts.append(context)
-            page = context.new_page()
-            page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-            page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("request", lambda request: requested.append(request.url))
-            page.goto(f"{address}{path}{'&' if '?' in path else '?'}token={TOKEN}")
-            return page
+    def open_page(path="/", **options):
+        context = chromium.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requested.append(request.url))
+        page.goto(f"{address}{path}{'&' if '?' in path else '?'}token={TOKEN}")
+        return page
 
-        yield open_page
-        for context in contexts:
-            context.close()
-        assert complaints == []
-        assert all(url.startswith(address) for url in requested)
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    assert all(url.startswith(address) for url in requested)
 
 
 def test_the_address_with_its_token_leads_to_the_runs_and_on_to_one(open_page):

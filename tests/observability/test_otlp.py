@@ -1,71 +1,12 @@
 """A real collector over real HTTP: what it is told, and what its absence costs."""
 
-import contextlib
-import http.server
 import socket
 import sqlite3
-import subprocess
 import sys
-import threading
-import time
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from observability import Kind, span
-
-
-class Collector:
-    """An OTLP/HTTP collector that keeps what it was sent; `answer` may be a status code or "hang"."""
-
-    def __init__(self):
-        self.spans, self.headers, self.paths, self.bodies, self.answers = [], [], [], [], []
-        self.arrived = threading.Event()
-        self.released = threading.Event()
-        collector = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                answer = collector.answers.pop(0) if collector.answers else 200
-                if answer == "hang":
-                    collector.released.wait(30)
-                    answer = 200
-                if answer == 200:
-                    collector.take(self.path, dict(self.headers), body)
-                with contextlib.suppress(OSError):
-                    self.send_response(answer)
-                    if answer == 302:
-                        self.send_header("Location", f"http://127.0.0.1:{collector.port}/elsewhere")
-                    self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05})
-        self.thread.start()
-
-    def take(self, path, headers, body):
-        request = ExportTraceServiceRequest.FromString(body)
-        self.paths.append(path)
-        self.headers.append({name.lower(): value for name, value in headers.items()})
-        self.bodies.append(body)
-        for resource in request.resource_spans:
-            for scope in resource.scope_spans:
-                self.spans.extend(scope.spans)
-        self.arrived.set()
-
-    def close(self):
-        self.released.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-    @property
-    def endpoint(self):
-        return f"http://127.0.0.1:{self.port}"
+from tests.observability.collectors import Collector, a_run
 
 
 @pytest.fixture
@@ -84,13 +25,6 @@ def dead_port():
 
 def attributes(span):
     return {entry.key: entry.value for entry in span.attributes}
-
-
-def a_run(telemetry):
-    said = {"input.value": "a private question", "gen_ai.request.model": "claude"}
-    run = span(telemetry.tracer, Kind.RUN, "run", {"dionysus.run.id": "r"})
-    with run, pytest.raises(ValueError, match="quote"), span(telemetry.tracer, Kind.CHAT, "chat", said):
-        raise ValueError("a private quote")
 
 
 def stored(path):
@@ -172,36 +106,6 @@ def test_a_redirect_is_not_followed(start_telemetry, collector):
     a_run(telemetry)
     telemetry.shutdown(10)
     assert collector.paths == []
-
-
-def test_a_dead_collector_delays_exit_by_two_seconds_at_most_and_costs_the_store_nothing(
-    start_telemetry, dead_port, store_path
-):
-    telemetry = start_telemetry(otlp_endpoint=f"http://127.0.0.1:{dead_port}")
-    a_run(telemetry)
-    start = time.monotonic()
-    telemetry.shutdown()
-    assert time.monotonic() - start < 6  # promised: 2 s
-    assert stored(store_path) == 2
-
-
-def test_a_hanging_collector_delays_neither_the_store_nor_the_exit(collector, store_path):
-    collector.answers = ["hang"] * 100
-    script = f"""
-from pathlib import Path
-from observability import Kind, Telemetry, TraceSettings, span
-import time
-telemetry = Telemetry(TraceSettings(path=Path({str(store_path)!r}), otlp_endpoint={collector.endpoint!r}), service="t")
-with span(telemetry.tracer, Kind.RUN, "run"):
-    for n in range(500):
-        with span(telemetry.tracer, Kind.STEP, "step"):
-            pass
-time.sleep(1.5)
-print(time.time())
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
-    assert time.time() - float(done.stdout) < 6  # promised: 2 s
-    assert stored(store_path) == 501
 
 
 def test_a_missing_extra_is_named_and_the_local_store_goes_on(start_telemetry, monkeypatch, store_path, caplog):

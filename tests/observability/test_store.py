@@ -253,7 +253,7 @@ def test_one_trace_goes_through_an_mcp_servers_process(telemetry, tmp_path, stor
 
     anyio.run(call)
     telemetry.flush()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     store = open_store()
     names = {}
     while "search_memory" not in names and time.monotonic() < deadline:

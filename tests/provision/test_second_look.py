@@ -52,24 +52,27 @@ def look(folder: Path, *wanted: str, parallel: bool = False) -> tuple[int, list[
     environment = {**inherited(), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "pytest", "-q"]
     first = [*command, *(("-n", "2") if parallel else ()), "-k", " or ".join(wanted)]
-    subprocess.run(first, cwd=folder, env={**environment, "TEST_FAILURES_FILE": str(told)}, check=False, timeout=120)
+    subprocess.run(first, cwd=folder, env={**environment, "TEST_FAILURES_FILE": str(told)}, check=False, timeout=300)
     failed = told.read_text().splitlines()
     return second_look(command, failed, folder, environment), failed
 
 
 def inherited() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(("TEST_", "PYTEST_"))}
+    """The environment, and of pytest's plugins only what runs tests side by side: the others take seconds to import."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEST_", "PYTEST_"))}
+    return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "xdist.plugin"}
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What is behind `make test`, over the sample and without parts."""
     environment = {**inherited(), "PYTHONPATH": f"{ROOT / 'scripts'}{os.pathsep}{ROOT}"}
     program = (
-        "import pathlib, sys, run_tests; run_tests.ROOT = pathlib.Path.cwd(); sys.exit(run_tests.main(sys.argv[1:]))"
+        "import pathlib, sys, run_tests; run_tests.ROOT = pathlib.Path.cwd(); run_tests.WORKERS = '1'; "
+        "sys.exit(run_tests.main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", program, "--parts", "", *arguments]
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
 
 

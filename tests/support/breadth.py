@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 _PROMISES = Path("tests") / "promises"
 
@@ -28,6 +27,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if not config.pluginmanager.hasplugin("hypothesispytest"):
+        return  # a small pytest that a test starts: it has no properties, and to import hypothesis takes long
+    from hypothesis import HealthCheck, settings
+
     # Machines are shared: no example is timed. In CI the same examples every time: a red run is about the change.
     settings.register_profile(
         "house", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.too_slow]
