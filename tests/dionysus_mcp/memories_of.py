@@ -5,6 +5,7 @@ import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
 
+import hypothesis
 import psycopg
 
 from dionysus_mcp.beliefs.models import MentalModels, NewModel
@@ -72,6 +73,11 @@ def opened(settings, **scope):
 
 def told(store, content, **rest):
     return Memories(store).add(NewMemory(content, **rest), limit=LIMIT)[0]
+
+
+def examples(usual):
+    """As many examples of a property that opens stores for each; ten times as many in `make test-all`."""
+    return usual if hypothesis.settings().max_examples < 500 else 10 * usual
 
 
 def a_moment_apart():

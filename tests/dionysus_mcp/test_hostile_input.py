@@ -30,6 +30,7 @@ from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.purge import Purge, Selection
 from tests.dionysus_mcp.engines import BOTH, postgres_in_all, sqlite_only
 from tests.dionysus_mcp.memories_of import LIMIT, current, opened, problems, told
+from tests.support.clock import ManualClock
 
 ENGINES = BOTH
 
@@ -314,19 +315,20 @@ def test_a_store_of_a_newer_version_is_touched_by_no_command(settings, tmp_path)
 
 
 @sqlite_only
-def test_vectors_that_a_repair_dropped_are_made_again_by_a_running_server(settings, model, monkeypatch):
-    monkeypatch.setattr("dionysus_mcp.recall.embedder._LOOK_AGAIN", 0.2)
+def test_vectors_that_a_repair_dropped_are_made_again_by_a_running_server(settings, model):
+    clock = ManualClock()
     with opened(settings) as store:
         told(store, "Whiskers slept on the warm stove.")
-        embedder = BackgroundEmbedder(store, settings, lambda _threads: model)
+        embedder = BackgroundEmbedder(store, settings, lambda _threads: model, clock=clock, wait=clock.wait)
         embedder.start()
         embedder.wait(60)
         vectors = Vectors(store, MODEL_ID, DIMENSION)
         assert _soon(lambda: vectors.count_missing() == 0)
-        time.sleep(0.5)  # it has looked through everything, and knows that nothing is missing
+        clock.until_somebody_waits()  # it has looked through everything, and knows that nothing is missing
         store.write(lambda connection: connection.exec_driver_sql("UPDATE vector SET vector = x'00'"))
         assert admin.verify(settings, repair=True).sound
-        assert _soon(lambda: vectors.count_missing() == 0)
+        assert vectors.count_missing() == 1
+        assert _soon(lambda: clock.advance(60) or vectors.count_missing() == 0)
         search = Search(store, embedder)
         assert search.recall(Query("feline nap", 5, 8000)).hits[0].similarity > 0
         search.close()

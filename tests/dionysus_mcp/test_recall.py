@@ -25,6 +25,7 @@ from dionysus_mcp.store.memories import Memories, NewMemory, add_in, memory, sup
 from dionysus_mcp.store.vectors import Indexed, Vectors
 from dionysus_mcp.upkeep.purge import Purge, Selection
 from tests.dionysus_mcp.engines import BOTH, sqlite_only
+from tests.dionysus_mcp.memories_of import examples
 
 ENGINES = BOTH
 
@@ -270,7 +271,9 @@ def test_no_query_is_syntax(words, remembered, query):
 
 @given(query=st.text(min_size=1, max_size=80) | st.from_regex(r"[\"*^:(){}+\-' a-c]{1,30}(AND|OR|NOT|NEAR)?"))
 @hypothesis_settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(40),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_text_can_be_asked(words, remembered, query):
     if query.strip():

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import threading
-import time
 
 import pytest
 from hypothesis import given
@@ -15,7 +14,7 @@ from dionysus_mcp.recall.search import Query
 from dionysus_mcp.service import Service
 from dionysus_mcp.store.memories import NewMemory
 from observability import Kind, conventions, span
-from tests.support.openai_server import Drop, Fail, Hang, OpenAIServer, Rubbish, Say, Trickle, Usage
+from tests.support.openai_server import Drop, Fail, OpenAIServer, Rubbish, Say, Usage
 
 TEXTS = ["tea is at four", "tea is at five", "tea is at six"]
 
@@ -112,19 +111,6 @@ def test_a_model_that_is_of_no_use_leaves_the_order(settings, action, why):
     assert "were not reranked by openai/judge" in found.notice
     assert why in found.notice
     assert len(server.requests) == 1, "nobody tries again while a recall waits"
-
-
-@pytest.mark.parametrize("action", [Hang(30), Trickle(pause=0.1)], ids=["silence", "signs of life"])
-def test_a_late_answer_is_not_waited_for(settings, action):
-    with reranking(settings, [Say("[1, 2]")]) as (reranker, _):
-        # The first call of a process takes longer than the second that the next one is given.
-        assert reranker.order("ready?", TEXTS[:2]).notice is None
-    with reranking(settings, [action], rerank_timeout=1.0) as (reranker, _):
-        began = time.perf_counter()
-        found = reranker.order("When is tea?", TEXTS)
-        assert time.perf_counter() - began < 3
-        assert "did not answer within 1 seconds" in found.notice
-    assert found.order == [0, 1, 2]
 
 
 def test_closing_ends_its_thread_and_may_be_repeated(settings):

@@ -139,29 +139,29 @@ async def test_the_state_tells_what_is_in_mind(memory):
     assert (await memory.state()).predictions == []
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "words"),
-    [
-        ("create_memory", {"content": 5}, "content"),
-        ("create_memory", {}, "content"),
-        ("create_memory", {"content": "a", "importance": 7}, "importance"),
-        ("create_memory", {"content": "a", "occurred_at": "yesterday"}, "occurred_at"),
-        ("create_memory", {"content": "a", "metadata": [1]}, "metadata"),
-        ("create_memory", {"content": "a\x00"}, "NUL"),
-        ("create_memory", {"content": "x" * 100_001}, "100,001 characters"),
-        ("semantic_recall", {"query": "a", "top_k": 0}, "top_k"),
-        ("semantic_recall", {"query": " "}, "A query has"),
-        ("get_memories", {"ids": []}, "ids"),
-        ("create_mental_model", {"domain": "moon", "statement": "x"}, "domain"),
-        ("make_prediction", {"model_id": "b-x", "statement": "x", "probability": 0.5}, "Unknown mental model 'b-x'"),
-        ("resolve_prediction", {"prediction_id": "p-x", "observation": True}, "Unknown prediction 'p-x'"),
-        ("revise_mental_model", {"model_id": "b-x", "statement": "x", "reason": "y"}, "Unknown mental model"),
-    ],
-)
-async def test_bad_input_is_a_tool_error_that_says_what(client, tool, arguments, words):
-    with pytest.raises(McpToolError, match=words):
-        await client.call(tool, arguments)
-    assert (await client.call("memory_health"))["memories"] == 0
+WRONG = [
+    ("create_memory", {"content": 5}, "content"),
+    ("create_memory", {}, "content"),
+    ("create_memory", {"content": "a", "importance": 7}, "importance"),
+    ("create_memory", {"content": "a", "occurred_at": "yesterday"}, "occurred_at"),
+    ("create_memory", {"content": "a", "metadata": [1]}, "metadata"),
+    ("create_memory", {"content": "a\x00"}, "NUL"),
+    ("create_memory", {"content": "x" * 100_001}, "100,001 characters"),
+    ("semantic_recall", {"query": "a", "top_k": 0}, "top_k"),
+    ("semantic_recall", {"query": " "}, "A query has"),
+    ("get_memories", {"ids": []}, "ids"),
+    ("create_mental_model", {"domain": "moon", "statement": "x"}, "domain"),
+    ("make_prediction", {"model_id": "b-x", "statement": "x", "probability": 0.5}, "Unknown mental model 'b-x'"),
+    ("resolve_prediction", {"prediction_id": "p-x", "observation": True}, "Unknown prediction 'p-x'"),
+    ("revise_mental_model", {"model_id": "b-x", "statement": "x", "reason": "y"}, "Unknown mental model"),
+]
+
+
+async def test_bad_input_is_a_tool_error_that_says_what(client):
+    for tool, arguments, words in WRONG:
+        with pytest.raises(McpToolError, match=words):
+            await client.call(tool, arguments)
+        assert (await client.call("memory_health"))["memories"] == 0
 
 
 async def test_keyword_recall_serves_before_the_embedder_is_ready_and_meaning_after(settings, trace):

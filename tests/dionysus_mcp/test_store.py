@@ -2,7 +2,6 @@ import contextlib
 import sqlite3
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 
 import pytest
@@ -245,19 +244,21 @@ def test_a_write_waits_for_another_process(settings, store):
         assert holder.wait() == 0
 
 
-def test_however_the_pauses_of_a_write_fall_they_last_at_least_half_as_long_as_they_may(store, monkeypatch):
+def test_however_the_pauses_of_a_write_fall_they_last_at_least_half_as_long_as_they_may(settings, monkeypatch):
     """Or a server that is started anew within the time that is promised would be given up by chance."""
+    pauses = []
+    store = Store(settings, sleep=pauses.append)
     monkeypatch.setattr(store._database, "may_pass", lambda _: True)
     for attempts, pause, promised in ((store._database.attempts, store._database.pause, 0.3), (8, 0.1, 6.0)):
         monkeypatch.setattr(store._database, "attempts", attempts)
         monkeypatch.setattr(store._database, "pause", pause)
         for _ in range(20):
-            pauses = []
-            with monkeypatch.context() as patch, pytest.raises(MemoryStoreError, match="the server is coming back"):
-                patch.setattr(time, "sleep", pauses.append)
+            pauses.clear()
+            with pytest.raises(MemoryStoreError, match="the server is coming back"):
                 store.write(refused)
             assert len(pauses) == attempts - 1
             assert sum(pauses) >= promised
+    store.close()
 
 
 def refused(_connection):

@@ -18,7 +18,7 @@ from dionysus_mcp.store.versions import Change, Versions
 from dionysus_mcp.upkeep.exporting import export_lines
 from dionysus_mcp.upkeep.importing import Import
 from tests.dionysus_mcp.engines import BOTH_IN_ALL, on_both
-from tests.dionysus_mcp.memories_of import LIMIT, current, fill, opened, problems, told
+from tests.dionysus_mcp.memories_of import LIMIT, current, examples, fill, opened, problems, told
 
 ENGINES = BOTH_IN_ALL
 
@@ -224,7 +224,7 @@ fates = st.sampled_from(["stays", "forgotten", "restored", "updated"])
 
 @on_both
 @given(st.lists(st.tuples(news, fates), max_size=4), st.text(string.ascii_letters, min_size=1, max_size=5))
-@rules(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@rules(max_examples=examples(10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_is_stored_comes_back_equal(settings, tmp_path_factory, told_now, project):
     folder = tmp_path_factory.mktemp("trip")
     scope = {"url": f"sqlite:///{folder / 'a.db'}", "project": project}

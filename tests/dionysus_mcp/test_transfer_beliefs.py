@@ -19,7 +19,7 @@ from dionysus_mcp.upkeep.histories import Version, merged
 from dionysus_mcp.upkeep.importing import Import
 from tests.dionysus_mcp.engines import BOTH_IN_ALL, on_both
 from tests.dionysus_mcp.graph.worlds import end, explore, relate, said, working
-from tests.dionysus_mcp.memories_of import LIMIT, opened, problems, told
+from tests.dionysus_mcp.memories_of import LIMIT, examples, opened, problems, told
 
 ENGINES = BOTH_IN_ALL
 
@@ -289,7 +289,7 @@ acts = st.lists(
 
 @on_both
 @given(acts)
-@rules(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@rules(max_examples=examples(12), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_happened_on_two_machines_nothing_is_lost_and_twice_is_once(settings, did):
     names = (f"m{next(_numbers)}" for _ in range(2))
     with contextlib.ExitStack() as stack:

@@ -76,7 +76,8 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("parallel", [False, True])
+# What ran in workers is looked at again in the tests of whole runs below, too.
+@pytest.mark.parametrize("parallel", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
 def test_a_test_that_was_upset_once_is_named_and_passes(sample: Path, capfd, parallel: bool) -> None:
     assert look(sample, "good", "once", parallel=parallel) == (0, ["test_sample.py::test_that_is_upset_once"])
     assert (sample / "once").read_text() == "x" * (1 + TIMES)

@@ -15,7 +15,7 @@ from dionysus_mcp.settings import MemorySettings
 from dionysus_mcp.store import schema
 from dionysus_mcp.store.memories import NewMemory, add_in, believed
 from tests.dionysus_mcp.consolidation.conftest import Told
-from tests.dionysus_mcp.memories_of import a_moment_apart
+from tests.dionysus_mcp.memories_of import a_moment_apart, examples
 
 DAY = datetime(2024, 5, 1, 12, tzinfo=UTC)
 PEOPLE = st.sampled_from(["Ann", "Anne", "Bob", "Rob", "Chloe"])
@@ -106,23 +106,24 @@ def check_story(told, story):
     assert again <= {"link"}, "what was undone is not done again; what came back may be linked"
 
 
-QUICK = settings(
-    max_examples=20,
-    deadline=None,
-    # Making a story smaller takes minutes, and a story is small.
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+def quick(many):
+    return settings(
+        max_examples=examples(many),
+        deadline=None,
+        # Making a story smaller takes minutes, and a story is small.
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
 
 
-@QUICK
+@quick(20)
 @given(story=stories())
 def test_every_planted_fact_is_there_afterwards_and_found_by_words(home, story):
     with opened(None) as told:
         check_story(told, story)
 
 
-@QUICK
+@quick(8)
 @given(story=stories())
 def test_every_planted_fact_is_there_afterwards_and_found_by_meaning(home, embedding, story):
     with opened(embedding) as told:

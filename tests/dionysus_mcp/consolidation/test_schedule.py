@@ -21,6 +21,7 @@ from dionysus_mcp.store.access import Store
 from tests.dionysus_mcp.consolidation.conftest import Told
 from tests.dionysus_mcp.memories_of import problems
 from tests.dionysus_mcp.serving.conftest import INITIALIZE
+from tests.support.clock import ManualClock
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 60.0
@@ -40,11 +41,28 @@ def alike(told, count):
 
 
 @contextlib.contextmanager
-def scheduled(stores, records, interval=0.05):
-    schedule = Schedule(stores, ConsolidationSettings(interval=interval), records.append)
+def scheduled(stores, records, interval=60):
+    """A schedule whose intervals pass when `passing` says so: `passing(many)` returns once so many were looked at."""
+    clock, looked = ManualClock(), []
+
+    def counted():
+        looked.append(clock())
+        return stores()
+
+    def passing(many):
+        # One more than was asked for: when that begins, those before it have ended.
+        until = len(looked) + many + 1
+
+        def enough():
+            clock.advance(interval)
+            return len(looked) >= until
+
+        assert eventually(enough)
+
+    schedule = Schedule(counted, ConsolidationSettings(interval=interval), records.append, wait=clock.wait)
     schedule.start()
     try:
-        yield schedule
+        yield passing
     finally:
         schedule.close()
 
@@ -53,9 +71,9 @@ class TestThread:
     def test_it_consolidates_what_was_stored_and_records_it(self, by_words):
         alike(by_words, 3)
         records = []
-        with scheduled(lambda: [by_words.store], records):
-            assert eventually(lambda: len(by_words.current()) == 3)
-            assert eventually(lambda: records)
+        with scheduled(lambda: [by_words.store], records) as passing:
+            passing(1)
+            assert len(by_words.current()) == 3
         assert records[0]["done"] == {"supersede": 3}
         assert (records[0]["outcome"], records[0]["tenant"], records[0]["project"]) == ("ok", "local", "default")
         assert "Tea" not in json.dumps(records)
@@ -73,8 +91,8 @@ class TestThread:
         alike(by_words, 1)
         with contextlib.closing(Told(words_only)) as other, Lease(other.store):
             records = []
-            with scheduled(lambda: [by_words.store], records):
-                time.sleep(0.5)
+            with scheduled(lambda: [by_words.store], records) as passing:
+                passing(3)
             assert (records, len(by_words.current())) == ([], 2)
 
     def test_a_store_that_cannot_be_had_is_recorded_and_tried_again(self, by_words):
@@ -87,8 +105,9 @@ class TestThread:
                 raise MemoryStoreError("The disk is full.")
             return [by_words.store]
 
-        with scheduled(stores, records):
-            assert eventually(lambda: len(by_words.current()) == 1)
+        with scheduled(stores, records) as passing:
+            passing(2)
+        assert len(by_words.current()) == 1
         assert records[0] == {"event": "consolidation", "outcome": "failed", "error": "The disk is full."}
 
     def test_closing_ends_a_run_between_two_transactions(self, by_words, monkeypatch):
@@ -107,9 +126,8 @@ class TestThread:
         monkeypatch.setattr(applying, "_some", some_and_wait)
         schedule.start()
         assert begun.wait(PATIENCE)
-        started = time.monotonic()
         schedule.close()
-        assert time.monotonic() - started < 9
+        assert not schedule._thread.is_alive()
         left = len(by_words.current())
         assert 200 < left < 400
         [run] = by_words.consolidation.runs()
@@ -123,8 +141,9 @@ class TestThread:
         with contextlib.closing(Told(words_only.model_copy(update={"project": "other"}))) as other:
             alike(by_words, 1)
             alike(other, 2)
-            with scheduled(lambda: [by_words.store, other.store], []):
-                assert eventually(lambda: (len(by_words.current()), len(other.current())) == (1, 2))
+            with scheduled(lambda: [by_words.store, other.store], []) as passing:
+                passing(1)
+                assert (len(by_words.current()), len(other.current())) == (1, 2)
 
 
 class TestServers:
@@ -169,7 +188,8 @@ class TestServers:
             for server in servers:
                 self.answered(server)
             assert eventually(lambda: len(by_words.current()) == 40)
-            time.sleep(1.0)  # some intervals more, in which the other could do it again
+            by_words.tell_all(["Coffee is good", "Coffee is good."])
+            assert eventually(lambda: len(by_words.current()) == 41)  # an interval later, nothing was done again
             for server in servers:
                 server.send_signal(signal.SIGTERM)
             for server in servers:
@@ -179,7 +199,7 @@ class TestServers:
             for server in servers:
                 server.kill()
                 server.communicate()
-        assert sum(run.done.get("supersede", 0) for run in by_words.consolidation.runs()) == 40
+        assert sum(run.done.get("supersede", 0) for run in by_words.consolidation.runs()) == 41
         for line in audit.read_text().splitlines() if audit.exists() else ():
             assert json.loads(line)["event"] == "consolidation"
 
@@ -188,9 +208,16 @@ class TestServers:
         server = self.started(by_words, tmp_path, DIONYSUS_SERVER__READ_ONLY="true")
         try:
             self.answered(server)
-            time.sleep(2.0)  # ten intervals
+            audit = tmp_path / "audit.jsonl"
+            # Many intervals pass until another server is there, and that one finds it undone.
+            writing = self.started(by_words, tmp_path, DIONYSUS_SERVER__AUDIT=str(audit))
+            try:
+                assert eventually(lambda: audit.exists() and audit.read_text())
+            finally:
+                writing.kill()
+                writing.communicate()
             assert server.poll() is None
-            assert len(by_words.current()) == 2
+            assert json.loads(audit.read_text())["done"] == {"supersede": 1}
         finally:
             server.kill()
             server.communicate()

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.dionysus_mcp.graph.worlds import Server, asked_of, reached, working
+from tests.dionysus_mcp.graph.worlds import Gate, Server, asked_of, reached, working
 
 EMPTY = "MATCH (n:DionysusGraph|Entity|Memory) DETACH DELETE n"
 
@@ -50,11 +50,22 @@ def world(request, words_only):
         yield store, worker, settle
 
 
-@pytest.fixture
-def crashing(tmp_path, words_only):
-    """Settings with a Neo4j server of its own, and that server, running."""
-    server = Server(tmp_path / "neo4j")
-    with contextlib.closing(contextlib.ExitStack()) as stack:
+@pytest.fixture(params=["cut", pytest.param("crash", marks=pytest.mark.exhaustive)])
+def crashing(request, tmp_path, words_only):
+    """Settings with a Neo4j that can be taken away and brought back, and the way to do so; it is there, and empty.
+
+    The server of all tests behind a gate, or one of our own, which takes half a minute to start twice.
+    """
+    with contextlib.ExitStack() as stack:
+        if request.param == "cut":
+            shared = request.getfixturevalue("neo4j_settings")
+            address = urlsplit(shared.graph_url)
+            server = Gate(address.hostname, address.port)
+        else:
+            server = Server(tmp_path / "neo4j")
         stack.callback(server.stop)
         server.start()
-        yield reached(words_only, server.url), server
+        if request.param == "cut":
+            yield shared.model_copy(update={"graph_url": server.url}), server
+        else:
+            yield reached(words_only, server.url), server

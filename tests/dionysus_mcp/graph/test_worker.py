@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import func, select
 
 from dionysus_mcp import admin
-from dionysus_mcp.errors import MemoryStoreError
+from dionysus_mcp.errors import GraphUnavailable, MemoryStoreError
 from dionysus_mcp.graph import administration
+from dionysus_mcp.graph.bolt import Bolt
 from dionysus_mcp.graph.exploring import Asked
 from dionysus_mcp.graph.sql import SqlGraph
 from dionysus_mcp.graph.tables import mention, relation, seen
@@ -25,6 +26,7 @@ from dionysus_mcp.store.versions import Versions
 from dionysus_mcp.upkeep.purge import Purge, Selection
 from tests.dionysus_mcp.engines import BOTH, sqlite_only
 from tests.dionysus_mcp.graph.worlds import end, explore, read, relate, said, tell, working
+from tests.support.clock import ManualClock
 
 ENGINES = BOTH
 
@@ -312,3 +314,18 @@ def test_a_relation_that_cannot_be_is_refused_with_its_line(words_only):
     other = words_only.model_copy(update={"project": "copy"})
     with pytest.raises(MemoryStoreError, match="Line 2 .* related to itself"):
         admin.import_lines(lines, other)
+
+
+@sqlite_only
+def test_a_neo4j_that_is_away_is_asked_again_after_pauses_that_grow(words_only):
+    clock = ManualClock()
+    bolt = Bolt(words_only.model_copy(update={"graph_url": "bolt://127.0.0.1:1"}), clock=clock)
+    assert bolt.is_due()
+    for pause in (1, 2, 4, 8, 16, 30, 30):
+        with pytest.raises(GraphUnavailable):
+            bolt.read("RETURN 1")
+        clock.advance(pause - 0.5)
+        assert not bolt.is_due()
+        clock.advance(0.5)
+        assert bolt.is_due()
+    bolt.close()

@@ -1,7 +1,9 @@
 """Small worlds for tests of the graph, and Neo4j servers that can be stopped and started again."""
 
 import contextlib
+import socket
 import sys
+import threading
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -117,6 +119,53 @@ def deliver_all(mirror, seconds=60.0):
             if time.monotonic() > give_up:
                 raise
             time.sleep(0.5)
+
+
+class Gate:
+    """A way to a server that can be cut and opened again: to whoever goes it, the server died in the middle."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._to = (host, port)
+        self._port = 0
+        self._lock = threading.Lock()
+        self._open: list[socket.socket] = []
+
+    def start(self) -> None:
+        listening = socket.create_server(("127.0.0.1", self._port))
+        self._port = listening.getsockname()[1]
+        self.url = f"bolt://127.0.0.1:{self._port}"
+        self._open = [listening]
+        threading.Thread(target=self._let_in, args=(listening,), daemon=True).start()
+
+    def stop(self) -> None:
+        with self._lock:
+            for one in self._open:
+                with contextlib.suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
+                one.close()
+            self._open = []
+
+    def _let_in(self, listening: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # cut
+            while True:
+                ends = [listening.accept()[0], socket.create_connection(self._to)]
+                with self._lock:
+                    if not self._open:
+                        for one in ends:
+                            one.close()
+                        return
+                    self._open += ends
+                for one, other in (ends, reversed(ends)):
+                    threading.Thread(target=_carry, args=(one, other), daemon=True).start()
+
+
+def _carry(one: socket.socket, other: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while said := one.recv(65536):
+            other.sendall(said)
+    for end_ in (one, other):
+        with contextlib.suppress(OSError):
+            end_.shutdown(socket.SHUT_RDWR)
 
 
 class Server:

@@ -16,7 +16,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
-from dionysus_mcp.client import MEMORY_TOOLS, McpClient, McpToolError, McpUnavailable, MemoryClient
+from dionysus_mcp.client import MEMORY_TOOLS, McpClient, McpToolError, MemoryClient
 from dionysus_mcp.serving.tokens import TokenFile
 from dionysus_mcp.targets import HttpServer
 
@@ -25,15 +25,28 @@ from .conftest import INITIALIZE, Running
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def server(home):
-    with Running(home) as running:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """One without tokens for all tests that need no settings of their own."""
+    with Running(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    """One that has had tokens, and asks for them ever after; each test has a project of its own there."""
+    with Running(tmp_path_factory.mktemp("guarded")) as running:
         yield running
 
 
 @pytest.fixture
-def tokens(home):
-    return TokenFile(home / "memory-tokens.json")
+def tokens(request, home):
+    """Of the guarded server, where the test asks for that; otherwise of one in the test's own folder."""
+    shared = "guarded" in request.fixturenames
+    found = TokenFile((request.getfixturevalue("guarded").home if shared else home) / "memory-tokens.json")
+    yield found
+    for one in found.tokens() if shared else ():
+        found.revoke(one.name)
 
 
 @contextlib.asynccontextmanager
@@ -65,9 +78,10 @@ async def test_many_clients_share_one_server_and_lose_nothing(server):
             for count in range(5):
                 await memory.create(f"Writer {number} said {count}.")
 
-    await asyncio.gather(*(writer(number) for number in range(6)))
     async with ours(server) as memory:
-        assert (await memory.state()).total_memories == 30
+        before = (await memory.state()).total_memories
+        await asyncio.gather(*(writer(number) for number in range(6)))
+        assert (await memory.state()).total_memories == before + 30
 
 
 async def test_the_pages_for_whoever_watches_say_alive_and_ready(server):
@@ -94,103 +108,102 @@ def test_a_page_that_the_settings_allow_may_call(home):
 
 
 class TestTokens:
-    def test_without_a_good_token_nothing_is_answered(self, home, tokens):
+    def test_without_a_good_token_nothing_is_answered(self, guarded, tokens):
+        server = guarded
         good = tokens.add("laptop")
-        with Running(home) as server:
-            for wrong in (None, "x", "dmem_wrong", good[:-1], good + "x", "%00" * 10):
-                refused = _with(server, wrong)
-                assert refused.status_code == 401, wrong
-                assert refused.headers["www-authenticate"].startswith("Bearer ")
-            assert _with(server, good).status_code == 200
-            assert server.get("/healthz").status_code == 200
+        for wrong in (None, "x", "dmem_wrong", good[:-1], good + "x", "%00" * 10):
+            refused = _with(server, wrong)
+            assert refused.status_code == 401, wrong
+            assert refused.headers["www-authenticate"].startswith("Bearer ")
+        assert _with(server, good).status_code == 200
+        assert server.get("/healthz").status_code == 200
 
-    async def test_a_token_reaches_its_own_scope_alone(self, home, tokens):
+    async def test_a_token_reaches_its_own_scope_alone(self, guarded, tokens):
+        server = guarded
         acme, other = tokens.add("acme", tenant="acme"), tokens.add("other", tenant="acme", project="elsewhere")
-        own = tokens.add("own")
-        with Running(home) as server:
-            async with ours(server, acme) as memory:
-                stored = await memory.create("Acme's secret is blue.")
-            for stranger in (other, own):
-                async with ours(server, stranger) as memory:
-                    assert not (await memory.recall("secret blue")).hits
-                    with pytest.raises(McpToolError, match="Unknown memory ids"):
-                        await memory.get([stored.id])
-                    assert (await memory.state()).total_memories == 0
-            async with ours(server, acme) as memory:
-                assert (await memory.recall("secret")).hits[0].content == "Acme's secret is blue."
-
-    async def test_users_share_a_project_and_keep_their_own(self, home, tokens):
-        shared, ann, bob = tokens.add("shared"), tokens.add("ann", user="ann"), tokens.add("bob", user="bob")
-        tea = tokens.add("tea", user="ann", session="tea")
-        with Running(home) as server:
-            async with ours(server, shared) as memory:
-                common = await memory.create("The office opens at nine.")
-            async with ours(server, ann) as memory:
-                own = await memory.create("Ann's office code is 1234.")
-                assert len((await memory.recall("office")).hits) == 2
-                with pytest.raises(McpToolError, match="shared by the whole project"):
-                    await memory.forget(common.id, "r")
-            async with ours(server, bob) as memory:
-                assert [hit.id for hit in (await memory.recall("office code")).hits] == [common.id]
+        own = tokens.add("own", project="own")
+        async with ours(server, acme) as memory:
+            stored = await memory.create("Acme's secret is blue.")
+        for stranger in (other, own):
+            async with ours(server, stranger) as memory:
+                assert not (await memory.recall("secret blue")).hits
                 with pytest.raises(McpToolError, match="Unknown memory ids"):
-                    await memory.get([own.id])
-            async with ours(server, tea) as memory:
-                assert not (await memory.recall("office code")).hits
-                assert (await memory.create("Two sugars.")).session_id == "tea"
-            async with official(server, bob) as client:
-                uris = {str(one.uri) for one in (await client.list_resources()).resources}
-                assert uris == {"state://current", f"memory://{common.id}"}
-                with pytest.raises(MCPError, match="Unknown memory ids"):
-                    await client.read_resource(f"memory://{own.id}")
-                prompt = (await client.get_prompt("recall", {"question": "office code?"})).messages[0].content.text
-                assert "nine" in prompt
-                assert "1234" not in prompt
-            read = [one for one in server.audit() if one["tool"] == f"memory://{own.id}"]
-            assert [(one["user"], one["outcome"]) for one in read] == [("bob", "failed")]
+                    await memory.get([stored.id])
+                assert (await memory.state()).total_memories == 0
+        async with ours(server, acme) as memory:
+            assert (await memory.recall("secret")).hits[0].content == "Acme's secret is blue."
 
-    async def test_a_token_that_may_only_read_neither_sees_nor_reaches_what_writes(self, home, tokens):
-        reader, writer = tokens.add("reader", read_only=True), tokens.add("writer")
-        with Running(home) as server:
-            async with ours(server, writer) as memory:
-                await memory.create("Tea is at four.")
-            async with official(server, reader) as client:
-                assert {tool.name for tool in (await client.list_tools()).tools} == {
-                    "semantic_recall",
-                    "get_memories",
-                    "get_consciousness_state",
-                    "memory_health",
-                    "memory_history",
-                    "list_mental_models",
-                    "get_mental_model",
-                    "explore_graph",
-                }
-                for tool in ("create_memory", "update_memory", "forget_memory", "restore_memory"):
-                    refused = await client.call_tool(
-                        tool, {"content": "Tea is at five.", "memory_id": "m", "reason": "r"}
-                    )
-                    assert refused.is_error
-                    assert "may only read" in refused.content[0].text
-                found = await client.call_tool("semantic_recall", {"query": "tea"})
-                assert [hit["content"] for hit in found.structured_content["hits"]] == ["Tea is at four."]
+    async def test_users_share_a_project_and_keep_their_own(self, guarded, tokens):
+        server = guarded
+        shared, ann = tokens.add("shared", project="office"), tokens.add("ann", project="office", user="ann")
+        bob = tokens.add("bob", project="office", user="bob")
+        tea = tokens.add("tea", project="office", user="ann", session="tea")
+        async with ours(server, shared) as memory:
+            common = await memory.create("The office opens at nine.")
+        async with ours(server, ann) as memory:
+            own = await memory.create("Ann's office code is 1234.")
+            assert len((await memory.recall("office")).hits) == 2
+            with pytest.raises(McpToolError, match="shared by the whole project"):
+                await memory.forget(common.id, "r")
+        async with ours(server, bob) as memory:
+            assert [hit.id for hit in (await memory.recall("office code")).hits] == [common.id]
+            with pytest.raises(McpToolError, match="Unknown memory ids"):
+                await memory.get([own.id])
+        async with ours(server, tea) as memory:
+            assert not (await memory.recall("office code")).hits
+            assert (await memory.create("Two sugars.")).session_id == "tea"
+        async with official(server, bob) as client:
+            uris = {str(one.uri) for one in (await client.list_resources()).resources}
+            assert uris == {"state://current", f"memory://{common.id}"}
+            with pytest.raises(MCPError, match="Unknown memory ids"):
+                await client.read_resource(f"memory://{own.id}")
+            prompt = (await client.get_prompt("recall", {"question": "office code?"})).messages[0].content.text
+            assert "nine" in prompt
+            assert "1234" not in prompt
+        read = [one for one in server.audit() if one["tool"] == f"memory://{own.id}"]
+        assert [(one["user"], one["outcome"]) for one in read] == [("bob", "failed")]
 
-    async def test_a_session_belongs_to_the_token_that_opened_it(self, home, tokens):
+    async def test_a_token_that_may_only_read_neither_sees_nor_reaches_what_writes(self, guarded, tokens):
+        server = guarded
+        reader, writer = tokens.add("reader", project="r", read_only=True), tokens.add("writer", project="r")
+        async with ours(server, writer) as memory:
+            await memory.create("Tea is at four.")
+        async with official(server, reader) as client:
+            assert {tool.name for tool in (await client.list_tools()).tools} == {
+                "semantic_recall",
+                "get_memories",
+                "get_consciousness_state",
+                "memory_health",
+                "memory_history",
+                "list_mental_models",
+                "get_mental_model",
+                "explore_graph",
+            }
+            for tool in ("create_memory", "update_memory", "forget_memory", "restore_memory"):
+                refused = await client.call_tool(tool, {"content": "Tea is at five.", "memory_id": "m", "reason": "r"})
+                assert refused.is_error
+                assert "may only read" in refused.content[0].text
+            found = await client.call_tool("semantic_recall", {"query": "tea"})
+            assert [hit["content"] for hit in found.structured_content["hits"]] == ["Tea is at four."]
+
+    async def test_a_session_belongs_to_the_token_that_opened_it(self, guarded, tokens):
+        server = guarded
         mine, theirs = tokens.add("mine"), tokens.add("theirs")
-        with Running(home) as server:
-            session = _with(server, mine).headers["mcp-session-id"]
-            listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": {}}
-            assert server.post(listing, theirs, mcp_session_id=session).status_code == 404
-            assert server.post(listing, mine, mcp_session_id=session).status_code == 200
+        session = _with(server, mine).headers["mcp-session-id"]
+        listing = {"jsonrpc": "2.0", "id": 2, "method": "tools/list", "params": {}}
+        assert server.post(listing, theirs, mcp_session_id=session).status_code == 404
+        assert server.post(listing, mine, mcp_session_id=session).status_code == 200
 
-    def test_a_revoked_or_expired_token_is_refused_at_once(self, home, tokens):
+    def test_a_revoked_or_expired_token_is_refused_at_once(self, guarded, tokens):
+        server = guarded
         from datetime import UTC, datetime, timedelta
 
         old = tokens.add("old", expires_at=datetime.now(UTC) - timedelta(seconds=1))
         good = tokens.add("good")
-        with Running(home) as server:
-            assert _with(server, old).status_code == 401
-            assert _with(server, good).status_code == 200
-            tokens.revoke("good")
-            assert _with(server, good).status_code == 401
+        assert _with(server, old).status_code == 401
+        assert _with(server, good).status_code == 200
+        tokens.revoke("good")
+        assert _with(server, good).status_code == 401
 
     async def test_a_server_without_tokens_asks_for_them_from_the_first_one_on(self, home, tokens):
         with Running(home) as server:
@@ -307,17 +320,6 @@ class TestEnds:
             code, said = server.stop(number)
         assert (code, said) == (0, "")
         assert not (home / "memory.db-wal").exists()
-
-    async def test_a_client_that_listens_does_not_hold_it_up(self, home):
-        with Running(home, grace=1) as server:
-            async with ours(server) as memory:
-                await memory.create("Tea is at four.")
-                start = time.monotonic()
-                code, _ = await asyncio.to_thread(server.stop)
-                assert time.monotonic() - start < 9  # promised: grace and 2 s
-                assert code == 0
-                with pytest.raises((McpUnavailable, McpToolError)):
-                    await memory.recall("tea")
 
     def test_a_port_that_is_taken_is_said(self, home):
         with Running(home) as first:
