@@ -158,9 +158,14 @@ def clone(tmp_path: Path) -> Path:
 
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    # A make above this one hands its own variables on: those of `make test ARGS=…` are no arguments of the demo.
+    alone = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "ARGS")
+    }
     return subprocess.run(
         ["make", "--silent", *arguments],
         cwd=folder,
+        env=alone,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -196,7 +201,17 @@ def test_a_python_that_is_too_old_is_named_with_what_to_do(clone: Path, tmp_path
 @pytest.mark.clone
 def test_without_network_the_message_says_so_and_what_to_set(clone: Path) -> None:
     nowhere = "http://127.0.0.1:9/simple"  # the discard port: nobody answers there
-    command = ["env", f"PIP_INDEX_URL={nowhere}", "UV_NO_CACHE=1", "PIP_RETRIES=0", "UV_HTTP_RETRIES=0"]
+    command = [
+        "env",
+        "-u",
+        "MAKEFLAGS",
+        "-u",
+        "ARGS",
+        f"PIP_INDEX_URL={nowhere}",
+        "UV_NO_CACHE=1",
+        "PIP_RETRIES=0",
+        "UV_HTTP_RETRIES=0",
+    ]
     command += ["PIP_NO_CACHE_DIR=1", "make", "--silent", "demo"]
     answer = subprocess.run(command, cwd=clone, capture_output=True, text=True, timeout=280, check=False)
     assert answer.returncode != 0
