@@ -24,9 +24,9 @@ Mara Lindqvist decided on the queue after the outage of February 2024.
 """
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def warm() -> Iterator[Callable[[], object]]:
-    """What takes seconds to load is loaded once for all minds and commands."""
+    """What takes seconds to load is loaded once for all minds and commands; no other folder's tests get any of it."""
     with warm_memory_servers() as started, one_embedding_model():
         yield started
 
@@ -38,8 +38,8 @@ def command(tmp_path: Path) -> Command:
     return Command(tmp_path / "home", tmp_path / "folder")
 
 
-@pytest.fixture(scope="session")
-def _remembered(tmp_path_factory: pytest.TempPathFactory) -> Command:
+@pytest.fixture(scope="package")
+def _remembered(warm: object, tmp_path_factory: pytest.TempPathFactory) -> Command:
     top = tmp_path_factory.mktemp("remembered")
     (top / "folder").mkdir()
     command = Command(top / "home", top / "folder")
@@ -57,7 +57,7 @@ def remembered(_remembered: Command, tmp_path: Path) -> Command:
     return Command(tmp_path / "home", tmp_path / "folder")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _thought(_remembered: Command, tmp_path_factory: pytest.TempPathFactory) -> Thought:
     top = tmp_path_factory.mktemp("thought")
     shutil.copytree(_remembered.home, top / "home")
