@@ -23,7 +23,7 @@ An upload may have at most 40 megabytes. The nightly export starts at 02:15.
 """
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def warmed_up(warm: Callable[[], object]) -> None:
     """The process that forks memory servers is there before a test counts what a mind leaves behind."""
     warm()
