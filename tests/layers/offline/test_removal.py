@@ -14,7 +14,8 @@ LEAST_WORTH = 0.02
 """Share of all questions that a layer must be worth: three of 140."""
 
 
-# Each asks every question of every corpus, the first of them twice: minutes on a busy machine.
+# Each asks every question of every corpus, the first of them twice: minutes of a processor.
+@pytest.mark.exhaustive
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("layer", REMOVABLE)
 def test_removing_a_layer_lowers_the_score(asked, folder, layer):
