@@ -1,4 +1,4 @@
-"""No container outlives its owner by more than a second, whatever ends that, and whatever it was doing."""
+"""No container, and no interpreter, outlives its owner by more than a second, whatever ends that, and whatever it was doing."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from sandbox.docker.detect import connect
 from sandbox.docker.reaper import owner_labels, reap
 from tests.promises import SLACK
 from tests.sandbox.docker.owners import MOMENTS, gone, of_owner, opened
+from tests.sandbox.leaks import is_running
 
 PROMISED = 1.0  # seconds from the end of a process to that of its containers
 _UNDER_GVISOR = """\
@@ -124,3 +125,20 @@ def test_containers_of_a_killed_owner_are_gone_in_a_second_under_gvisor(gvisor_s
             owner.kill()
             owner.wait()
             owner.stdout.close()
+
+
+def test_an_interpreter_of_a_killed_host_is_gone_in_a_second():
+    code = (
+        "import os, signal\n"
+        "from sandbox import MontySandbox\n"
+        "box = MontySandbox()\n"
+        "box('1')\n"
+        "print(box.worker_pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=250)
+    pid = int(done.stdout)
+    until = time.monotonic() + SLACK * PROMISED
+    while is_running(pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not is_running(pid)
