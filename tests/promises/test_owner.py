@@ -1,4 +1,4 @@
-"""No container, and no interpreter, outlives its owner by more than a second, whatever ends that and whatever it did."""
+"""No container, and no interpreter, outlives its owner by more than a second, whatever ends that, and when."""
 
 from __future__ import annotations
 
