@@ -19,6 +19,13 @@ def failures(path: Path) -> list[str]:
     return list(dict.fromkeys(path.read_text("utf-8").splitlines())) if path.exists() else []
 
 
+def listed(folder: Path) -> list[str]:
+    """The tests that `tests/unsteady.txt` below this folder names."""
+    path = folder / LISTED
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
 def second_look(pytest: Sequence[str], failed: Sequence[str], cwd: Path, environment: dict[str, str]) -> int:
     """Run the failed tests by themselves, `TIMES` in a row, and say what that tells.
 
@@ -43,7 +50,7 @@ def second_look(pytest: Sequence[str], failed: Sequence[str], cwd: Path, environ
         if look.returncode:
             print("\nFailed again by itself: this is no accident of load.", flush=True)
             return FAILED
-    again = sorted({*failed} & {*_listed(cwd)})
+    again = sorted({*failed} & {*listed(cwd)})
     for test in again:
         print(f"\nThe run failed: {test} is listed in {LISTED} already. Mend it, or remove it.", flush=True)
     return FAILED if again else 0
@@ -52,8 +59,3 @@ def second_look(pytest: Sequence[str], failed: Sequence[str], cwd: Path, environ
 def _tell(failed: Sequence[str]) -> None:
     print(f"\nBy themselves these passed {TIMES} times in a row. Enter them in {LISTED}, and look for what upset them:")
     print("".join(f"unsteady: {test}\n" for test in failed), flush=True)
-
-
-def _listed(folder: Path) -> list[str]:
-    path = folder / LISTED
-    return [line.strip() for line in path.read_text("utf-8").splitlines()] if path.exists() else []
